@@ -1,0 +1,293 @@
+"""S20 Transfers · 转移"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.core.calendar import SHANGHAI
+from tests.acts import (
+    Json,
+    add_admin,
+    add_member,
+    add_unit,
+    certify,
+    get_body,
+    get_refusal,
+    invite,
+    list_actions,
+    list_all,
+)
+from tests.auth.test_accounts import close_account, request_closing_code
+from tests.people import People, Person
+from tests.points.services import PointsService, event
+from tests.rules.world import World, create_pair, find_superior_id, move_org
+
+
+async def request_move(admin: Person, org: Json, new: tuple[Person, Json]) -> tuple[str, Json]:
+    """Ask for a transfer of the org to another superior. Return its path and its body."""
+    token = (await invite(*new))["token"]
+    path = f"/v1/orgs/{org['id']}/transfers"
+    created: Json = get_body(await admin.post(path, json={"invitation_token": token}), 201)
+    return f"{path}/{created['id']}", created
+
+
+# A person
+
+
+async def test_person_moves_between_units_and_with_the_consent_of_both_to_another_org(
+    world: World, people: People
+) -> None:
+    """A person moves between units, or to another org with both admins' consent."""
+    member = await add_member(world.admin, world.org, world.unit, name="王小明")
+    target = await add_unit(world.admin, world.org, "调入支部")
+    path = f"{world.path}/members/{member['id']}"
+    moved = get_body(await world.admin.put(f"{path}/units", json={"unit_ids": [target["id"]]}))
+    assert [unit["id"] for unit in moved["units"]] == [target["id"]]
+    receiver = await people.register()
+    other = await receiver.create_org()
+    transfer = get_body(await world.admin.post(f"{path}/transfers", json={"org_id": other["id"]}), 201)
+    assert transfer["state"] == "pending"
+    get_body(await world.admin.get(path))
+    there = get_body(await receiver.put(f"/v1/orgs/{other['id']}/person-transfers/{transfer['id']}/acceptance"))
+    assert there["name"] == "王小明"
+    assert get_refusal(await world.admin.get(path)) == (404, "not-found")
+
+
+async def test_transfer_of_an_admin_or_a_second_one_of_a_person_is_refused(world: World) -> None:
+    """An admin of the org stays in it (409 `member-is-admin`), and one transfer of a person waits at a time (409
+    `person-transfer-open`).
+    """
+    target = {"org_id": world.superior["id"]}
+    rows = await list_all(world.admin, f"{world.path}/members", at_org=True)
+    (own,) = [row for row in rows if row["name"] == world.admin.name and row["verified"]]
+    refused = await world.admin.post(f"{world.path}/members/{own['id']}/transfers", json=target)
+    assert get_refusal(refused) == (409, "member-is-admin")
+    path = f"{world.path}/members/{(await add_member(world.admin, world.org))['id']}/transfers"
+    get_body(await world.admin.post(path, json=target), 201)
+    assert get_refusal(await world.admin.post(path, json=target)) == (409, "person-transfer-open")
+
+
+async def test_removed_and_edited_member_keeps_the_account_and_its_points(
+    world: World, people: People, service: PointsService
+) -> None:
+    """Removing or editing a member never touches the account or its points."""
+    person = await people.register()
+    member = await add_member(world.admin, world.org, name=person.name, phone=person.phone)
+    await service.outcomes(event(person.user_id, points=3))
+    account, points = get_body(await person.get("/v1/me")), get_body(await person.get("/v1/me/points"))
+    path = f"{world.path}/members/{member['id']}"
+    get_body(await world.admin.patch(path, json={"name": "另一姓名"}))
+    get_body(await world.admin.delete(path), 204)
+    assert get_body(await person.get("/v1/me")) == account
+    assert get_body(await person.get("/v1/me/points"))["total"] == points["total"] == 3
+
+
+async def test_closed_account_has_no_personal_data_and_its_ledger_remains(
+    people: People, service: PointsService, db: AsyncConnection
+) -> None:
+    """Closing an account erases what identifies the person and stores the ledger under a number that cannot be
+    resolved.
+    """
+    person = await people.register()
+    await service.outcomes(event(person.user_id, points=3))
+    await close_account(person)
+    user = (await db.execute(text("SELECT * FROM users WHERE id = :id"), {"id": person.user_id})).one()
+    stored = {name for name, value in user._mapping.items() if value not in (None, False)}
+    assert stored == {"id", "status", "created_at"}
+    ledger = "SELECT sum(points) FROM point_events WHERE user_id = :id"
+    assert await db.scalar(text(ledger), {"id": person.user_id}) == 3
+
+
+async def test_account_of_an_admin_is_not_closed(people: People) -> None:
+    """The account of an admin is not closed (409 `still-admin`)."""
+    admin = await people.register()
+    await admin.create_org()
+    closed = await admin.put("/v1/me/closure", json={"code": await request_closing_code(admin)})
+    assert get_refusal(closed) == (409, "still-admin")
+
+
+# A whole org
+
+
+async def test_org_moves_with_everything_under_it_after_request_release_and_acceptance(people: People) -> None:
+    """A whole org: its main admin asks, the present superior releases, the new superior accepts, and the org moves with
+    everything under it in one transaction, after a preview.
+    """
+    old_admin, old, founder, org = await create_pair(people)
+    new_admin, clerk, second = [await people.register() for _ in range(3)]
+    new, subordinate = await new_admin.create_org(), await clerk.create_org()
+    await certify(founder, org, clerk, subordinate)
+    await add_admin(founder, org, second)
+    token = (await invite(new_admin, new))["token"]
+    asked = await second.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token})
+    assert get_refusal(asked) == (403, "forbidden")
+    _, created = await request_move(founder, org, (new_admin, new))
+    assert (created["preview"]["orgs"], created["preview"]["to_chain"]) == (2, [new["name"]])
+    version = {"preview": created["preview"]["version"]}
+    steps = [
+        (person, f"/v1/orgs/{side['id']}/transfers/{created['id']}/{step}")
+        for person, side, step in ((old_admin, old, "release"), (new_admin, new, "acceptance"))
+    ]
+    for person, path in steps:
+        assert await find_superior_id(founder, org) == old["id"]
+        get_body(await person.put(path, json=version))
+    chain = get_body(await clerk.get(f"/v1/orgs/{subordinate['id']}/superiors"))
+    assert [superior["id"] for superior in chain] == [org["id"], new["id"]]
+    assert get_refusal(await old_admin.get(f"/v1/orgs/{subordinate['id']}")) == (404, "not-found")
+
+
+async def test_transfer_in_a_circle_a_second_one_and_one_with_a_stale_preview_are_refused(people: People) -> None:
+    """A circle, a second open transfer and a stale preview are refused (409 `would-close-circle`, `transfer-open`,
+    `preview-stale`).
+    """
+    old_admin, old, founder, org = await create_pair(people)
+    new_admin, clerk = await people.register(), await people.register()
+    new, subordinate = await new_admin.create_org(), await clerk.create_org()
+    await certify(founder, org, clerk, subordinate)
+    path = f"/v1/orgs/{org['id']}/transfers"
+    circle = await founder.post(path, json={"invitation_token": (await invite(clerk, subordinate))["token"]})
+    assert get_refusal(circle) == (409, "would-close-circle")
+    _, created = await request_move(founder, org, (new_admin, new))
+    second = await founder.post(path, json={"invitation_token": (await invite(new_admin, new))["token"]})
+    assert get_refusal(second) == (409, "transfer-open")
+    top_admin = await people.register()
+    await certify(top_admin, await top_admin.create_org(), new_admin, new)
+    release = f"/v1/orgs/{old['id']}/transfers/{created['id']}/release"
+    stale = await old_admin.put(release, json={"preview": created["preview"]["version"]})
+    assert get_refusal(stale) == (409, "preview-stale")
+
+
+_YESTERDAY = [
+    f"UPDATE {table} SET {column} = {column} - interval '2 days' WHERE {org} = ANY (CAST(:orgs AS uuid[]))"
+    for table, column, org in (
+        ("orgs", "created_at", "id"),
+        ("unit_memberships", "since", "org_id"),
+        ("activations", "since", "org_id"),
+        ("certifications", "certified_at", "subordinate_id"),
+    )
+]
+
+
+@pytest.mark.usefixtures("no_stored_days")
+async def test_reports_of_a_past_day_keep_the_hierarchy_and_get_late_points(
+    people: People, service: PointsService, db: AsyncConnection
+) -> None:
+    """The hierarchy of a past day never changes; late points count for their own day."""
+    old_admin, old, founder, org = await create_pair(people)
+    new_admin = await people.register()
+    new = await new_admin.create_org()
+    for _ in range(3):
+        await add_member(founder, org)
+    for statement in _YESTERDAY:
+        await db.execute(text(statement), {"orgs": [old["id"], new["id"], org["id"]]})
+    yesterday = datetime.now(SHANGHAI) - timedelta(days=1)
+
+    async def read(admin: Person, at: Json, day: datetime) -> tuple[int, int]:
+        params = {"period": "day", "day": str(day.date())}
+        figures = get_body(await admin.get(f"/v1/orgs/{at['id']}/reports/overview", params=params))["subtree"]
+        return figures["members"], figures["points"]
+
+    await move_org(founder, org, (old_admin, old), (new_admin, new))
+    late = event(founder.user_id, points=7, occurred_at=yesterday.replace(hour=12).isoformat())
+    assert await service.outcomes(late) == ["counted"]
+    assert (await read(old_admin, old, yesterday), await read(new_admin, new, yesterday)) == ((5, 7), (1, 0))
+    now = datetime.now(SHANGHAI)
+    assert (await read(old_admin, old, now), await read(new_admin, new, now)) == ((1, 0), (5, 0))
+
+
+@pytest.mark.usefixtures("no_stored_days")
+async def test_preview_shows_the_superiors_no_figures_of_one_person(people: People) -> None:
+    """A preview shows no number of people or points that a report withholds."""
+    old_admin, old, founder, org = await create_pair(people)
+    new_admin = await people.register()
+    new = await new_admin.create_org()
+    path, _ = await request_move(founder, org, (new_admin, new))
+    report = get_body(await old_admin.get(f"/v1/orgs/{org['id']}/reports/overview"))["subtree"]
+    assert report["withheld"] is True
+    for person, side in ((old_admin, old), (new_admin, new)):
+        preview = get_body(await person.get(path.replace(org["id"], side["id"])))["preview"]
+        assert (preview["orgs"], preview["people"], preview["points"]) == (1, None, None)
+
+
+# Closing
+
+
+async def test_closing_waits_for_the_main_admin_and_a_request_for_it_expires(
+    people: People, db: AsyncConnection
+) -> None:
+    """Closing an org waits for its main admin's consent; the request of another admin expires after 30 days."""
+    founder, second = await people.register(), await people.register()
+    org = await founder.create_org()
+    await add_admin(founder, org, second)
+    path = f"/v1/orgs/{org['id']}"
+    asked = get_body(await second.put(f"{path}/closure"), 202)
+    days = datetime.fromisoformat(asked["expires_at"]) - datetime.fromisoformat(asked["requested_at"])
+    assert (asked["state"], days) == ("pending", timedelta(days=30))
+    await db.execute(text("UPDATE closures SET expires_at = now() WHERE org_id = :org"), {"org": org["id"]})
+    assert get_body(await founder.get(f"{path}/closures"))["items"][0]["state"] == "expired"
+    assert get_body(await founder.get(path))["status"] == "live"
+    get_body(await second.put(f"{path}/closure"), 202)
+    assert get_body(await founder.put(f"{path}/closure"))["status"] == "closed"
+
+
+async def test_org_with_subordinates_is_not_closed(world: World) -> None:
+    """An org with subordinates is not closed (409 `org-has-subordinates`)."""
+    closed = await world.main_admin.put(f"{world.path}/closure")
+    assert get_refusal(closed) == (409, "org-has-subordinates")
+
+
+async def test_former_superior_of_a_closed_org_has_an_audit_entry(people: People) -> None:
+    """The former superior gets an audit entry."""
+    superior_admin, superior, founder, org = await create_pair(people)
+    get_body(await founder.put(f"/v1/orgs/{org['id']}/closure"))
+    assert (await list_actions(superior_admin, superior))[0] == "certification.ended"
+
+
+async def close_superior(superior_admin: Person, superior: Json, org: Json, people: People) -> None:
+    get_body(await superior_admin.put(f"/v1/orgs/{superior['id']}/closure"))
+
+
+async def certify_namesake(superior_admin: Person, superior: Json, org: Json, people: People) -> None:
+    clerk = await people.register()
+    await certify(superior_admin, superior, clerk, await clerk.create_org(name=org["name"]))
+
+
+async def change_nothing(superior_admin: Person, superior: Json, org: Json, people: People) -> None: ...
+
+
+@pytest.mark.parametrize("meanwhile", [change_nothing, close_superior, certify_namesake])
+async def test_closing_is_undone_by_the_main_admin_within_seven_days(
+    people: People, db: AsyncConnection, meanwhile: Callable[[Person, Json, Json, People], Awaitable[None]]
+) -> None:
+    """For 7 days the main admin can undo it: the org returns to its former superior, unless that one is closed or has
+    another subordinate of this name; then it has no superior.
+    """
+    superior_admin, superior, founder, org = await create_pair(people)
+    second = await people.register()
+    await add_admin(founder, org, second)
+    path = f"/v1/orgs/{org['id']}/closure"
+    get_body(await founder.put(path))
+    await meanwhile(superior_admin, superior, org, people)
+    await set_back(db, org, "6 days 23 hours")
+    assert (await second.delete(path)).status_code == 403
+    reopened = get_body(await founder.delete(path))
+    expected = superior["id"] if meanwhile is change_nothing else None
+    assert (reopened["status"], reopened["superior_id"]) == ("live", expected)
+
+
+async def test_closing_is_not_undone_after_seven_days(people: People, db: AsyncConnection) -> None:
+    """Later it is refused (409 `reopening-too-late`)."""
+    founder = await people.register()
+    org = await founder.create_org()
+    get_body(await founder.put(f"/v1/orgs/{org['id']}/closure"))
+    await set_back(db, org, "7 days 1 second")
+    assert get_refusal(await founder.delete(f"/v1/orgs/{org['id']}/closure")) == (409, "reopening-too-late")
+
+
+async def set_back(db: AsyncConnection, org: Json, age: str) -> None:
+    """Set the closing of the org back in time."""
+    statement = "UPDATE closures SET decided_at = now() - CAST(:age AS text)::interval WHERE org_id = :org"
+    await db.execute(text(statement), {"age": age, "org": org["id"]})
