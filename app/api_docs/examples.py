@@ -55,6 +55,8 @@ DEFAULT_VALUES: Mapping[str, Any] = {
     "transfer_id": Stored("transfer_to_release"),
     "promotion_id": Stored("promotion_to_accept"),
     "invitation_id": Stored("invitation"),
+    "link_id": Stored("join_link"),
+    "message_id": Stored("message"),
     "offer_id": Stored("recovery_offer"),
     "scan_id": Stored("scan"),
     "key_id": Stored("security_key"),
@@ -202,6 +204,15 @@ MEMBERS: Mapping[str, Example] = {
     f"PUT {_ORG}/link-requests/{{request_id}}/refusal": Example(
         {"reason": "请先到支部登记"}, values={"request_id": Stored("link_to_refuse")}
     ),
+    "POST /v1/me/join-requests": Example({"org_id": Stored("org_to_join")}),
+    "GET /v1/me/join-requests/{request_id}": Example(values={"request_id": Stored("my_join_request")}),
+    "DELETE /v1/me/join-requests/{request_id}": Example(values={"request_id": Stored("my_join_request")}),
+    f"GET {_ORG}/join-requests/{{request_id}}": Example(values={"request_id": Stored("join_to_accept")}),
+    f"PUT {_ORG}/join-requests/{{request_id}}/acceptance": Example({}, values={"request_id": Stored("join_to_accept")}),
+    f"PUT {_ORG}/join-requests/{{request_id}}/refusal": Example(
+        {"reason": "请先到支部登记"}, values={"request_id": Stored("join_to_refuse")}
+    ),
+    f"POST {_ORG}/join-links": Example({"expires_in_hours": 720, "max_uses": 100}),
     f"DELETE {_ORG}/members/{{member_id}}/activation": Example(values={"member_id": Stored("active_member")}),
     f"POST {_ORG}/members/phone-searches": Example({"phone": Stored("guest_phone")}),
     f"POST {_ORG}/members/exports": Example({"format": "xlsx", "active": False}),

@@ -30,6 +30,7 @@ class UndecidedRequests:
         self._create_change_requests()
         self._remove_member()
         self._create_link_requests(other_org)
+        self._create_join_requests(other_org)
         self._create_person_transfers(other_org)
         self._begin_verification()
         self._upload_sheet()
@@ -142,6 +143,17 @@ class UndecidedRequests:
             requester.verify()
             requester.call("POST", "/v1/me/link-requests", 201, json={"org_id": self.org["id"]})
         self.first.call("POST", "/v1/me/link-requests", 201, json={"org_id": other_org["id"]})
+
+    def _create_join_requests(self, other_org: Org) -> None:
+        """Create a link to join, two requests to decide and one to withdraw."""
+        link = self.first.call("POST", f"/v1/orgs/{self.org['id']}/join-links", 201, json={})
+        for _ in range(2):
+            asker = Person(self.first.service, fresh_phone(), fresh_name())
+            asker.register()
+            asker.verify()
+            asker.call("PATCH", "/v1/me", 200, json={"party_member": True})
+            asker.call("POST", "/v1/me/join-requests", 201, json={"link_token": link["token"]})
+        self.first.call("POST", "/v1/me/join-requests", 201, json={"org_id": other_org["id"]})
 
     def _create_person_transfers(self, other_org: Org) -> None:
         """Create two person transfers to decide and one to withdraw."""

@@ -74,6 +74,7 @@ _OFFERED_PROMOTIONS = (
     "FROM promotions AS p WHERE p.phone_index = demo.phone_index AND p.state = 'pending' ORDER BY p.id"
 )
 _LINKS = "FROM link_requests AS r WHERE r.org_id = demo.id AND r.state = 'pending' ORDER BY r.id"
+_JOINS = "FROM join_requests AS r WHERE r.org_id = demo.id AND r.state = 'pending' ORDER BY r.id"
 _INCOMING_PEOPLE = "FROM person_transfers AS t WHERE t.to_id = demo.id AND t.state = 'pending' ORDER BY t.id"
 _EXPORTS = "FROM exports AS e WHERE e.org_id = demo.id AND e.created_by = demo.admin AND e.state = 'done' ORDER BY e.id"
 
@@ -100,6 +101,15 @@ _VALUES = {
     "link_requests AS r WHERE r.org_id = o.id AND r.user_id = demo.admin AND r.state = 'pending') ORDER BY o.id DESC",
     "my_link_request": "r.id FROM link_requests AS r WHERE r.user_id = demo.admin AND r.state = 'pending' "
     "ORDER BY r.id",
+    "org_to_join": "o.id FROM orgs AS o WHERE o.status = 'live' AND NOT EXISTS "
+    "(SELECT FROM members AS m WHERE m.org_id = o.id AND m.user_id = demo.admin) AND NOT EXISTS (SELECT FROM "
+    "join_requests AS r WHERE r.org_id = o.id AND r.user_id = demo.admin AND r.state = 'pending') ORDER BY o.id DESC",
+    "my_join_request": "r.id FROM join_requests AS r WHERE r.user_id = demo.admin AND r.state = 'pending' "
+    "ORDER BY r.id",
+    "join_to_accept": f"r.id {_JOINS} DESC",
+    "join_to_refuse": f"r.id {_JOINS}",
+    "join_link": "l.id FROM join_links AS l WHERE l.org_id = demo.id AND l.revoked_at IS NULL ORDER BY l.id DESC",
+    "message": "m.id FROM messages AS m WHERE m.user_id = demo.admin ORDER BY m.id DESC",
     "link_to_accept": f"r.id {_LINKS} DESC",
     "link_to_refuse": f"r.id {_LINKS}",
     "export": f"e.id {_EXPORTS} DESC",

@@ -36,6 +36,7 @@ EXEMPT = {
     "PUT /v1/me/closure": ONE_TIME,
     "POST /v1/verifications/alipay-callback": "needs the provider's signature",
     "GET /v1/invitations/{token}": ONE_TIME,
+    "GET /v1/join-links/{token}": ONE_TIME,
     "POST /v1/orgs/{org_id}/applications": ONE_TIME,
     "POST /v1/orgs/{org_id}/transfers": ONE_TIME,
     "POST /v1/me/security-keys": KEY,
