@@ -77,14 +77,16 @@ async def test_figures_are_shown_by_level_without_names(scene: Scene) -> None:
 async def test_columns_sort_both_ways_across_pages(scene: Scene) -> None:
     for column in ("name", "members", "activated", "active", "participation", "points", "points_per_head"):
         text = await read(scene, scene.middle, f"?sort={column}&order=desc")
-        assert re.search(rf'aria-sort="descending"><a class="sort" href="[^"]*(?:sort={column}&amp;)?order=asc', text)
+        assert re.search(
+            rf'aria-sort="descending">\s*<a class="sort" href="[^"]*(?:sort={column}&amp;)?order=asc', text
+        )
     part = await read(scene, scene.top, "?limit=1&sort=members&order=desc", headers=PART)
     assert part.lstrip().startswith('<div id="report-table">')
     more = re.search(r'hx-get="/console/orgs/[^"]+reports\?([^"]+cursor=[^"]+)"', part)
     assert more is not None
     rest = await read(scene, scene.top, f"?{more[1].replace('&amp;', '&')}&limit=1", headers=PART)
     assert "<table" not in rest
-    assert "<tr><th" in rest
+    assert re.search(r"<tr>\s*<th", rest)
 
 
 async def test_charts_have_text_alternatives(scene: Scene) -> None:
