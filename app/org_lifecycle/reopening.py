@@ -64,6 +64,7 @@ async def take_back_closing(db: AsyncConnection, scope: OrgScope, version: ReadV
     then the org and its former superior FOR UPDATE. Raises EditedMeanwhile, NotFound (nothing to take back), Forbidden,
     MainAdminOnly, ReopeningTooLate.
     """
+    require_version(scope.org.version, version)
     await tree.lock_hierarchy(db)
     superior_id = (await one_or_404(db, _NEWEST, _Closure, {"org_id": scope.org_id})).superior_id
     orgs = await lock_orgs(db, scope.org_id, *([] if superior_id is None else [superior_id]), exclusive=True)

@@ -67,7 +67,7 @@ def test_english_plural_has_two_forms() -> None:
 def test_context_distinguishes_two_translations_of_one_text() -> None:
     assert gettext("关闭组织") == pgettext("audit", "关闭组织") == "关闭组织"
     with use_locale("en"):
-        assert (gettext("关闭组织"), pgettext("audit", "关闭组织")) == ("Closing", "Closed the organisation")
+        assert (gettext("关闭组织"), pgettext("audit", "关闭组织")) == ("Closing of the org", "Closed the organisation")
         assert join_words(["a", "b"]) == "a, b"
     assert join_words(["甲", "乙"]) == "甲、乙"
 

@@ -40,7 +40,7 @@ async def test_added_person_is_listed_with_a_masked_phone(admin: Person, org: di
     branch = await create_unit(admin, org["id"], "第一支部")
     member = await add_person(admin, org["id"], name="解晓东", phone=f"+86 {phone}", unit_ids=[branch])
     assert member["phone"] == f"{phone[:3]}****{phone[7:]}"
-    assert member["units"] == [{"id": branch, "name": "第一支部"}]
+    assert member["units"] == [{"id": branch, "name": "第一支部", "position": None}]
     assert (member["party"], member["at_org"], member["active"]) == (True, False, False)
     assert member["inactive_reason"] == "never-registered"
     read = await admin.get(f"/v1/orgs/{org['id']}/members/{member['id']}")
