@@ -53,8 +53,7 @@ async def test_accepted_person_is_an_active_member_in_the_units(people: People) 
     assert [one["id"] for one in member["units"]] == [unit["id"]]
     assert member["phone"] == f"{learner.phone[:3]}****{learner.phone[-4:]}"
     assert await get_state(learner, request) == "accepted"
-    orgs = get_body(await learner.get("/v1/me/orgs"))
-    assert [one["id"] for one in orgs] == [org["id"]]
+    assert [one["id"] for one in await list_all(learner, "/v1/me/orgs")] == [org["id"]]
     kinds = {one["kind"] for one in await list_all(learner, "/v1/messages")}
     assert kinds == {"request-accepted", "row-linked"}
     assert {"join_request.created", "member.added", "join_request.accepted"} <= set(await list_actions(admin, org))
