@@ -56,7 +56,7 @@ async def refuse(engine: AsyncEngine, statement: str, match: str, **values: str)
 
 async def test_org_has_one_verified_main_admin(world: World) -> None:
     """An org has exactly one main admin, verified."""
-    admins = get_body(await world.admin.get(f"{world.path}/admins"))
+    admins = get_body(await world.admin.get(f"{world.path}/admins"))["items"]
     (main,) = [admin for admin in admins if admin["main"]]
     assert main["user_id"] == world.main_admin.user_id
     assert get_body(await world.main_admin.get("/v1/me"))["verified_at"] is not None

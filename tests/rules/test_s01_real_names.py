@@ -13,7 +13,7 @@ def fill_in_card(person: Person, id_number: str) -> dict[str, str]:
 
 async def test_admins_are_verified_and_a_learner_without_verification_uses_the_service(world: World) -> None:
     """Every administrator is verified; ordinary users need not be."""
-    admins = get_body(await world.admin.get(f"{world.path}/admins"))
+    admins = get_body(await world.admin.get(f"{world.path}/admins"))["items"]
     assert [admin["name"] for admin in admins] == [world.main_admin.name, world.admin.name]
     for admin in (world.main_admin, world.admin):
         assert get_body(await admin.get("/v1/me"))["verified_name"] == admin.name

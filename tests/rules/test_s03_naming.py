@@ -81,4 +81,4 @@ async def test_name_check_keeps_errors_and_advice_apart_and_creates_nothing(worl
     assert ([error["code"] for error in typed["errors"]], typed["advice"]) == (["name-suffix-typed"], [])
     used = await check_name(world.stranger, world.org["name"])
     assert (used["errors"], [advice["code"] for advice in used["advice"]]) == ([], ["name-exists"])
-    assert get_body(await world.stranger.get("/v1/me/orgs")) == []
+    assert get_body(await world.stranger.get("/v1/me/orgs"))["items"] == []

@@ -50,7 +50,7 @@ async def test_main_admin_adds_and_removes_admins(people: People) -> None:
     org = await founder.create_org()
     await add_admin(founder, org, second)
     path = f"/v1/orgs/{org['id']}/admins"
-    assert [admin["main"] for admin in get_body(await second.get(path))] == [True, False]
+    assert [admin["main"] for admin in get_body(await second.get(path))["items"]] == [True, False]
     get_body(await founder.delete(f"{path}/{second.user_id}"), 204)
     assert get_refusal(await second.get(path)) == (404, "not-found")
 
@@ -196,5 +196,5 @@ async def test_second_main_admin_is_refused_by_the_database(world: World, engine
                     text("UPDATE orgs SET main_admin_id = :user WHERE id = :org"),
                     {"user": value, "org": world.org["id"]},
                 )
-    mains = [admin["main"] for admin in get_body(await world.admin.get(f"{world.path}/admins"))]
+    mains = [admin["main"] for admin in get_body(await world.admin.get(f"{world.path}/admins"))["items"]]
     assert mains == [True, False]

@@ -1,6 +1,6 @@
 """S8 One person in several places · 一人在多处"""
 
-from tests.acts import add_admin, add_member, add_unit, get_body, get_refusal, list_all
+from tests.acts import add_admin, add_member, add_unit, get_body, get_refusal, list_actions, list_all
 from tests.people import People, fresh_phone
 from tests.rules.world import World
 
@@ -41,3 +41,11 @@ async def test_known_phone_is_refused_with_the_member_and_the_copy_action(world:
     action = problem["copy"]
     copied = get_body(await world.admin.request(action["method"], action["href"], json={"unit_id": target["id"]}), 201)
     assert {unit["id"] for unit in copied["units"]} == {world.unit["id"], target["id"]}
+
+
+async def test_search_by_the_whole_phone_finds_the_person_and_is_audited(world: World) -> None:
+    """An admin finds a person by the whole phone; the search is in the audit."""
+    path = f"{world.path}/members/phone-searches"
+    found = get_body(await world.admin.post(path, json={"phone": world.learner.phone}))["items"]
+    assert [row["id"] for row in found] == [world.member["id"]]
+    assert (await list_actions(world.admin, world.org))[0] == "member.searched_by_phone"

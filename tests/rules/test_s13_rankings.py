@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.acts import add_member, get_body, get_refusal
+from tests.acts import add_member, add_unit, get_body, get_refusal
 from tests.people import People
 from tests.points.services import PointsService, event
 from tests.rules.world import World
@@ -37,6 +37,21 @@ async def test_learner_sees_the_ranking_of_the_own_org_and_the_own_place_with_ne
         )
         assert shown["me"]["rank"] == names.index(learner.name) + 1
         assert [row["name"] for row in shown["me"]["around"]][:2] == names
+
+
+@pytest.mark.usefixtures("no_stored_days")
+async def test_units_are_shown_where_two_people_have_one_name(people: People) -> None:
+    """Where two people have one name, their units are shown."""
+    founder, learner, other = await people.register(), await people.register(name="王小明"), await people.register()
+    org = await founder.create_org()
+    unit = await add_unit(founder, org, "第一支部")
+    await add_member(founder, org, unit, name="王小明", phone=learner.phone)
+    await add_member(founder, org, name="王小明")
+    await add_member(founder, org, unit, name=other.name, phone=other.phone)
+    shown = get_body(await learner.get(f"/v1/orgs/{org['id']}/rankings"))["ranking"]["items"]
+    units = [(row["name"], row["units"]) for row in shown]
+    assert ("王小明", ["第一支部"]) in units
+    assert (other.name, None) in units
 
 
 async def test_ranking_of_another_org_is_not_found(world: World) -> None:

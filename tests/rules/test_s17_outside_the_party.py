@@ -48,7 +48,7 @@ async def test_party_member_is_an_admin_of_such_an_org(outsider: Person, org: Js
     """Party members may administer such an org."""
     party_member = await people.register()
     await add_admin(outsider, org, party_member)
-    assert len(get_body(await party_member.get(f"/v1/orgs/{org['id']}/admins"))) == 2
+    assert len(get_body(await party_member.get(f"/v1/orgs/{org['id']}/admins"))["items"]) == 2
 
 
 async def test_person_who_leaves_the_party_hands_over_the_party_orgs_first(people: People) -> None:

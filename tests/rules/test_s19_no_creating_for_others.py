@@ -20,7 +20,7 @@ async def test_promotion_creates_nothing_before_the_named_person_accepts(world: 
     unit = await add_unit(world.admin, world.org, "拟改设的支部")
     offer = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": leader.phone}}
     promotion = get_body(await world.admin.post(f"{world.path}/promotions", json=offer), 201)
-    assert get_body(await leader.get("/v1/me/orgs")) == []
+    assert get_body(await leader.get("/v1/me/orgs"))["items"] == []
     acceptance = f"/v1/me/promotions/{promotion['id']}/acceptance"
     for person in (world.admin, world.main_admin):
         assert get_refusal(await person.put(acceptance)) == (404, "not-found")

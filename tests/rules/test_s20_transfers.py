@@ -134,7 +134,7 @@ async def test_org_moves_with_everything_under_it_after_request_release_and_acce
     for person, path in steps:
         assert await find_superior_id(founder, org) == old["id"]
         get_body(await person.put(path, json=version))
-    chain = get_body(await clerk.get(f"/v1/orgs/{subordinate['id']}/superiors"))
+    chain = get_body(await clerk.get(f"/v1/orgs/{subordinate['id']}/superiors"))["items"]
     assert [superior["id"] for superior in chain] == [org["id"], new["id"]]
     assert get_refusal(await old_admin.get(f"/v1/orgs/{subordinate['id']}")) == (404, "not-found")
 
