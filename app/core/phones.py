@@ -1,6 +1,9 @@
-"""Chinese mobile numbers: the normal form, the mask, and a stable error code for every other text.
+"""Mobile numbers: the normal form, the mask, and a stable error code for every other text.
 
-The normal form is the eleven national digits, `13800138000`. No error contains the text that was given.
+The normal form of a number of the mainland is the eleven national digits, `13800138000`; of any other number it is
+E.164, `+85291234567`. So the blind indexes of mainland numbers stay as they are. A number of Hong Kong, Macao, Taiwan
+or abroad is typed with the code of its country or region, `+852 9123 4567` or `00852 9123 4567`. No error contains the
+text that was given.
 """
 
 import re
@@ -8,7 +11,7 @@ import unicodedata
 from typing import Annotated, Any
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumberType
+from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumberFormat, PhoneNumberType
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
@@ -16,7 +19,7 @@ from app.core.i18n import gettext, gettext_noop
 
 
 class PhoneRefused(ValueError):  # noqa: N818
-    """The text is not a Chinese mobile number. `code` is the reason, a key of `REFUSALS`."""
+    """The text is not a mobile number. `code` is the reason, a key of `REFUSALS`."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -28,7 +31,6 @@ REFUSALS: dict[str, str] = {
     "phone-missing": gettext_noop("缺少手机号码"),
     "phone-scientific": gettext_noop("手机号码已被表格软件改成科学计数法，数字已丢失"),
     "phone-landline": gettext_noop("这是固定电话，请填写手机号码"),
-    "phone-foreign": gettext_noop("仅支持中国大陆手机号码"),
     "phone-invalid": gettext_noop("不是有效的手机号码"),
 }
 
@@ -45,7 +47,7 @@ _SEPARATORS = re.compile(r"[\s()\-‐‑‒–—―−﹣－（）]")
 
 
 def normalize(text: str) -> str:
-    """Return the eleven digits of a Chinese mobile number.
+    """Return the normal form of a mobile number: eleven digits of the mainland, or E.164.
 
     Accepts full-width and other decimal digits; the prefixes +86, 0086, 86 and 0; blanks, hyphens, parentheses and
     invisible characters; a leading apostrophe; and Excel's `13800138000.0`. Raises PhoneRefused.
@@ -85,17 +87,20 @@ def _parse_national_number(bare: str) -> str:
         raise PhoneRefused("phone-invalid") from None
     if not phonenumbers.is_valid_number(number):
         raise PhoneRefused("phone-invalid")
-    if number.country_code != 86:
-        raise PhoneRefused("phone-foreign")
     kind = phonenumbers.number_type(number)
+    if number.country_code != 86 and kind in {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}:
+        return str(phonenumbers.format_number(number, PhoneNumberFormat.E164))
     if kind == PhoneNumberType.MOBILE:
         return str(number.national_number)
     raise PhoneRefused("phone-landline" if kind == PhoneNumberType.FIXED_LINE else "phone-invalid")
 
 
 def mask(phone: str) -> str:
-    """Mask a number in its normal form for lists: `138****8000`."""
-    return f"{phone[:3]}****{phone[7:]}"
+    """Mask a number in its normal form for lists: `138****8000`, `+852****4567`."""
+    if not phone.startswith("+"):
+        return f"{phone[:3]}****{phone[7:]}"
+    country = phonenumbers.parse(phone).country_code
+    return f"+{country}****{phone[-4:]}"
 
 
 def _validate_phone(text: str) -> str:
@@ -108,6 +113,10 @@ def _validate_phone(text: str) -> str:
 Phone = Annotated[
     str,
     AfterValidator(_validate_phone),
-    Field(max_length=60, description="A Chinese mobile number, as people type it.", examples=["13800138000"]),
+    Field(
+        max_length=60,
+        description="A mobile number, as people type it; outside the mainland with the country code: `+852 9123 4567`.",
+        examples=["13800138000"],
+    ),
 ]
 """A mobile number in a body; it validates to its normal form. Errors never contain the value."""

@@ -33,6 +33,23 @@ def test_mobile_number_in_any_notation_is_normalized(typed: str) -> None:
     assert normalize(typed) == NORMAL
 
 
+@pytest.mark.parametrize(
+    ("typed", "normal", "masked"),
+    [
+        ("+852 9123 4567", "+85291234567", "+852****4567"),
+        ("0085291234567", "+85291234567", "+852****4567"),
+        ("＋８５２ ９１２３-４５６７", "+85291234567", "+852****4567"),
+        ("+853 6612 3456", "+85366123456", "+853****3456"),
+        ("+886 0912 345 678", "+886912345678", "+886****5678"),
+        ("+1 650 253 0000", "+16502530000", "+1****0000"),
+        ("+44 7400 123456", "+447400123456", "+44****3456"),
+    ],
+)
+def test_number_outside_the_mainland_is_normalized_to_e164(typed: str, normal: str, masked: str) -> None:
+    assert (normalize(typed), mask(normal)) == (normal, masked)
+    assert normalize(normal) == normal
+
+
 @pytest.mark.parametrize("number", ["13012345678", "14712345678", "16612345678", "17312345678", "19912345678"])
 def test_mobile_number_of_every_range_is_accepted(number: str) -> None:
     assert normalize(number) == number
@@ -50,10 +67,9 @@ def test_mobile_number_of_every_range_is_accepted(number: str) -> None:
         ("02584567890", "phone-landline"),
         ("025-84567890", "phone-landline"),
         ("+86 10 6552 9988", "phone-landline"),
-        ("+1 650 253 0000", "phone-foreign"),
-        ("0085291234567", "phone-foreign"),
-        ("+852 9123 4567", "phone-foreign"),
-        ("+886 912 345 678", "phone-foreign"),
+        ("+852 2123 4567", "phone-landline"),
+        ("85291234567", "phone-invalid"),
+        ("+999 1234 5678", "phone-invalid"),
         ("12345", "phone-invalid"),
         ("10012345678", "phone-invalid"),
         ("1381234567", "phone-invalid"),
@@ -82,7 +98,7 @@ def test_any_text_is_normalized_or_refused(typed: str) -> None:
         found = normalize(typed)
     except PhoneRefused as refused:
         found = refused.code
-    assert found in REFUSALS or (len(found) == 11 and normalize(found) == found)
+    assert found in REFUSALS or (normalize(found) == found and (len(found) == 11 or found[0] == "+"))
 
 
 def test_mask_hides_the_middle_digits() -> None:

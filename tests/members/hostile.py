@@ -418,7 +418,7 @@ BY_ROW = [
                 for typed in (
                     "1.38E+10",
                     "02584567890",
-                    "+1 650 253 0000",
+                    "+852 2123 4567",
                     "1381234567",
                     "一三八",
                     "12812345678",
@@ -426,7 +426,7 @@ BY_ROW = [
                 )
             ]
         ),
-        ["phone-scientific", "phone-landline", "phone-foreign", *["phone-invalid"] * 4],
+        ["phone-scientific", "phone-landline", "phone-landline", *["phone-invalid"] * 4],
     ),
     Case("hidden row", "a.xlsx", lambda: make_sheet(make_row(attributes='hidden="1"')), "ok"),
     Case("hidden row in ods", "a.ods", lambda: ods(ods_row('table:visibility="collapse"')), "ok"),

@@ -214,7 +214,7 @@ async def test_parser_process_has_no_environment_and_no_other_files(
         "from sheet_parser import apply_limits\n"
         "apply_limits(1 << 30, 20)\n"
         "files = sorted(int(name) for name in os.listdir('/proc/self/fd'))\n"
-        "print(json.dumps([[1, False, json.dumps(dict(os.environ)), json.dumps(files), str(os.getpid()), '']]))\n"
+        "print(json.dumps([[1, False, json.dumps(dict(os.environ)), json.dumps(files), str(os.getpid()), *['']*3]]))\n"
         "sys.stdout.flush()\n"
         "sys.stdin.read(); import time; time.sleep(60)\n"
     )

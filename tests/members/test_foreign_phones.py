@@ -1,0 +1,30 @@
+"""Numbers of Hong Kong, Macao, Taiwan and abroad: accounts, member rows and sheets."""
+
+import random
+
+from tests.acts import add_member, get_body, get_refusal
+from tests.members.sheets import Work, list_members, merge, xlsx
+from tests.people import People
+
+
+def make_hong_kong_phone() -> str:
+    return f"+8529{random.randrange(10**6, 2 * 10**6):07d}"
+
+
+async def test_account_with_a_number_outside_the_mainland_activates_its_row(people: People, worker: Work) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    phone = make_hong_kong_phone()
+    person = await people.register_over_http(phone=phone)
+    typed = f"00{phone[1:5]} {phone[5:]}"
+    member = await add_member(admin, org, phone=typed, name=person.name)
+    assert (member["phone"], member["active"]) == (f"+852****{phone[-4:]}", True)
+    path = f"/v1/orgs/{org['id']}/members"
+    again = await admin.post(path, json={"name": "另一人", "phone": phone})
+    assert get_refusal(again) == (409, "phone-exists")
+    shown = get_body(await admin.post(f"{path}/{member['id']}/phone-disclosures"), 201)
+    assert shown["phone"] == phone
+    assert [row["id"] for row in await list_members(admin, org["id"], q=phone[-4:])] == [member["id"]]
+    sheet = xlsx([("陈大文", f"+852 {make_hong_kong_phone()[4:]}", "甲支部"), (person.name, typed, "甲支部")])
+    assert (await merge(admin, org["id"], worker, sheet, unknown_units="create"))["counts"]["added"] == 1
+    assert (await merge(admin, org["id"], worker, sheet))["counts"]["unchanged"] == 2
