@@ -28,8 +28,31 @@ _BEHAVIOURS = (
     "links",
 )
 """The files of `static/js`, one behaviour each. They are joined to one module and share its names."""
+_STYLES = (
+    "tokens",
+    "base",
+    "frame",
+    "arrangement",
+    "headings",
+    "cards",
+    "tags",
+    "buttons",
+    "forms",
+    "tables",
+    "notices",
+    "dialogs",
+    "single",
+    "phone",
+    "directory",
+    "imports",
+    "reports",
+    "audit",
+    "certification",
+    "utilities",
+)
+"""The files of `static/css`, one component each. The first declares the order of the cascade layers."""
 _SOURCES: dict[str, tuple[str, tuple[str, ...], str]] = {
-    "console.css": ("app.console", ("static/console.css",), _CSS),
+    "console.css": ("app.console", tuple(f"static/css/{name}.css" for name in _STYLES), _CSS),
     "console.js": ("app.console", tuple(f"static/js/{name}.js" for name in _BEHAVIOURS), _JS),
     "keys.js": ("app.console", ("static/keys.js",), _JS),
     "icon.svg": ("app.console", ("static/icon.svg",), "image/svg+xml"),
@@ -68,6 +91,11 @@ def add_asset(name: str, package: str, path: str, media_type: str) -> None:
 def build_asset_url(name: str) -> str:
     """Return an asset's address, which changes with its content."""
     return f"{ROOT}/{_load_assets()[name].digest}/{name}"
+
+
+def read_asset_text(name: str) -> str:
+    """Return an asset's content."""
+    return _load_assets()[name].content.decode()
 
 
 @router.get("/{digest}/{name}")
