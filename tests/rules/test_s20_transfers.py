@@ -239,11 +239,13 @@ async def test_org_with_subordinates_is_not_closed(world: World) -> None:
     assert get_refusal(closed) == (409, "org-has-subordinates")
 
 
-async def test_former_superior_of_a_closed_org_has_an_audit_entry(people: People) -> None:
-    """The former superior gets an audit entry."""
+async def test_former_superior_of_a_closed_org_has_an_audit_entry_and_a_message(people: People) -> None:
+    """The former superior gets an audit entry, and its admins a message."""
     superior_admin, superior, founder, org = await create_pair(people)
     get_body(await founder.put(f"/v1/orgs/{org['id']}/closure"))
     assert (await list_actions(superior_admin, superior))[0] == "certification.ended"
+    message = get_body(await superior_admin.get("/v1/messages"))["items"][0]
+    assert (message["kind"], message["org_id"]) == ("subordinate-closed", org["id"])
 
 
 async def close_superior(superior_admin: Person, superior: Json, org: Json, people: People) -> None:
