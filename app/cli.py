@@ -45,7 +45,8 @@ cli.add_typer(points, name="points")
 
 
 def main() -> NoReturn:
-    """The `xuezu` program."""
+    """Run the command of the `xuezu` program that the command line names, then exit. If it cannot start, print the
+    reason on stderr and exit with status 1."""
     try:
         cli()
     except CannotStart as reason:

@@ -32,8 +32,8 @@ def ingest(measured: Measured) -> list[Row]:
 
 
 def ingest_sustained(measured: Measured) -> list[Row]:
-    """The same, but sending pauses while `BACKLOG` batches wait, and a round ends when all batches are rolled up: the
-    rate at which the backlog does not grow."""
+    """Measure the rate at which the backlog does not grow: sending pauses while `BACKLOG` batches wait, and a round
+    ends when all batches are rolled up."""
     return _compare_with_copy(measured, "ingest_sustained", 0.2, _send_at_rollup_speed)
 
 

@@ -47,7 +47,7 @@ async def copy(
     measured: Measured, connection: asyncpg.Connection, pieces: Sequence[bytes], *, times: int = 1, seconds: float = 0.0
 ) -> tuple[Cost, int]:
     """COPY the events at least `times` times and for at least `seconds`, each in a transaction that is rolled back.
-    Returns PostgreSQL's cost and the number of copies. The dead rows are vacuumed."""
+    Return PostgreSQL's cost and the number of copies. The dead rows are vacuumed."""
     await connection.execute("SELECT make_partition('point_events', $1, $2)", today(), today() + timedelta(days=1))
 
     async def source() -> AsyncIterator[bytes]:

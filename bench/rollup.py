@@ -19,7 +19,7 @@ EACH_ROUND = 2
 
 
 def fold_small(measured: Measured) -> list[Row]:
-    """A batch is received over HTTP without a worker; then one cycle rolls it up."""
+    """Receive a batch over HTTP without a worker, then roll it up in one cycle."""
     headers = measured.sign_in_service("point-events:write") | {"Content-Type": "application/json"}
     ours, reference = asyncio.run(_rounds(measured, headers, batches(measured, "fold")))
     note = f"ms a batch of {BATCH:,} events, one at a time; / COPY of it into the ledger"

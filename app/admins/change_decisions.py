@@ -44,12 +44,12 @@ class Change(NamedTuple):
 
     @property
     def before(self) -> dict[str, str | None]:
-        """The old value, as the org's audit entry shows it."""
+        """Return the old value for the org's audit entry."""
         return {"name": self.name_before} if self.kind == "rename" else {"main_admin_id": str(self.main_admin_before)}
 
     @property
     def after(self) -> dict[str, str | None]:
-        """The new value, as the org's audit entry shows it."""
+        """Return the new value for the org's audit entry."""
         return {"name": self.name_after} if self.kind == "rename" else {"main_admin_id": str(self.main_admin_after)}
 
 

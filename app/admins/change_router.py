@@ -60,12 +60,13 @@ class Side(StrEnum):
     ),
 )
 async def create_change_request(scope: Writer, body: ChangeRequestCreate, db: WriteDb) -> ChangeRequestOut:
-    """Three kinds: `rename`, `hand-over` (the main admin names another admin), and `recovery` (another admin asks to
-    replace a main admin who is no longer available). The superior decides within 30 days.
+    """Create a change request of one of three kinds: `rename`, `hand-over` (the main admin names another admin), or
+    `recovery` (another admin requests to replace a main admin who is no longer available). The superior decides within
+    30 days.
 
     Without a superior, a rename or hand-over takes effect at once and its state is `accepted`; a recovery waits for
     the platform operator. One request of each kind can wait at a time. The person who takes over must be an admin
-    already: invite them first.
+    already: invite this person first.
     """
     request_id = await change_requests.create_change_request(db, scope, body)
     return await queries.get_change_request(db, scope.org_id, request_id)
@@ -81,18 +82,16 @@ async def list_change_requests(
         Query(description="`sent`: made by this org. `received`: made by its direct subordinates, for it to decide."),
     ] = Side.SENT,
 ) -> Page[ChangeRequestOut]:
-    """The change requests, the newest first: those of this org, or those that orgs directly under it have made.
-    Nothing is changed.
-    """
+    """List the change requests, the newest first: those that this org has made, or those that its direct subordinates
+    have made. Nothing is changed."""
     list_requests = queries.list_change_requests if side is Side.SENT else queries.list_received_change_requests
     return await list_requests(db, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/change-requests/{request_id}", summary="Read a change request")
 async def read_change_request(scope: Reader, request_id: UUID, db: ReadDb) -> ChangeRequestOut:
-    """One request, for the org that has made it and for its present superior. Nothing is changed. The inbox of the
-    admins who decide has the address.
-    """
+    """Read one change request. The org that has made it and the present superior of that org can read it. Nothing is
+    changed. The inbox gives the address of this call to the admins who decide."""
     return await queries.get_change_request(db, scope.org_id, request_id)
 
 
@@ -103,9 +102,8 @@ async def read_change_request(scope: Reader, request_id: UUID, db: ReadDb) -> Ch
     responses=problems(ChangeRequestDecided, ChangeRequestExpired, MainAdminOnly),
 )
 async def withdraw_change_request(scope: Writer, request_id: UUID, db: WriteDb) -> None:
-    """The org withdraws its request while it is pending, and nothing changes. A main admin who is still available ends
-    a recovery in this way.
-    """
+    """The org withdraws its change request while the request is pending. Nothing changes in the org. A main admin who
+    is still available ends a recovery in this way."""
     await change_requests.withdraw_change_request(db, scope, request_id)
 
 
@@ -138,8 +136,7 @@ async def approve_change_request(
 async def refuse_change_request(
     scope: Writer, request_id: UUID, body: ChangeRefusalCreate, db: WriteDb
 ) -> ChangeRequestOut:
-    """An admin of the superior refuses, with a reason that the admins of the org read. Nothing changes in the org, and
-    it may make a new request.
-    """
+    """An admin of the superior refuses a change request, with a reason that the admins of the org can read. Nothing
+    changes in the org, which can make a new request."""
     await change_decisions.refuse_change_request(db, scope, request_id, body.reason)
     return await queries.get_change_request(db, scope.org_id, request_id)

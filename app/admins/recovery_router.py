@@ -48,9 +48,8 @@ _FIRST = Paging(1, None)
 async def list_recoveries(
     _: AsOperator, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ChangeRequestOut]:
-    """The pending recoveries of orgs without a superior, the oldest first. In each an admin of the org says that its
-    main admin is no longer available. Nothing is changed.
-    """
+    """List the pending recoveries of orgs without a superior, the oldest first. In each, an admin of the org states
+    that the main admin is no longer available. Nothing is changed."""
     return await queries.list_orphan_recoveries(db, paging)
 
 
@@ -62,7 +61,8 @@ async def list_recoveries(
     responses=problems(ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale),
 )
 async def approve_recovery(request: Request, scope: AsOperator, request_id: UUID, db: WriteDb) -> Response | None:
-    """The admin whom the request names becomes the main admin now. The former one stays an admin.
+    """The operator approves a recovery. The admin whom the request names becomes the main admin now. The former main
+    admin stays an admin.
 
     First check, outside the service, that the main admin is no longer available. If the admins have changed since the
     request was made, the request ends as superseded. The org can then make a new request.
@@ -96,9 +96,9 @@ async def refuse_recovery(scope: AsOperator, request_id: UUID, body: ChangeRefus
 async def create_recovery_offer(
     scope: MainAdmin, subordinate_id: UUID, body: RecoveryOfferCreate, db: WriteDb, cipher: CipherDep
 ) -> RecoveryOfferOut:
-    """For a direct subordinate that has no other admin who could request a recovery: its superior names a person, by
-    phone. The person finds the offer in the inbox and becomes the main admin by accepting it. The person's real name
-    must be verified.
+    """The superior offers a person, by phone, the office of main admin of a direct subordinate that has no other admin
+    who could request a recovery. The person finds the offer in the inbox and becomes the main admin by accepting it.
+    The person's real name must be verified.
 
     The present main admin finds the offer in the inbox too and can withdraw it. If the org has another admin (409
     `admins-left`), that admin requests a recovery instead.
@@ -115,9 +115,8 @@ async def create_recovery_offer(
 async def list_recovery_offers(
     scope: Reader, subordinate_id: UUID, db: ReadDb, cipher: CipherDep, paging: _NEWEST
 ) -> Page[RecoveryOfferOut]:
-    """The persons whom this org has named as main admin of the subordinate, the newest first, with the state of each
-    offer. Nothing is changed.
-    """
+    """List the offers to become main admin of the subordinate that this org has made, the newest first, with the state
+    of each offer. Nothing is changed."""
     return await queries.list_recovery_offers(db, cipher, scope.org_id, subordinate_id, paging)
 
 
@@ -145,8 +144,9 @@ async def withdraw_recovery_offer(scope: MainAdmin, subordinate_id: UUID, offer_
 async def create_operator_recovery_offer(
     scope: AsOperator, body: OperatorRecoveryOfferCreate, db: WriteDb, cipher: CipherDep
 ) -> RecoveryOfferOut:
-    """For an org that has no superior and no other admin who could request a recovery. The person who is named finds
-    the offer in the inbox and becomes the main admin by accepting it. The person's real name must be verified.
+    """The operator offers a person, by phone, the office of main admin of an org that has no superior and no other
+    admin who could request a recovery. The person finds the offer in the inbox and becomes the main admin by accepting
+    it. The person's real name must be verified.
 
     If the org has another admin (409 `admins-left`), that admin requests a recovery instead.
     """
@@ -163,7 +163,8 @@ async def create_operator_recovery_offer(
 async def list_operator_recovery_offers(
     _: AsOperator, db: ReadDb, cipher: CipherDep, paging: _NEWEST
 ) -> Page[RecoveryOfferOut]:
-    """The offers that platform operators have made, the newest first, with the state of each. Nothing is changed."""
+    """List the recovery offers that platform operators have made, the newest first, with the state of each. Nothing is
+    changed."""
     return await queries.list_recovery_offers(db, cipher, None, None, paging)
 
 

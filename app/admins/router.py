@@ -40,7 +40,8 @@ Resigning = Annotated[OrgScope, Can(Permission.ADMINS_RESIGN)]
 
 @router.get("/orgs/{org_id}/admins", summary="List the admins")
 async def list_admins(scope: Reader, db: ReadDb) -> ItemList[AdminOut]:
-    """The admins of the org, the main admin first. Nothing is changed. Only admins of the org can read it."""
+    """List the admins of the org, the main admin first. Only admins of the org can read this list. Nothing is
+    changed."""
     return ItemList(items=await queries.list_admins(db, scope.org_id))
 
 
@@ -48,7 +49,7 @@ async def list_admins(scope: Reader, db: ReadDb) -> ItemList[AdminOut]:
     "/orgs/{org_id}/admins/me", summary="Resign as an admin", status_code=204, responses=problems(MainAdminStays)
 )
 async def resign(scope: Resigning, db: WriteDb) -> None:
-    """The caller resigns as an admin of the org. The caller stays a member, and has no rights of an admin from the
+    """The caller resigns as an admin of the org. The caller remains a member and has no rights of an admin from the
     next call on.
 
     The main admin is refused (409 `main-admin-stays`): hand the office over first, with `POST …/change-requests`.
@@ -60,8 +61,8 @@ async def resign(scope: Resigning, db: WriteDb) -> None:
     "/orgs/{org_id}/admins/{user_id}", summary="Remove an admin", status_code=204, responses=problems(MainAdminStays)
 )
 async def remove_admin(scope: MainAdmin, user_id: UUID, db: WriteDb) -> None:
-    """The main admin ends the office of another admin. The person stays a member, and their next call as an admin is
-    refused.
+    """The main admin removes another admin. The person remains a member and has no rights of an admin from the next
+    call on.
 
     The main admin cannot be removed. If the main admin is no longer available, another admin requests a recovery with
     `POST …/change-requests`.
@@ -78,12 +79,12 @@ async def remove_admin(scope: MainAdmin, user_id: UUID, db: WriteDb) -> None:
 async def create_admin_invitation(
     scope: MainAdmin, body: Invitee, db: WriteDb, cipher: CipherDep
 ) -> AdminInvitationOut:
-    """The main admin invites a person, by phone or by their member row, to be an admin. The person finds the
-    invitation in their inbox for 14 days; nothing changes until they accept.
+    """The main admin invites a person, by phone or by member row, to become an admin. The person finds the invitation
+    in the inbox for 14 days. Nothing changes until the person accepts.
 
-    An invitation of a member is for the account that the row is linked to; without one, only a user with the
-    member's name can accept. The answer is the same for every phone, so it reveals nothing about a stranger.
-    The real name is checked when they accept.
+    An invitation of a member is for the account that the member row is linked to. If the row has no account, only a
+    user with the member's name can accept. The answer is the same for every phone, so it reveals nothing about a
+    stranger. The real name is checked when the person accepts.
     """
     invitation_id = await operations.invite_admin(db, cipher, scope, body)
     return await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id)
@@ -93,9 +94,7 @@ async def create_admin_invitation(
 async def list_admin_invitations(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[AdminInvitationOut]:
-    """The invitations to be an admin that this org has sent, the newest first, with their states. Nothing
-    is changed.
-    """
+    """List the admin invitations that this org has sent, the newest first, with their states. Nothing is changed."""
     return await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
 
 
@@ -103,9 +102,8 @@ async def list_admin_invitations(
 async def read_sent_admin_invitation(
     scope: Reader, invitation_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> AdminInvitationOut:
-    """One invitation to be an admin, as the org that sent it sees it. Nothing is changed. While its state is
-    `pending`, it can be withdrawn.
-    """
+    """Read one admin invitation that this org has sent. While its state is `pending`, the org can withdraw it. Nothing
+    is changed."""
     return await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id)
 
 
@@ -126,7 +124,8 @@ async def withdraw_admin_invitation(scope: MainAdmin, invitation_id: UUID, db: W
 
 @router.get("/me/admin-invitations/{invitation_id}", summary="Read an invitation made to me")
 async def read_admin_invitation(user: SignedIn, invitation_id: UUID, db: ReadDb) -> ReceivedAdminInvitationOut:
-    """The person who is invited reads which org invites them, and whether it is a recovery. The inbox has the address.
+    """Read an invitation as the invited person: which org invites, and whether the invitation is a recovery. The inbox
+    gives the address of this call.
 
     Nothing is changed. Next, accept or refuse.
     """
@@ -153,12 +152,12 @@ async def read_admin_invitation(user: SignedIn, invitation_id: UUID, db: ReadDb)
 async def accept_admin_invitation(
     request: Request, user: SignedIn, invitation_id: UUID, db: WriteDb, cipher: CipherDep
 ) -> AdminshipOut | JSONResponse:
-    """The caller becomes an admin of the org that invites, and gets a row in its directory if there is none. A
-    recovery makes the caller the main admin.
+    """The caller becomes an admin of the org that invites. If the caller has no row in the directory of the org, the
+    row is created. A recovery makes the caller the main admin.
 
-    The caller's real name must be verified, and in an org of the party the party membership must be declared. If the
-    name in the invited member's row differs from the caller's, the invitation ends and the org is informed: its admins
-    correct the name and send a new invitation.
+    The caller's real name must be verified, and in an org of the party the caller must have declared membership of the
+    party. If the name in the invited member's row differs from the caller's, the invitation ends and the org is
+    informed: its admins correct the name and send a new invitation.
     """
     org = await operations.accept_admin_invitation(db, cipher, user, invitation_id)
     if isinstance(org, Problem):
@@ -174,7 +173,6 @@ async def accept_admin_invitation(
     responses=problems(AdminInvitationDecided, AdminInvitationExpired),
 )
 async def refuse_admin_invitation(user: SignedIn, invitation_id: UUID, db: WriteDb) -> None:
-    """The caller does not want to be an admin. The invitation ends, and the org learns that it was declined and
-    nothing more.
-    """
+    """The caller declines to become an admin. The invitation ends. The org learns only that the invitation was
+    declined."""
     await operations.refuse_admin_invitation(db, user, invitation_id)

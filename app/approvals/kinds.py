@@ -88,24 +88,24 @@ class Kind:
 
     @property
     def expires_at(self) -> InstrumentedAttribute[datetime]:
-        """The column with the time of expiry. Only a kind with a lifetime has it."""
+        """Return the column with the time of expiry. Only a kind with a lifetime has it."""
         assert issubclass(self.table, ExpiringApproval)
         return self.table.expires_at
 
     @cached_property
     def pending(self) -> ColumnElement[bool]:
-        """The condition that the request has not ended. It may be overdue."""
+        """Return the SQL condition that the request has not ended. Such a request may be overdue."""
         return self.table.state == PENDING
 
     @cached_property
     def waiting(self) -> ColumnElement[bool]:
-        """The condition that the request can be decided: it is pending and not overdue."""
+        """Return the SQL condition that the request can be decided: it is pending and not overdue."""
         return self.pending if self.lifetime is None else and_(self.pending, self.expires_at > func.now())
 
     @cached_property
     def state(self) -> ColumnElement[str]:
-        """The present state. A pending request that is overdue counts as expired, even before the clean-up job stores
-        this state."""
+        """Return the SQL expression of the present state. A pending request that is overdue counts as expired, even
+        before the clean-up job stores this state."""
         if self.lifetime is None:
             return self.table.state.label("state")
         overdue = and_(self.pending, self.expires_at <= func.now())
@@ -113,17 +113,17 @@ class Kind:
 
     @cached_property
     def deciding_orgs(self) -> Sequence[InstrumentedAttribute[UUID]]:
-        """The columns of the orgs whose admins decide."""
+        """Return the columns of the orgs whose admins decide."""
         return [decider.org for decider in self.deciders if isinstance(decider, AdminsOf)]
 
     @cached_property
     def orgs(self) -> Sequence[InstrumentedAttribute[UUID]]:
-        """The columns of the orgs that request or decide."""
+        """Return the columns of the orgs that request or decide."""
         return [*([] if self.requesting_org is None else [self.requesting_org]), *self.deciding_orgs]
 
     @property
     def noun(self) -> str:
-        """The noun of the audit actions."""
+        """Return the noun that begins the audit actions of this kind."""
         return self.name.replace("-", "_")
 
 

@@ -35,9 +35,9 @@ async def list_audit_entries(
     paging: Annotated[Paging, paged_by(UUID)],
     wanted: Annotated[AuditFilter, Depends(_read_filter)],
 ) -> Page[AuditEntryOut]:
-    """Who did what to this org, when and from where, the newest first. Filter by time, action or person; only admins
-    of the org can read it.
+    """List the audit entries of the org, the newest first: which user did what, when and from where. Filter by time,
+    action or person. Only admins of the org can read them.
 
-    Nothing is changed: entries are written by the service alone and never edited or removed.
+    Nothing is changed. Only the service writes entries, and no entry is ever edited or removed.
     """
     return await list_entries(db, scope.org_id, wanted, paging)

@@ -72,7 +72,7 @@ def read_cookie_token(request: Request) -> AccessToken:
 
 
 def is_renewal_due(session: CookieSession) -> bool:
-    """Whether enough of the idle time has passed to set the cookie again."""
+    """Return whether enough of the idle time has passed to set the cookie again."""
     return time.time() - session.renewed_at > session.idle_seconds * _RENEW_AFTER
 
 

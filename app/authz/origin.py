@@ -7,7 +7,8 @@ from app.core.services import SETTINGS
 
 
 def is_foreign_origin(request: Request) -> bool:
-    """Whether the Origin header names another site. Only browsers send it; a request without it is not foreign."""
+    """Return whether the Origin header names another site. Only browsers send this header; a request without it is not
+    foreign."""
     origin = request.headers.get("origin")
     if origin is None:
         return False

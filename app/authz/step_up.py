@@ -10,5 +10,6 @@ MAX_PROOF_AGE = timedelta(minutes=15)
 
 
 def is_key_required(region_code: str) -> bool:
-    """Whether admins of an org of this region need a security key: a whole province or the nation (GB/T 2260)."""
+    """Return whether admins of an org of this region need a security key. They do if the region is a whole province or
+    the nation (GB/T 2260)."""
     return region_code.endswith("0000")

@@ -59,7 +59,7 @@ async def create_invitation(
     """The superior creates a link and a QR code with which other orgs apply to be certified under it. The invitation
     has a time at which it expires, and a number of uses.
 
-    The invitation alone certifies no org. Give the link or the picture (`…/qr.svg`) to the admins of the subordinates:
+    The invitation alone certifies no org. Give the link or the picture (`…/qr.svg`) to the admins of the other orgs:
     they apply with it, and an admin of this org decides.
     """
     row = await operations.create_invitation(db, cipher, scope, body)
@@ -70,7 +70,8 @@ async def create_invitation(
 async def list_invitations(
     request: Request, scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[InvitationOut]:
-    """The invitations of the org, the newest first, with how often each was used. Nothing is changed."""
+    """List the invitations of the org, the newest first, with the number of times that each was used. Nothing is
+    changed."""
     found, address = await queries.list_invitations(db, scope.org_id, paging), SETTINGS.of(request).issuer
     return Page[InvitationOut].from_slice(found.map(lambda row: build_invitation_out(row, cipher, address)))
 
@@ -84,9 +85,8 @@ async def list_invitations(
 async def draw_invitation(
     request: Request, scope: Reader, invitation_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> Response:
-    """The invitation as a picture, to be shown or printed. Nothing is changed. It leads to the same address as the
-    link.
-    """
+    """Get the invitation as a picture of its QR code, to be shown or printed. The QR code contains the same address as
+    the link. Nothing is changed."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
     picture = await draw_svg(build_invitation_out(row, cipher, SETTINGS.of(request).issuer).link)
     return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
@@ -133,11 +133,11 @@ async def read_invitation(
 )
 async def create_application(scope: Writer, body: ApplicationCreate, db: WriteDb) -> ApplicationCreated:
     """An admin applies, with the token of an invitation, to have this org certified under the org that invites. The
-    real name must be verified. The application waits until the superior decides.
+    admin's real name must be verified. The application waits until the superior decides.
 
-    An org has at most one superior: if it has one already, request a transfer instead. An org cannot be under itself.
-    The same person may administer both orgs. The answer has advice where the superior is of a lower level, or an org of
-    people outside the party.
+    An org has at most one superior: if this org already has one, request a transfer instead. An org cannot be under
+    itself. The same person may administer both orgs. The answer has advice if the superior is of a lower level, or an
+    org of people outside the party.
     """
     return await operations.create_application(db, scope, body)
 
@@ -149,17 +149,15 @@ async def list_applications(
     paging: Annotated[Paging, paged_by(UUID)],
     state: Annotated[CertificationState | None, Query(description="Only this state.")] = None,
 ) -> Page[ReceivedApplicationOut]:
-    """The applications that other orgs have made to this org, the newest first. Those with the state `pending` wait
-    for a decision; nothing is changed.
-    """
+    """List the applications that other orgs have made to this org, the newest first. Those with the state `pending`
+    wait for a decision. Nothing is changed."""
     return await queries.list_received_applications(db, scope.org, state, paging)
 
 
 @router.get("/orgs/{org_id}/applications/{application_id}", summary="Read an application")
 async def read_application(scope: Reader, application_id: UUID, db: ReadDb) -> ReceivedApplicationOut:
-    """One application that was made to this org, with the card of the applicant and who applies for it. The inbox has
-    the address. Nothing is changed.
-    """
+    """Read one application that was made to this org, with the card of the applicant org and the admin who applies for
+    it. The inbox gives the address of this call. Nothing is changed."""
     return await queries.get_received_application(db, scope.org, application_id)
 
 
@@ -170,7 +168,8 @@ async def read_application(scope: Reader, application_id: UUID, db: ReadDb) -> R
     responses=problems(ApplicationDecided),
 )
 async def withdraw_application(scope: Writer, application_id: UUID, db: WriteDb) -> None:
-    """The org withdraws its own application while it is pending. It stays without a superior and may apply again."""
+    """The org withdraws its own application while the application is pending. The org remains without a superior and
+    can apply again."""
     await operations.withdraw_application(db, scope, application_id)
 
 
@@ -180,8 +179,8 @@ async def withdraw_application(scope: Writer, application_id: UUID, db: WriteDb)
     responses=problems(ApplicationDecided, AlreadyCertified, SiblingNameTaken, WouldCloseCircle),
 )
 async def approve_application(scope: Writer, application_id: UUID, db: WriteDb) -> ApplicationOut:
-    """The superior certifies the org: it is a direct subordinate from now on, and counts in the totals of the superior
-    from today.
+    """The superior certifies the org. From now on the org is a direct subordinate, and from today it counts in the
+    totals of the superior.
 
     If another subordinate has the same name (409 `sibling-name-taken`), rename one of the two first.
     """
@@ -194,9 +193,8 @@ async def approve_application(scope: Writer, application_id: UUID, db: WriteDb) 
     responses=problems(ApplicationDecided),
 )
 async def refuse_application(scope: Writer, application_id: UUID, body: RefusalCreate, db: WriteDb) -> ApplicationOut:
-    """The superior refuses, with a reason that the admins of the applicant read. Nothing changes, and they may apply
-    again.
-    """
+    """The superior refuses an application, with a reason that the admins of the applicant can read. Nothing changes,
+    and the applicant can apply again."""
     return await operations.refuse_application(db, scope, application_id, body.reason)
 
 
@@ -208,9 +206,8 @@ async def list_certifications(
     since: Annotated[Instant | None, Query(description="Only those live or pending at this time or later.")] = None,
     until: Annotated[Instant | None, Query(description="Only those requested before this time.")] = None,
 ) -> Page[CertificationOut]:
-    """Every certification that this org has, had or has applied for, the newest first, each with the time from when
-    and until when it was live. Nothing is changed.
-    """
+    """List all certifications that this org has, had or has applied for, the newest first, each with the times between
+    which it was live. Nothing is changed."""
     return await queries.list_certifications(db, scope.org_id, paging, queries.TimeRange(since, until))
 
 
@@ -220,15 +217,13 @@ async def list_subordinates(
     db: ReadDb,
     paging: Annotated[Paging, paged_by(str, UUID)],
 ) -> Page[SubordinateOut]:
-    """The orgs that are certified directly under this one, by name. Nothing is changed. For figures read `GET
-    …/reports/subordinates`.
-    """
+    """List the orgs that are certified directly under this one, by name. For their figures read `GET
+    …/reports/subordinates`. Nothing is changed."""
     return await queries.list_subordinates(db, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/superiors", summary="List superiors")
 async def list_superiors(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], db: ReadDb) -> ItemList[SuperiorOut]:
-    """The chain of orgs above this one, the direct superior first. It is empty for an org without a superior, and
-    nothing is changed.
-    """
+    """List all orgs above this one, the direct superior first. The list is empty for an org without a superior. Nothing
+    is changed."""
     return ItemList(items=await queries.list_superiors(db, scope.org_id))

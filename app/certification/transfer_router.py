@@ -64,24 +64,24 @@ async def create_transfer(request: Request, scope: Requester, body: TransferCrea
 
 @router.get("", summary="List transfers")
 async def list_transfers(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[TransferOut]:
-    """The transfers of this org, those that leave it and those that arrive in it, the newest first. Nothing is
-    changed.
-    """
+    """List the transfers of this org, those that leave it and those that arrive in it, the newest first. Nothing is
+    changed."""
     return await transfer_queries.list_transfers(db, scope.org_id, paging)
 
 
 @router.get("/{transfer_id}", summary="Read a transfer")
 async def read_transfer(request: Request, scope: Reader, transfer_id: UUID, db: ReadableDb) -> TransferDetailOut:
-    """One transfer, and while it waits, a preview of what would move. Nothing is changed.
+    """Read one transfer. While the transfer waits, the answer has a preview of what would move. Nothing is changed.
 
-    Read it just before a decision, and send the version of the preview back with that decision.
+    Read the transfer just before you decide on it. Send the version of the preview with the decision.
     """
     return await _get_transfer(request, db, scope, transfer_id)
 
 
 @router.delete("/{transfer_id}", summary="Withdraw a transfer", status_code=204, responses=problems(TransferDecided))
 async def withdraw_transfer(scope: Requester, transfer_id: UUID, db: WriteDb) -> None:
-    """The org that requested the transfer withdraws it while it is pending. It stays under its present superior."""
+    """The org that requested the transfer withdraws it while it is pending. The org remains under its present
+    superior."""
     await transfers.withdraw_transfer(db, scope, transfer_id)
 
 
@@ -134,9 +134,8 @@ async def accept_transfer(
 async def refuse_transfer(
     request: Request, scope: Decider, transfer_id: UUID, body: RefusalCreate, db: WriteDb
 ) -> TransferDetailOut:
-    """An admin of the present or of the new superior refuses, with a reason that the admins of the org read. The org
-    stays under its present superior and may request a transfer again.
-    """
+    """An admin of the present or of the new superior refuses the transfer, with a reason that the admins of the org can
+    read. The org remains under its present superior and can request a transfer again."""
     await transfers.refuse_transfer(db, scope, transfer_id, body.reason)
     return await _get_transfer(request, db, scope, transfer_id)
 

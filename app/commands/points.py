@@ -15,7 +15,7 @@ points = typer.Typer(no_args_is_help=True, help="The ledger of points.")
 
 @points.callback()
 def _group() -> None:
-    """Makes `points` a group of commands although it has only one command."""
+    """Make `points` a group of commands although it has only one command."""
 
 
 @points.command()

@@ -65,7 +65,8 @@ _SYLLABLE = re.compile(
 
 
 def _group_by_first_letter() -> dict[str, dict[str, dict[str, str]]]:
-    """Return, by its first letter and itself, the other readings of the characters of each reading."""
+    """Return the other readings of the characters of each reading, by the first letter of that reading and by that
+    reading."""
     groups: dict[str, dict[str, dict[str, str]]] = {}
     for word in "".join(_READINGS).split():
         readings, characters = word.split(":")

@@ -69,7 +69,7 @@ class ReadPool(StatementSource):
     """
 
     def __init__(self, settings: Settings, size: int) -> None:
-        """Must run inside the event loop. Opens no connection yet."""
+        """Create the pool inside a running event loop. It opens no connection yet."""
 
         async def open_connection(_: None, **options: Any) -> asyncpg.Connection:
             return await connect(settings, **options)

@@ -78,7 +78,7 @@ def run(program: str, *arguments: str, input_text: str | None = None) -> subproc
 
 
 def make_readable(show: ShowLine) -> None:
-    """If root starts the server, make the wheel's files readable for the server's user."""
+    """Make the wheel's files readable for the server's user, if root starts the server."""
     if os.geteuid() != 0:
         return
     installed = get_program_dir().parent

@@ -26,9 +26,8 @@ _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 @router.get("", summary="List my exports")
 async def list_exports(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[ExportOut]:
-    """The exports that the caller has made in this org, the newest first. No other user sees them, and nothing is
-    changed.
-    """
+    """List the exports that the caller has made in this org, the newest first. Only the caller can see them. Nothing is
+    changed."""
     return await queries.list_exports(db, scope, paging)
 
 
@@ -54,9 +53,10 @@ async def read_export(scope: Reader, export_id: UUID, db: ReadDb) -> ExportOut:
 async def read_export_content(
     request: Request, scope: Reader, export_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> StreamingResponse:
-    """The file, for a day, and only for the user who requested it and may still read what it contains.
+    """Get the file of an export. The user who requested the export can download the file for one day, as long as this
+    user may still read its contents.
 
-    Nothing is changed. Where it is not ready (409), read the export until its state is `done`.
+    Nothing is changed. If the file is not ready (409), read the export until its state is `done`.
     """
     return stream_download(await queries.open_export_file(ENGINE.of(request), db, cipher, scope, export_id))
 

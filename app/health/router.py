@@ -42,17 +42,15 @@ class NotReady(Unavailable):
 
 @router.get("/livez", summary="Is the process alive?")
 async def livez() -> Alive:
-    """For the machine that runs the service: this answers as long as the process does, and looks at nothing else.
-    Where it does not answer, restart the process.
-    """
+    """Tell the supervisor of the process that the process runs. The call checks nothing else. If it gets no answer,
+    restart the process."""
     return Alive()
 
 
 @router.get("/readyz", summary="Can the service do its work?", responses=problems(NotReady))
 async def readyz(request: Request) -> Ready:
-    """For the load balancer: ready means that the database answers and is at the revision of this code. Where it
-    answers 503, send no traffic and ask again; do not restart the process for it.
-    """
+    """Tell the load balancer whether the process can serve requests: the database answers and is at the revision of
+    this code. If the answer is 503, send no traffic and call again later; do not restart the process."""
     engine = ENGINE.of(request)
     try:
         async with asyncio.timeout(ANSWER_SECONDS), engine.connect() as connection:

@@ -67,10 +67,10 @@ async def list_members(
     wanted: Annotated[MemberFilter, Depends(_read_filter)],
     paging: Annotated[Paging, paged_by(UUID)],
 ) -> Page[MemberOut]:
-    """The people of the org, phones masked, in the order in which they were added. Filters find them by name, phone,
-    unit or state; edits never shift a page.
+    """List the members of the org, in the order in which they were added. Phones are masked. Filter by name, phone,
+    unit or state. Edits never shift a page.
 
-    Nothing is changed. Only admins of the org itself read its members: an admin of a superior gets 404.
+    Nothing is changed. Only admins of the org itself can read its members: an admin of a superior gets 404.
     """
     return await queries.list_members(db, cipher, scope.org_id, wanted, paging)
 
@@ -112,9 +112,8 @@ async def search_by_phone(
 async def list_removed_members(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[RemovedMemberOut]:
-    """The people who were removed in the last thirty days and can be brought back, with `POST …/restorations`. Nothing
-    is changed.
-    """
+    """List the members who were removed in the last thirty days. They can be restored with `POST …/restorations`.
+    Nothing is changed."""
     return await restoration.list_removed_members(db, cipher, scope.org_id, paging)
 
 
@@ -135,9 +134,8 @@ async def create_member_export(
 
 @router.get("/{member_id}", summary="Read a member", responses=REVALIDATED)
 async def read_member(scope: Reader, member_id: UUID, db: ReadDb, cipher: CipherDep, response: Response) -> MemberOut:
-    """One person of the directory, with units and state of activation; the phone is masked. Nothing is changed. Keep
-    the `ETag` to edit or remove the person.
-    """
+    """Read one member of the directory, with units and state of activation. The phone is masked. Send the `ETag` back
+    to edit or remove the member. Nothing is changed."""
     return _set_etag(response, await queries.get_member(db, cipher, scope.org_id, member_id))
 
 
@@ -258,9 +256,8 @@ async def disclose_phone(
 async def list_members_of_unit(
     scope: Reader, unit_id: UUID, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(int, str, UUID)]
 ) -> Page[MemberOut]:
-    """The people of one unit, without those of the units under it: first those with a place in the unit, in that order,
-    then the others by name. Phones are masked. Nothing is changed.
-    """
+    """List the members of one unit, without those of the units under it: first those who have a place in the order of
+    the unit, then the others by name. Phones are masked. Nothing is changed."""
     return await unit_order.list_members_of_unit(db, cipher, scope.org_id, unit_id, paging)
 
 

@@ -99,7 +99,7 @@ class MemberUpdate(Body):
 
     @property
     def has_post(self) -> bool:
-        """Whether the body names a post. A null post removes it."""
+        """Return whether the body contains the field `post`. If its value is null, the member's post is removed."""
         return "post" in self.model_fields_set
 
 

@@ -30,12 +30,12 @@ class MessageRow(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The text in the reader's language."""
+        """Return the text of the message in the reader's language."""
         return write_text(self.kind, self.org_name, self.subject_type, self.parameters)
 
     @property
     def reason(self) -> str | None:
-        """The reason of the decision, as the reader sees it."""
+        """Return the reason of the decision in the reader's language."""
         return write_reason(self.parameters.get("reason"))
 
 

@@ -33,13 +33,14 @@ async def list_messages(
 
 @router.get("/unread-count", summary="Count unread messages")
 async def read_unread_count(user: SignedIn, db: ReadDb) -> UnreadOut:
-    """The number for a badge. The number of requests that wait for the caller is `total` of `GET /v1/inbox`."""
+    """Count the caller's unread messages, for a badge. The number of requests that wait for the caller is `total` of
+    `GET /v1/inbox`."""
     return UnreadOut(unread=await queries.count_unread(db, user.user_id))
 
 
 @router.get("/{message_id}", summary="Read a message")
 async def read_message(user: SignedIn, message_id: UUID, db: ReadDb) -> MessageOut:
-    """One of the caller's messages. Reading it does not mark it as read."""
+    """Read one of the caller's messages. This call does not mark the message as read."""
     return MessageOut.of(await queries.get_message(db, user.user_id, message_id))
 
 

@@ -118,12 +118,13 @@ REQUESTED: dict[int | str, dict[str, Any]] = {
     responses=REQUESTED | problems(EditedMeanwhile, OrgHasSubordinates, ClosureOpen),
 )
 async def close_org(response: Response, scope: Writer, version: IfMatch, db: WriteDb) -> OrgOut | ClosureOut:
-    """The main admin closes an org (200), and so accepts the request of another admin. Any other admin asks the main
-    admin to close it (202); the main admin decides within 30 days.
+    """The main admin closes an org at once (200). If another admin had requested the closing, this accepts that
+    request. If the caller is another admin, the call only requests the closing (202), and the main admin decides
+    within 30 days.
 
-    A closed org leaves its superior, and requests that wait for it end. Its card, units, reports and history can still
-    be read. For 7 days the main admin can undo it with `DELETE …/closure`. An org with subordinates is refused: release
-    or transfer them first.
+    A closed org has no superior, and every request that waits in it ends. Its card, units, reports and history can
+    still be read. The main admin can undo the closing for 7 days with `DELETE …/closure`. An org with subordinates
+    cannot be closed: release or transfer them first.
     """
     if not await closure.request_closing(db, scope, version):
         response.status_code = 202
@@ -139,9 +140,8 @@ async def close_org(response: Response, scope: Writer, version: IfMatch, db: Wri
 async def list_closings(
     scope: ChangesReader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ClosureOut]:
-    """The closings of the org, the newest first: a request that waits for the main admin, those that ended, and until
-    when a closed org can be opened again. Nothing is changed.
-    """
+    """List the closings of the org, the newest first. A closing is a request that waits for the main admin, a request
+    that has ended, or a closing that took place, with the time until which it can be undone. Nothing is changed."""
     return await closure_queries.list_closings(db, scope.org_id, paging)
 
 
@@ -152,12 +152,12 @@ async def list_closings(
     responses=problems(EditedMeanwhile, MainAdminOnly, ReopeningTooLate),
 )
 async def take_back_closing(response: Response, scope: Reopener, version: IfMatch, db: WriteDb) -> OrgOut:
-    """An admin withdraws the request to close the org; the main admin declines it in this way. For 7 days after the
-    closing, the main admin opens the org again.
+    """An admin withdraws the request to close the org, or the main admin declines it. For 7 days after the org was
+    closed, the main admin opens it again with this call.
 
-    An org that is opened again returns to its former superior, unless that one is closed or has a subordinate of this
-    name now; then the org has no superior (`superior_id`). Invitations and requests that the closing ended do not
-    return.
+    An org that is opened again returns to its former superior, unless that superior is closed or now has a subordinate
+    with this name; then the org has no superior (`superior_id`). Invitations and requests that the closing ended do
+    not return.
     """
     await reopening.take_back_closing(db, scope, version)
     card = await queries.get_card(db, scope.org_id)
@@ -173,9 +173,9 @@ async def take_back_closing(response: Response, scope: Reopener, version: IfMatc
 )
 async def release_subordinate(scope: Certifier, subordinate_id: UUID, db: WriteDb) -> None:
     """The superior ends the certification of a direct subordinate. The subordinate then has no superior, and from
-    today on it does not count in the superior's totals; its own subordinates remain under it.
+    today it does not count in the superior's totals. Its own subordinates remain under it.
 
-    A new name or a hand-over that the subordinate has requested takes effect now. To come back, it applies again with
-    an invitation.
+    A new name or a hand-over that the subordinate has requested takes effect now. To be certified again, the org
+    applies with an invitation.
     """
     await release.release_subordinate(db, scope, subordinate_id)

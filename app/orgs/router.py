@@ -109,10 +109,10 @@ def _org_found(org: OrgFoundRow) -> OrgFoundOut:
 
 @fast_get(router, "/orgs/{org_id}", summary="Read an org", tags=["orgs"], responses=REVALIDATED)
 async def read_org(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], response: Response) -> OrgOut:
-    """The card of an org: name, region, kind, state and superior. Its members, its admins and the admins of the orgs
-    above it can read it; for anybody else it answers 404.
+    """Read the card of an org: name, region, kind, state and superior. The org's members, its admins and the admins of
+    the orgs above it can read it. Every other caller gets 404.
 
-    Nothing is changed. Keep the `ETag` to edit or close the org.
+    Nothing is changed. Send the `ETag` back to edit or close the org.
     """
     response.headers["ETag"] = format_etag(scope.org.version)
     return OrgOut.of(scope.org)
@@ -120,8 +120,8 @@ async def read_org(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], respons
 
 @router.get("/me/orgs", summary="My orgs", tags=["me"])
 async def list_my_orgs(user: SignedIn, db: ReadDb) -> ItemList[MyOrgOut]:
-    """The orgs that the caller administers or belongs to, with what the caller is in each. Read it after the sign-in
-    to let the person choose an org.
+    """List the orgs of which the caller is an admin or a member, with the caller's roles in each. Read the list after
+    the sign-in to let the person choose an org.
 
     Nothing is changed.
     """

@@ -32,10 +32,10 @@ Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
 
 @router.get("", summary="List the units")
 async def list_units(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(str, UUID)]) -> Page[UnitOut]:
-    """The units of the org as a tree: each comes before those under it, and siblings in their order. Read it to show
-    the tree or to choose units for a person.
+    """List the units of the org as a tree: each unit comes before the units under it, and siblings are in their order.
+    Read the list to show the tree or to choose units for a person.
 
-    Nothing is changed. Only admins of the org can read it.
+    Nothing is changed. Only admins of the org can read the list.
     """
     return await queries.list_units(db, scope.org_id, paging)
 
@@ -115,7 +115,8 @@ async def remove_unit(
     responses=problems(UnitHasNoAdmins),
 )
 async def create_unit_admin(scope: Writer, unit_id: UUID, db: WriteDb) -> Never:
-    """This call is always refused, and exists to say why: only orgs have admins. Nothing is changed.
+    """Refuse to make a person an admin of a unit: only orgs have admins. The call exists to explain this. Nothing is
+    changed.
 
     Invite the person as an admin of the org (`POST …/admin-invitations`), or turn the unit into an org of its own
     (`POST …/promotions`).

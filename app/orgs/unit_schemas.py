@@ -55,7 +55,7 @@ class UnitUpdate(Body):
 
     @property
     def has_parent(self) -> bool:
-        """Whether the body names a parent. A null parent is the org itself."""
+        """Return whether the body contains the field `parent_id`. The value null is the org itself."""
         return "parent_id" in self.model_fields_set
 
 

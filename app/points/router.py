@@ -32,13 +32,13 @@ async def record_point_events(
     db: WriteDb,
     cipher: CipherDep,
 ) -> Response:
-    """A service sends points here, up to 1,000 events in a batch; the body may be compressed with gzip. Each event
-    counts once per calling service and `event_id`, and the answer says what became of each.
+    """A service records points, up to 1,000 events in a batch. The body may be compressed with gzip. Each event counts
+    once per calling service and `event_id`. The answer has the result for each event.
 
-    Send a batch again whenever its answer was lost: an event that is counted already answers `duplicate`. The
-    ledger is append-only, so a wrong event is corrected by another one with negative points. An event of up to 30
-    days ago counts on its own day; an older one is refused. A phone means the user who had it on that day, not
-    the one who has it now; an account that has been closed since is not found by its phone.
+    If the answer of a batch was lost, send the batch again: an event that is already counted has the result
+    `duplicate`. The ledger is append-only, so correct a wrong event with another event of negative points. An event of
+    up to 30 days ago counts on its own day; an older event is refused. A phone means the user who had it on that day,
+    not the user who has it now. An account that has been closed since is not found by its phone.
     """
     outcomes = await operations.record_point_events(db, cipher, scope, body.events)
     # This is a `PointEventsOut` as JSON. Creating a model for each outcome takes ten times as long (measured).
@@ -59,7 +59,7 @@ async def read_my_points(
     until: Annotated[QueryDay | None, Query(description="The last day shown; today unless given.")] = None,
     days: Annotated[int, Query(ge=1, le=92, description="How many days are shown.")] = 30,
 ) -> MyPointsOut:
-    """The points of the caller: the total, the last seven days, and day by day by kind. Nothing is changed."""
+    """Read the caller's points: the total, the last seven days, and each day by kind. Nothing is changed."""
     now = today()
     last = min(until or now, now)
     first = max(last, date.min + timedelta(days=days)) - timedelta(days=days - 1)

@@ -56,11 +56,11 @@ Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
     ),
 )
 async def create_promotion(scope: Writer, body: PromotionCreate, db: WriteDb, cipher: CipherDep) -> PromotionOut:
-    """An admin offers a person, by phone or by their member row, that a unit become an org with this person as its
-    main admin. The person finds the offer in their inbox for 14 days.
+    """An admin offers to turn a unit into an org. The offer names a person, by phone or by member row, who becomes the
+    main admin of the new org. The person finds the offer in the inbox for 14 days.
 
-    Nothing moves yet. The answer is the same for every phone. One offer for a unit can wait at a time;
-    withdraw it to name somebody else.
+    Nothing moves yet. The answer is the same for every phone. Only one offer for a unit can wait at a time: to name
+    another person, withdraw it first.
     """
     promotion_id = await promotions.create_promotion(db, cipher, scope, body)
     return await promotion_queries.get_promotion(db, cipher, scope.org_id, promotion_id)
@@ -70,7 +70,7 @@ async def create_promotion(scope: Writer, body: PromotionCreate, db: WriteDb, ci
 async def list_promotions(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[PromotionOut]:
-    """The offers to turn units into orgs, the newest first, with their states. Nothing is changed."""
+    """List the offers to turn units of this org into orgs, the newest first, with their states. Nothing is changed."""
     return await promotion_queries.list_promotions(db, cipher, scope.org_id, paging)
 
 
@@ -81,16 +81,15 @@ async def list_promotions(
     responses=problems(PromotionDecided, PromotionExpired),
 )
 async def withdraw_promotion(scope: Writer, promotion_id: UUID, db: WriteDb) -> None:
-    """An admin of the org takes an offer back while it waits. The unit stays as it is, and the person can no longer
-    accept.
-    """
+    """An admin of the org withdraws an offer while it waits. The unit does not change, and the person can no longer
+    accept the offer."""
     await promotions.withdraw_promotion(db, scope, promotion_id)
 
 
 @router.get("/me/promotions/{promotion_id}", summary="Read an offer made to me")
 async def read_offered_promotion(user: SignedIn, promotion_id: UUID, db: ReadDb) -> OfferedPromotionOut:
-    """The person to whom the offer was made reads which unit of which org it is, and how many people would move. The
-    inbox has the address.
+    """Read an offer as the person to whom it was made: which unit of which org it is for, and how many people would
+    move. The inbox gives the address of this call.
 
     Nothing is changed. Next, accept or refuse.
     """
@@ -115,11 +114,11 @@ async def read_offered_promotion(user: SignedIn, promotion_id: UUID, db: ReadDb)
 async def accept_promotion(
     request: Request, response: Response, user: SignedIn, promotion_id: UUID, db: WriteDb, cipher: CipherDep
 ) -> OrgCreated | JSONResponse:
-    """The person accepts and is the main admin of the new org. In one transaction the unit's people and the units
-    under it move into the new org, and it is certified under the org that the unit was in.
+    """The caller accepts the offer and becomes the main admin of the new org. In one transaction, the unit's people
+    and the units under it move into the new org, and the new org is certified under the org of the unit.
 
-    The real name must be verified by now. Where the offer was made to a member with another name than the caller's,
-    the offer ends, and the org is informed.
+    The caller's real name must be verified. If the offer was made to a member whose name differs from the caller's,
+    the offer ends and the org is informed.
     """
     org_id = await promotions.accept_promotion(db, cipher, user, promotion_id)
     if isinstance(org_id, Problem):
@@ -139,5 +138,5 @@ async def accept_promotion(
     responses=problems(PromotionDecided, PromotionExpired),
 )
 async def refuse_promotion(user: SignedIn, promotion_id: UUID, db: WriteDb) -> None:
-    """The person declines. The offer ends, the unit stays as it is, and the org is informed."""
+    """The caller declines the offer. The offer ends, the unit does not change, and the org is informed."""
     await promotions.refuse_promotion(db, user, promotion_id)

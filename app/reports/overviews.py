@@ -60,7 +60,7 @@ class Listing:
 
     @property
     def order(self) -> str:
-        """The first value in a cursor of this listing. A listing in another order refuses the cursor."""
+        """Return the first value in a cursor of this listing. A listing in another order refuses the cursor."""
         return f"{self.sort}{'-' if self.descending else '+'}"
 
     def build_parameters(self) -> dict[str, object]:

@@ -40,12 +40,12 @@ class Span:
 
     @property
     def end(self) -> datetime:
-        """The instant at which the last day ends."""
+        """Return the instant at which the last day ends."""
         return get_day_end(self.until)
 
     @property
     def before(self) -> "Span":
-        """The previous span: it has the same length and ends right before this one."""
+        """Return the previous span: it has the same length and ends right before this one."""
         return Span(self.until - timedelta(days=self.days), self.days)
 
 

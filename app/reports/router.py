@@ -34,11 +34,11 @@ Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
 async def read_overview(
     request: Request, scope: Reader, db: ReadDb, span: SpanQuery, listing: ListingQuery
 ) -> OverviewOut:
-    """The figures of the org itself, of its whole subtree, and of its direct subordinates, each compared with the
-    period before. Start here, then go into subordinates, units or the trend.
+    """Read the figures of the org itself, of its whole subtree, and of its direct subordinates, each compared with the
+    previous period. Read the overview first, then the subordinates, the units or the trend.
 
-    The admins of the org and of the orgs above it can read it. Of what is below an org everybody sees totals only,
-    in which each person counts once. A figure of very few people is withheld.
+    The admins of the org and of the orgs above it can read it. Of the orgs below, every reader sees only totals, in
+    which each person counts once. A figure of very few people is withheld.
     """
     return await visible_reports.get_overview(db, Requester.of(scope, SETTINGS.of(request)), span, listing)
 
@@ -47,9 +47,8 @@ async def read_overview(
 async def list_subordinate_figures(
     request: Request, scope: Reader, db: ReadDb, span: SpanQuery, listing: ListingQuery
 ) -> SubordinatesOut:
-    """A page of the direct subordinates, each with everything below it, sorted by any column. Withheld figures come
-    last; nothing is changed.
-    """
+    """List the figures of the direct subordinates, each with its whole subtree, sorted by any column. Withheld figures
+    come last. Nothing is changed."""
     return await visible_reports.list_subordinates(db, Requester.of(scope, SETTINGS.of(request)), span, listing)
 
 
@@ -57,9 +56,8 @@ async def list_subordinate_figures(
 async def list_unit_figures(
     request: Request, scope: Annotated[OrgScope, Can(Permission.UNITS_READ)], db: ReadDb, span: SpanQuery
 ) -> UnitsOut:
-    """Every unit with the units under it, for the admins of the org itself. The people are those of the day that is
-    requested; the tree of units is the present one. Nothing is changed.
-    """
+    """List the figures of every unit, each with the units under it. Only the admins of the org itself can read them.
+    The people are those of the requested day; the tree of units is the present one. Nothing is changed."""
     return await visible_reports.list_units(db, Requester.of(scope, SETTINGS.of(request)), span)
 
 
@@ -71,10 +69,10 @@ async def read_trend(
     until: DayQuery,
     days: Annotated[int, Query(ge=1, le=RETENTION_DAYS, description="How many days, ending with `day`.")] = 30,
 ) -> TrendOut:
-    """The figures day by day, the oldest first. Each point is of its own day, with the people and the hierarchy of
-    that day.
+    """Read the figures of each day, the oldest first. The figures of a day use the people and the hierarchy of that
+    day.
 
-    Days for which no totals exist are left out, and nothing is changed.
+    Days for which no totals exist are left out. Nothing is changed.
     """
     return await visible_reports.get_trend(db, Requester.of(scope, SETTINGS.of(request)), until, days)
 
@@ -89,11 +87,11 @@ async def read_rankings(
     ),
     unit_id: Annotated[UUID | None, Query(description="Only members of this unit or of one under it.")] = None,
 ) -> RankingOut:
-    """The people of the org by points, of the last seven days or in all, with the place of the caller and their
-    neighbours. The people in the directory of the org can read it, and no other user.
+    """Read the ranking of the people of the org by points, of the last seven days or in all, with the rank of the
+    caller and the neighbours of the caller. Only the people in the directory of the org can read it.
 
-    Equal points share a rank (standard competition ranking). Only activated members are ranked; one without points
-    in the period ranks with 0. Nothing is changed.
+    Equal points share a rank (standard competition ranking). Only activated members are ranked; a member without
+    points in the period is ranked with 0. Nothing is changed.
     """
     ranked = RankingFilter(scope.org_id, by, unit_id)
     return await visible_reports.get_ranking_page(db, ranked, scope.user.user_id, paging)

@@ -35,7 +35,7 @@ class JoinForm(FormContext, template="phone/join_org.html"):
 
     @property
     def chosen(self) -> str:
-        """The code of the chosen region."""
+        """Return the code of the chosen region."""
         return self.form.get("region_code", "")
 
 

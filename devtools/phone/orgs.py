@@ -35,7 +35,7 @@ class NewOrg(FormContext, template="phone/new_org.html"):
 
     @property
     def chosen(self) -> str:
-        """The code of the chosen region."""
+        """Return the code of the chosen region."""
         return self.form.get("region_code", "")
 
 

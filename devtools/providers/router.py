@@ -40,21 +40,20 @@ alipay_router = APIRouter(tags=["simulators"], dependencies=[Public])
 async def list_simulated_sms(
     db: ReadDb, cipher: CipherDep, phone: Annotated[Phone, Query(description="The phone whose messages are read.")]
 ) -> SimulatedMessages:
-    """The messages that the simulated gateway has delivered to a phone, the newest first. Read the sign-in code here;
-    nothing is changed.
+    """List the messages that the simulated gateway has delivered to a phone, the newest first. Read the sign-in code
+    here. Nothing is changed.
 
-    Like a real gateway it delivers a moment after the request that sent the message: ask again where nothing is
-    there yet. Three numbers fail as any number sometimes does: to 19900000001 messages are lost, to 19900000002
-    they take five seconds, and for 19900000003 the gateway refuses them.
+    Like a real gateway, this one delivers a moment after the request that sent the message: if the list is empty, call
+    again. Three numbers simulate faults: messages to 19900000001 are lost, messages to 19900000002 take five seconds,
+    and for 19900000003 the gateway refuses them.
     """
     return SimulatedMessages(items=await list_simulated_messages(db, cipher, phone))
 
 
 @clients_router.post("/v1/simulator/clients", status_code=201, summary="Make a service client")
 async def create_service_client(request: Request, db: WriteDb, body: SimulatedClientCreate) -> SimulatedClientOut:
-    """For trying things out: make a service client with a secret and scopes. In production an operator registers one
-    with `POST /v1/operator/clients` or `xuezu clients create`.
-    """
+    """Create a service client with a secret and scopes, for trying things out. In production an operator registers a
+    client with `POST /v1/operator/clients` or `xuezu clients create`."""
     created = await create_client(db, build_actor(request), name=body.name, scopes=body.scopes)
     return SimulatedClientOut(client_id=created.client_id, client_secret=created.secret or "")
 
@@ -91,9 +90,8 @@ Reference = Annotated[
     responses=problems(NoSuchSimulation),
 )
 async def create_consent(request: Request, reference: Reference, body: SimulatedConsent) -> SimulatedConsentOut:
-    """In the place of the person at Alipay: consent with name and ID number, or decline by leaving both out. Alipay
-    then calls the service back, and the verification is decided.
-    """
+    """Act as the person at Alipay: consent with name and ID number, or decline by leaving both out. Alipay then calls
+    the service back, and the verification is decided."""
     return await _notify_service(request, reference, body)
 
 
@@ -104,16 +102,15 @@ async def create_consent(request: Request, reference: Reference, body: Simulated
     responses=problems(NoSuchSimulation),
 )
 async def read_consent_page(request: Request, reference: Reference) -> HTMLResponse:
-    """A browser is sent here by `redirect_url`. The page lets the person consent or decline; nothing is changed by
-    reading it.
-    """
+    """Show the page on which the person consents or declines. `redirect_url` leads the browser to this page. Nothing is
+    changed."""
     await _require_started(request, reference)
     return _render_page(_FORM_HTML.format(action=f"/simulator/alipay/{quote(reference, safe='')}/answers"))
 
 
 @alipay_router.post("/simulator/alipay/{reference}/answers", include_in_schema=False)
 async def create_consent_on_page(request: Request, reference: Reference, form: PlainForm) -> HTMLResponse:
-    """The same as the page's own form sends it."""
+    """Do the same as the call above, with the form of the page."""
     given = {} if "decline" in form else {name: form.get(name, "") for name in ("name", "id_number")}
     try:
         consent = SimulatedConsent.model_validate(given)

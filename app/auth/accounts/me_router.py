@@ -45,12 +45,14 @@ async def read_me(db: ReadDb, cipher: CipherDep, scope: SignedIn) -> MeOut:
 
 @router.patch("/v1/me", summary="Declare my party membership", responses=problems(PartyOrgsAdministered))
 async def update_me(db: WriteDb, cipher: CipherDep, scope: SignedIn, body: MeUpdate) -> MeOut:
-    """The user declares whether they are a member of the party. No other person can declare it, and it is not checked.
+    """The user declares whether they are a member of the party. Only the user can declare it, and the service does not
+    check it.
 
-    Only a member of the party can create an org of the party or become an admin of one. Declare it before either.
+    Only a member of the party can create an org of the party or become an admin of one, so make the declaration before
+    either.
 
-    Somebody who has left the party administers no org of the party: a 409 `party-orgs-administered` lists the orgs that
-    they hand over or leave first.
+    A user who declares that they have left the party may not be an admin of an org of the party. If the user is one,
+    the answer is 409 `party-orgs-administered` with the list of these orgs: hand over or leave each of them first.
     """
     await declare_party_member(db, scope, body.party_member)
     return await queries.get_me(db, cipher, scope)
@@ -58,8 +60,8 @@ async def update_me(db: WriteDb, cipher: CipherDep, scope: SignedIn, body: MeUpd
 
 @router.get("/v1/me/sessions", summary="Where I am signed in")
 async def list_sessions(db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]) -> Page[SessionOut]:
-    """The list of live sessions, the newest first, with the program, device and address of each. Read it to find a
-    session that is not yours, and end that one with `DELETE /v1/me/sessions/{session_id}`.
+    """List the live sessions of the user, the newest first, with the program, device and address of each. If one of
+    them is not yours, end it with `DELETE /v1/me/sessions/{session_id}`.
 
     Nothing is changed.
     """
@@ -121,7 +123,7 @@ async def create_verification(
 async def list_verifications(
     db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[VerificationOut]:
-    """All attempts to verify the real name, the newest first, each with its state. Nothing is changed."""
+    """List all attempts to verify the user's real name, the newest first, each with its state. Nothing is changed."""
     return await queries.list_verifications(db, scope, paging)
 
 
@@ -154,10 +156,10 @@ async def read_verification(db: ReadDb, scope: SignedIn, verification_id: Annota
     ),
 )
 async def alipay_callback(request: Request, db: WriteDb, cipher: CipherDep, form: PlainForm) -> dict[str, str]:
-    """Only Alipay calls this, when a person has consented or declined. A call without a valid signature is
-    refused.
+    """Alipay reports the result of a verification: the person has consented or declined. Only Alipay makes this call.
+    A call without a valid signature is refused.
 
-    The verification is approved or rejected by it. A result that arrives twice counts once.
+    The result approves or rejects the verification. A result that arrives twice counts once.
     """
     provider = ALIPAY.of(request)
     if provider is None:

@@ -25,9 +25,10 @@ _CODE_PROBLEMS = problems(TooManyRequests, PhoneCodesUnavailable)
 async def create_phone_change_code(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: PhoneCodeCreate, tasks: BackgroundTasks
 ) -> PhoneCodeOut:
-    """The first step of changing the phone: the new phone gets six digits. Then call `PUT /v1/me/phone` with them.
+    """Send a code of six digits to the new phone. This is the first step of changing the phone. Then send the code
+    with `PUT /v1/me/phone`.
 
-    Nothing is changed yet. The code is good for this account alone.
+    Nothing is changed yet. The code is valid for this account only.
     """
     gateway = get_gateway(request)
     bound_to = str(scope.user_id)
@@ -48,11 +49,11 @@ async def create_phone_change_code(
 async def put_phone(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: PhonePut, tasks: BackgroundTasks
 ) -> JSONResponse | None:
-    """The second step: give the new phone and the code that it has received. From now on the account has the new
-    phone, and the old phone gets a message.
+    """Change the phone of the account. This is the second step: send the new phone and the code that it has received.
+    From now on the account has the new phone, and the old phone gets a message.
 
-    All sessions end, so sign in with the new phone. A phone with an account of its own is refused (409
-    `phone-taken`): close that account first, or take another phone.
+    All sessions end, so sign in with the new phone. A phone that has an account of its own is refused (409
+    `phone-taken`): close that account first, or use another phone.
     """
     gateway = get_gateway(request)
     old_phone = await get_phone(db, cipher, scope.user_id)
@@ -69,8 +70,8 @@ async def put_phone(
 async def create_closing_code(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, tasks: BackgroundTasks
 ) -> PhoneCodeOut:
-    """The first step of closing the account: the account's own phone gets six digits. Then call `PUT /v1/me/closure`
-    with them.
+    """Send a code of six digits to the phone of the account. This is the first step of closing the account. Then send
+    the code with `PUT /v1/me/closure`.
 
     Nothing is changed yet.
     """
@@ -92,11 +93,11 @@ async def create_closing_code(
 async def put_closure(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: ClosurePut
 ) -> JSONResponse | None:
-    """The second step: close the account with the code. This cannot be undone. Phone, name and verification are
+    """Close the account. This is the second step: send the code. It cannot be undone. Phone, name and verification are
     erased, and the points remain under an id that identifies no person.
 
-    The rows in the directories of orgs stay with the orgs and become inactive. An admin is refused (409
-    `still-admin`): resign first, and hand over where you are the main admin.
+    The member rows in the directories of orgs remain there and become inactive. An admin is refused (409
+    `still-admin`): resign first, and hand over each org of which you are the main admin.
     """
     refused = await close_account(db, cipher, scope, code=body.code)
     return None if refused is None else build_problem_response(request, refused)

@@ -48,13 +48,13 @@ Ticket = Annotated[str | None, Cookie(alias=TICKET, max_length=200, description=
 async def create_device_authorization(
     request: Request, response: Response, db: WriteDb, form: Form
 ) -> DeviceAuthorizationOut:
-    """A console or desktop client begins its sign-in here. The answer has the content of a QR code, and the secret
-    with which the client polls `POST /oauth/token`. Both are good for three minutes.
+    """Begin the sign-in of a console or desktop client. The answer has the content of a QR code, and the secret with
+    which the client polls `POST /oauth/token`. Both are valid for three minutes.
 
     1. Show the QR code, or the picture at `…/qr.svg`.
-    2. Poll with the secret. Once the code is scanned, `authorization_pending` carries `match_number`: show it,
-       because the app asks the person for it.
-    3. When the code expires, call this again and show the new one.
+    2. Poll with the secret. After the code is scanned, `authorization_pending` contains `match_number`: show this
+       number, because the person types it into the app.
+    3. When the code expires, make this call again and show the new code.
     """
     refuse_foreign_origin(request)
     client = await authenticate_client(db, request, form)
@@ -85,7 +85,7 @@ async def _get_live_scan_uri(request: Request, db: Readable, user_code: UserCode
 
 @router.get(f"{_PATH}/qr.svg", summary="QR code as SVG", response_class=Response)
 async def read_qr_svg(request: Request, db: ReadDb, user_code: UserCode) -> Response:
-    """The picture of the code, for a page that cannot draw one itself. It can be shown until the code expires.
+    """Get the QR code as SVG, for a page that cannot draw it. The picture can be shown until the code expires.
 
     Nothing is changed. A 404 means that the code has expired: request a new one.
     """
@@ -96,7 +96,7 @@ async def read_qr_svg(request: Request, db: ReadDb, user_code: UserCode) -> Resp
 
 @router.get(f"{_PATH}/qr.png", summary="QR code as PNG", response_class=Response)
 async def read_qr_png(request: Request, db: ReadDb, user_code: UserCode) -> Response:
-    """The picture of the code, for a client that cannot show SVG. It can be shown until the code expires.
+    """Get the QR code as PNG, for a client that cannot show SVG. The picture can be shown until the code expires.
 
     Nothing is changed. A 404 means that the code has expired: request a new one.
     """
@@ -115,10 +115,10 @@ async def read_qr_png(request: Request, db: ReadDb, user_code: UserCode) -> Resp
 async def put_ticket(
     request: Request, response: Response, db: WriteDb, user_code: UserCode, body: TicketCreate
 ) -> None:
-    """A browser calls this once before it opens `…/events`. It gives the secret of the code and gets an HttpOnly
-    cookie, because an EventSource can send no header and a secret must not be in an address.
+    """Exchange the secret of the code for an HttpOnly cookie. A browser makes this call once before it opens
+    `…/events`, because an EventSource can send no header and a secret must not be in an address.
 
-    The cookie is for this one code and ends with it.
+    The cookie is valid for this one code and expires with it.
     """
     opened = await open_ticket(db, user_code, body.device_code)
     response.set_cookie(
@@ -134,8 +134,8 @@ async def put_ticket(
 
 @router.get(_PATH, summary="State of a code")
 async def read_device_authorization(db: ReadDb, user_code: UserCode, ticket: Ticket = None) -> WaitOut:
-    """Where the stream cannot be used, ask here what has become of the code. Once it is scanned, the answer has the
-    number to show.
+    """Read the state of the code. Use this call where the stream cannot be used. After the code is scanned, the answer
+    has the number to show.
 
     Nothing is changed. The cookie of `PUT …/ticket` is needed; without it the answer is 404.
     """

@@ -28,8 +28,8 @@ ScanId = Annotated[UUID, Path(description="The scan.")]
     responses=problems(NotFound, AlreadyScanned, CodeExpired, NotOnThisClient, ForeignOrigin, TooManyRequests),
 )
 async def create_scan(request: Request, db: WriteDb, scope: SignedIn, body: ScanCreate) -> ScanOut | JSONResponse:
-    """The app calls this when the person has scanned a code. The answer shows who asks to sign in, as the service saw
-    it: browser, address and time. Let the person compare it with the screen before them.
+    """The app reports that the person has scanned a code. The answer shows which client requests the sign-in, as the
+    service saw it: browser, address and time. The person compares these with the screen of the console.
 
     From now on the code belongs to this user and this phone, and the console shows a number of two digits. Next,
     approve with that number or refuse.
@@ -40,9 +40,9 @@ async def create_scan(request: Request, db: WriteDb, scope: SignedIn, body: Scan
 
 @router.get("/v1/scans/{scan_id}", summary="Read a scan", responses=problems(ForeignOrigin))
 async def read_scan(db: ReadDb, scope: SignedIn, scan_id: ScanId) -> ScanOut:
-    """The app asks here whether its scan still waits for a decision. Nothing is changed.
+    """Read whether the scan still waits for a decision. Nothing is changed.
 
-    Only the phone that has scanned sees it. For any other the answer is 404.
+    Only the phone that has scanned the code can read the scan. For any other phone the answer is 404.
     """
     return await _get_scan(db, scope, scan_id)
 
@@ -56,11 +56,11 @@ async def read_scan(db: ReadDb, scope: SignedIn, scan_id: ScanId) -> ScanOut:
 async def approve_scan(
     request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId, body: ApprovalPut
 ) -> ScanOut | JSONResponse:
-    """The person types the two digits that the console shows, and the console is signed in as this person. It gets its
-    tokens with its next poll.
+    """Approve the sign-in. The person has typed the two digits that the console shows, and the console is signed in as
+    this person. The console gets its tokens with its next poll.
 
-    A wrong number is 409 `wrong-number` and can be corrected. The third wrong number refuses the sign-in: then scan
-    a new code.
+    A wrong number is 409 `wrong-number` and can be corrected. The third wrong number refuses the sign-in: then scan a
+    new code.
     """
     wrong = await approve_sign_in(db, scope, scan_id, body.number)
     if wrong is not None:
@@ -75,10 +75,10 @@ async def approve_scan(
     responses=problems(NotFound, CodeExpired, ForeignOrigin, ScanDecided),
 )
 async def put_refusal(request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId) -> ScanOut | JSONResponse:
-    """The person does not want this sign-in, for example because somebody else shows the code. The console is notified
-    at once, and its code cannot be used any more.
+    """The person refuses the sign-in, for example because a stranger shows the code. The console is notified at once,
+    and its code cannot be used any more.
 
-    Nothing else changes. A sign-in that was refused by mistake begins again with a new code.
+    Nothing else changes. After a refusal by mistake, sign in with a new code.
     """
     undecidable = await refuse_sign_in(db, scope, scan_id)
     if undecidable is not None:

@@ -47,8 +47,8 @@ async def list_reviews(
         Literal["submitted", "under_review"], Query(description="Those that wait, or those under review.")
     ] = "submitted",
 ) -> Page[ReviewItemOut]:
-    """The verifications by ID card that wait, the oldest first, or those that are being reviewed. Names and numbers
-    are not shown here: begin the review to see them.
+    """List the verifications by ID card that wait, the oldest first, or those that are being reviewed. Names and ID
+    numbers are not in the list: begin the review to read them.
 
     Nothing is changed.
     """
@@ -74,10 +74,10 @@ async def put_review(db: WriteDb, cipher: CipherDep, scope: AsOperator, verifica
 async def approve_verification(
     db: WriteDb, cipher: CipherDep, scope: AsOperator, verification_id: VerificationId
 ) -> None:
-    """The name and number belong together and to this person: the user is verified by that name now. One ID card
-    verifies one account.
+    """The operator states that the name and the ID number belong to this person. The user's real name is now verified.
+    One ID card verifies one account.
 
-    Begin the review first. Where the card has verified another account (409 `id-number-taken`), reject it.
+    Begin the review first. If the card has verified another account (409 `id-number-taken`), reject the verification.
     """
     await reviews.approve_verification(db, cipher, scope, verification_id)
 
@@ -89,7 +89,8 @@ async def approve_verification(
     responses=problems(NotYourReview),
 )
 async def put_rejection(db: WriteDb, scope: AsOperator, verification_id: VerificationId, body: RejectionPut) -> None:
-    """The card does not verify the person. The user reads the reason and may try again; the number is erased.
+    """The operator states that the card does not verify the person. The user can read the reason and try again. The ID
+    number is erased.
 
     Begin the review first.
     """
@@ -102,10 +103,11 @@ async def put_rejection(db: WriteDb, scope: AsOperator, verification_id: Verific
 async def create_key_recovery(
     db: WriteDb, cipher: CipherDep, scope: AsOperator, body: KeyRecoveryCreate
 ) -> KeyRecoveryOut:
-    """For a user who has lost all security keys: all of their keys are removed and their sessions end. They sign in by
-    phone again and register a first key.
+    """Remove all security keys of a user who has lost them. The user's sessions end. The user signs in by phone again
+    and registers a first key.
 
-    First check, outside the service, that it is this person. For an operator's own keys use `xuezu operators`.
+    First check, outside the service, that the request comes from this user. For an operator's own keys use `xuezu
+    operators`.
     """
     recovery = await operators.recover_keys(db, cipher, scope, phone=body.phone, reason=body.reason)
     return KeyRecoveryOut.model_validate(recovery)
@@ -133,9 +135,8 @@ async def delete_suspension(
 
 @router.get("/clients", summary="List clients")
 async def list_clients(db: ReadDb, scope: AsOperator) -> ItemList[ClientOut]:
-    """All programs and services that may ask for tokens, the revoked ones too. Secrets are never shown, and nothing is
-    changed.
-    """
+    """List all programs and services that may request tokens, including revoked ones. Secrets are never shown. Nothing
+    is changed."""
     return ItemList(items=[ClientOut.model_validate(row) for row in await clients.list_clients(db)])
 
 
@@ -171,9 +172,8 @@ async def create_client_secret(
 
 @router.delete("/clients/{client_id}", status_code=204, summary="Revoke a client")
 async def delete_client(db: WriteDb, scope: AsOperator, client_id: ClientId) -> None:
-    """Its secrets, tokens and sessions end at once, and it cannot get new ones. This cannot be undone: register a new
-    client instead.
-    """
+    """Revoke a client. Its secrets, tokens and sessions end at once, and it cannot get new ones. This cannot be undone:
+    register a new client instead."""
     try:
         await clients.revoke_client(db, scope.actor, client_id)
     except clients.NoSuchClient:

@@ -28,10 +28,10 @@ def build_phone_code_out() -> PhoneCodeOut:
 async def create_phone_code(
     request: Request, db: WriteDb, cipher: CipherDep, body: PhoneCodeCreate, tasks: BackgroundTasks
 ) -> PhoneCodeOut:
-    """The app begins its sign-in here. The phone gets six digits, which are good for five minutes and five tries: send
-    them to `POST /oauth/token`.
+    """Send a sign-in code of six digits to a phone. The app begins its sign-in with this call. The code is valid for
+    five minutes and five tries: send it to `POST /oauth/token`.
 
-    The answer is the same whether the phone is registered or not. A new code replaces the one before. The number of
+    The answer is the same whether the phone is registered or not. A new code replaces the previous one. The number of
     messages is limited by phone, by address and overall: after a 429, wait for the seconds of `Retry-After`.
     """
     gateway = get_gateway(request)

@@ -55,11 +55,11 @@ def _build_relying_party(request: Request) -> RelyingParty:
 async def create_challenge(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: SecurityKeyChallengeCreate
 ) -> SecurityKeyChallengeOut:
-    """The first step of registering or proving a security key. Give the options of the answer to the browser's
-    `navigator.credentials` (WebAuthn).
+    """Create a challenge. This is the first step of registering or proving a security key. Give the options of the
+    answer to the browser's `navigator.credentials` (WebAuthn).
 
-    The challenge is good for five minutes, for this session and for one answer. Next, call `POST
-    /v1/me/security-keys` to register, or `PUT /v1/me/security-key-check` to prove.
+    The challenge is valid for five minutes, for this session and for one attempt. Next, call `POST
+    /v1/me/security-keys` to register a key, or `PUT /v1/me/security-key-check` to prove one.
     """
     me = await get_me(db, cipher, scope)
     challenge = await make_challenge(db, scope, _build_relying_party(request), body.purpose, mask(me.phone))
@@ -76,12 +76,12 @@ async def create_challenge(
 async def create_security_key(
     request: Request, db: WriteDb, scope: SignedIn, body: SecurityKeyCreate
 ) -> SecurityKeyOut | JSONResponse:
-    """The second step of registering: send what the browser got from the key. Register two keys, so that losing one
-    does not shut you out.
+    """Register a security key. This is the second step: send the result of the browser's
+    `navigator.credentials.create`. Register two keys, so that you can still sign in after you have lost one.
 
-    The first key needs a sign-in in the last 15 minutes; an operator's first key also needs the enrolment code.
-    Each further key needs another key proved in the last 15 minutes. Where the key is refused, ask for a new
-    challenge: each is used up by one answer.
+    The first key needs a sign-in in the last 15 minutes; an operator's first key also needs the enrolment code. For
+    each further key, prove a registered key first; that proof is valid for 15 minutes. A challenge can be used once:
+    if the new key is refused, request a new challenge.
     """
     answer = KeyAnswer(body.challenge_id, body.credential.model_dump())
     result = await register_key(
@@ -94,9 +94,8 @@ async def create_security_key(
 async def list_security_keys(
     db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[SecurityKeyOut]:
-    """The keys of the user, with their names and when each was last used. Nothing is changed. Remove a key that is
-    lost.
-    """
+    """List the security keys of the user, with their names and the time of their last use. Remove a key that is lost.
+    Nothing is changed."""
     return await keys.list_security_keys(db, scope, paging)
 
 

@@ -65,10 +65,10 @@ async def metadata(request: Request) -> dict[str, Any]:
 
 @router.get("/oauth/jwks", summary="Public keys of the access tokens (RFC 7517)", responses=describe_oauth_errors(400))
 async def jwks(request: Request, response: Response) -> dict[str, list[dict[str, str]]]:
-    """A service that checks access tokens itself reads the keys here. The list has the key that signs now, the one
-    that will sign next, and those whose last token has not expired.
+    """List the public keys with which a service checks access tokens. They are the key that signs now, the key that
+    will sign next, and each earlier key until its last token has expired.
 
-    Keep the answer as long as `Cache-Control` allows. Where a token names a key that you do not have, read the list
+    Cache the answer as long as `Cache-Control` allows. If a token names a key that you do not have, read the list
     again.
     """
     keys = SIGNING_KEYS.of(request)
@@ -84,16 +84,16 @@ async def jwks(request: Request, response: Response) -> dict[str, list[dict[str,
     openapi_extra=describe_form("grant_type", **_GRANT_FORM),
 )
 async def token(request: Request, db: WriteDb, form: Form) -> Response:
-    """Every sign-in ends here: give the code of a phone, the secret of an approved scan, a refresh token, or a
-    service's own credentials. The answer is an access token and, for a person, a refresh token.
+    """Get tokens. Every sign-in ends with this call: send the code of a phone, the secret of an approved scan, a
+    refresh token, or a service's own credentials. The answer is an access token and, for a person, a refresh token.
 
     - A phone's code starts a session. The first time, it also registers the phone.
     - A scan's secret is polled every `interval` seconds: `authorization_pending` means that the person has not
       decided.
-    - A refresh token works once and is replaced by the one in the answer. A used one that comes again ends the
-      session.
+    - A refresh token works once and is replaced by the one in the answer. If a used refresh token is sent again, the
+      session ends.
 
-    Where the answer is `invalid_grant`, do not repeat the call: begin the sign-in again.
+    If the answer is `invalid_grant`, do not repeat the call: begin the sign-in again.
     """
     refuse_foreign_origin(request)
     client = await authenticate_client(db, request, form)

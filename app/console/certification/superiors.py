@@ -68,7 +68,7 @@ class RequestForm(FormContext, FrameContext):
 
     @property
     def to(self) -> str:
-        """The address of the steps."""
+        """Return the address of the steps."""
         assert self.org is not None
         return f"/console/orgs/{self.org.id}/certification/{self.act}"
 

@@ -49,7 +49,7 @@ class NewPersonTransfer(FormContext, FrameContext, template="directory/new_perso
 
     @property
     def chosen(self) -> str:
-        """The code of the chosen region."""
+        """Return the code of the chosen region."""
         return self.form.get("region_code", "")
 
 

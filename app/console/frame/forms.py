@@ -88,12 +88,12 @@ class FormContext(Context):
 
     @property
     def problem(self) -> Problem | None:
-        """The refusal."""
+        """Return the problem that refused the form, or None."""
         return self.outcome if isinstance(self.outcome, Problem) else None
 
     @property
     def wrong(self) -> Set[str]:
-        """The names of the wrong fields."""
+        """Return the names of the wrong fields."""
         if isinstance(self.outcome, ValidationError):
             return list_wrong_fields(self.outcome) or {"form"}
         return self.outcome if isinstance(self.outcome, Set) else set()

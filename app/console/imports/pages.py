@@ -50,7 +50,7 @@ class ImportProgress(FrameContext, ProblemContext, template="imports/import_stat
 
     @property
     def waits(self) -> bool:
-        """Whether no job works on the import: it waits for a person or is over."""
+        """Return whether no job works on the import: the import waits for a person or is over."""
         return self.viewed_import.state in STATES_WITHOUT_JOB
 
     @property

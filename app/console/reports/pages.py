@@ -74,7 +74,7 @@ class ReportPage(SubjectContext, template="reports/report.html"):
 
     @property
     def first_day(self) -> date:
-        """The oldest day that can be viewed."""
+        """Return the oldest day that can be viewed."""
         return self.today - timedelta(days=RETENTION_DAYS - 1)
 
     @property

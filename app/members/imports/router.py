@@ -69,10 +69,10 @@ def _describe_file_response(media_type: str, description: str) -> dict[int | str
     responses=_describe_file_response(XLSX, "The template."),
 )
 async def read_template(scope: Reader, db: ReadDb) -> Response:
-    """The sheet to fill in (xlsx). It offers the units of the org as a drop-down list, and has an example row and a
-    guide in Chinese.
+    """Get the sheet to fill in (XLSX). It has the units of the org as a drop-down list, an example row and a guide in
+    Chinese.
 
-    Nothing is changed. Fill it in and upload it with `POST …/imports`.
+    Nothing is changed. Fill the sheet in and upload it with `POST …/imports`.
     """
     return build_download(await draw_template(await list_unit_paths(db, scope.org_id)), "members-template.xlsx", XLSX)
 
@@ -132,17 +132,17 @@ async def create_import(
 
 @router.get("", summary="List imports")
 async def list_imports(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[ImportOut]:
-    """The imports of the org, the newest first, with their states and counts. Nothing is changed."""
+    """List the imports of the org, the newest first, with their states and counts. Nothing is changed."""
     return await queries.list_imports(db, scope.org_id, paging)
 
 
 @router.get("/{import_id}", summary="Read an import")
 async def read_import(scope: Reader, import_id: UUID, db: ReadDb) -> ImportOut:
-    """How far an import is, and what it would change or has changed. Read it until the state is `ready`, and again
-    after the confirmation until it is `done`.
+    """Read the state of an import, and what it would change or has changed. Read it until the state is `ready`, and
+    again after the confirmation until the state is `done`.
 
-    A `refused` sheet says why; a `failed` import has changed nothing. In both cases correct the file and upload it
-    again.
+    A `refused` import has the reason why the sheet was refused. A `failed` import has changed nothing. In both cases
+    correct the file and upload it again.
     """
     return await queries.get_import(db, scope.org_id, import_id)
 
@@ -196,8 +196,8 @@ async def list_rows(
     paging: Annotated[Paging, paged_by(int)],
     outcome: Annotated[RowOutcome | None, Query(description="Only rows with this outcome.")] = None,
 ) -> Page[ImportRowOut]:
-    """What becomes of each row of the sheet, in its order: added, changed, moved, unchanged or refused, with stable
-    codes. Filter by `outcome` to see only the refused rows.
+    """List the result for each row of the sheet, in the order of the sheet: added, changed, moved, unchanged or
+    refused, with stable codes. Filter by `outcome` to see only the refused rows.
 
     Nothing is changed. Rows are stored for thirty days.
     """
@@ -212,8 +212,8 @@ async def list_rows(
     responses=_describe_file_response(XLSX, "The refused rows as they were typed, with the reasons."),
 )
 async def read_failed_rows(scope: Writer, import_id: UUID, db: ReadDb, cipher: CipherDep) -> Response:
-    """A sheet of the refused rows alone, as they were typed, with the reasons. Correct them there, and upload that
-    sheet with `POST …/imports`.
+    """Get a sheet of only the refused rows, as they were typed, with the reasons. Correct them in this sheet, and
+    upload it with `POST …/imports`.
 
     Nothing is changed.
     """

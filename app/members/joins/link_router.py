@@ -33,10 +33,11 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 async def create_join_link(
     request: Request, scope: Writer, body: JoinLinkCreate, db: WriteDb, cipher: CipherDep
 ) -> JoinLinkOut:
-    """An admin creates a link and a QR code with which people ask to be in the directory, of the org or of one of its
-    units. The link has a time at which it expires, and a number of uses.
+    """An admin creates a link and a QR code with which people request to join the directory of the org or of one of
+    its units. The link has a time at which it expires, and a number of uses.
 
-    The link alone adds nobody: each person asks with it (`POST /v1/me/join-requests`), and an admin decides.
+    The link alone adds no person: each person sends a join request with it (`POST /v1/me/join-requests`), and an admin
+    decides.
     """
     row = await links.create_join_link(db, cipher, scope, body)
     return links.build_join_link_out(row, cipher, SETTINGS.of(request).issuer)
@@ -46,7 +47,8 @@ async def create_join_link(
 async def list_join_links(
     request: Request, scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[JoinLinkOut]:
-    """The links of the org and of its units, the newest first, with how often each was used. Nothing is changed."""
+    """List the join links of the org and of its units, the newest first, with the number of times that each was used.
+    Nothing is changed."""
     found, address = await links.list_join_links(db, scope.org_id, paging), SETTINGS.of(request).issuer
     return Page[JoinLinkOut].from_slice(found.map(lambda row: links.build_join_link_out(row, cipher, address)))
 
@@ -58,7 +60,7 @@ async def list_join_links(
     responses={200: {"content": {"image/svg+xml": {}}, "description": "The QR code of the link."}},
 )
 async def draw_join_link(request: Request, scope: Reader, link_id: UUID, db: ReadDb, cipher: CipherDep) -> Response:
-    """The link as a picture, to be shown or printed. Nothing is changed."""
+    """Get the join link as a picture of its QR code, to be shown or printed. Nothing is changed."""
     row = await links.get_join_link(db, scope.org_id, link_id)
     picture = await draw_svg(links.build_join_link_out(row, cipher, SETTINGS.of(request).issuer).link)
     return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})

@@ -63,11 +63,12 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 async def create_join_request(
     user: SignedIn, body: JoinRequestCreate, db: WriteDb, response: Response
 ) -> JoinRequestOut:
-    """The caller asks to be in the directory of an org: with a link, or by the org's id or its full name and region. An
-    admin of the org decides within 30 days, and sees the caller's name, not the phone.
+    """The caller requests to join the directory of an org. The request names the org by a join link, by the org's id,
+    or by its full name and region. An admin of the org decides within 30 days. The admin sees the caller's name but
+    not the phone.
 
-    A party org takes party members only: others ask the org for people outside the party. At most five requests of one
-    user wait at a time.
+    A party org takes party members only: other people join the org for people outside the party. A user can have at
+    most five waiting requests at a time.
     """
     request_id = await operations.create_join_request(db, user, body)
     response.headers["Location"] = f"/v1/me/join-requests/{request_id}"
@@ -78,13 +79,13 @@ async def create_join_request(
 async def list_my_join_requests(
     user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[JoinRequestOut]:
-    """The requests that the caller has made, the newest first, and what became of each. Nothing is changed."""
+    """List the join requests that the caller has made, the newest first, with their states. Nothing is changed."""
     return await queries.list_own_join_requests(db, user.user_id, paging)
 
 
 @router.get("/me/join-requests/{request_id}", summary="Read my request to join")
 async def read_my_join_request(user: SignedIn, request_id: UUID, db: ReadDb) -> JoinRequestOut:
-    """One request of the caller, and what became of it. Nothing is changed."""
+    """Read one join request that the caller has made, with its state. Nothing is changed."""
     return await queries.get_own_join_request(db, user.user_id, request_id)
 
 
@@ -95,7 +96,8 @@ async def read_my_join_request(user: SignedIn, request_id: UUID, db: ReadDb) -> 
     responses=problems(JoinRequestDecided),
 )
 async def withdraw_join_request(user: SignedIn, request_id: UUID, db: WriteDb) -> None:
-    """The caller takes a request back while it waits. Nothing else changes, and they may ask again."""
+    """The caller withdraws a join request while it waits. Nothing else changes, and the caller can make a new
+    request."""
     await operations.withdraw_join_request(db, user, request_id)
 
 
@@ -103,13 +105,14 @@ async def withdraw_join_request(user: SignedIn, request_id: UUID, db: WriteDb) -
 async def list_join_requests(
     scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ReceivedJoinRequestOut]:
-    """The people who ask to be in the directory and wait for an answer, the newest first. Nothing is changed."""
+    """List the join requests that wait for a decision of the org, the newest first. Nothing is changed."""
     return await queries.list_received_join_requests(db, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/join-requests/{request_id}", summary="Read a request to join")
 async def read_join_request(scope: Reader, request_id: UUID, db: ReadDb) -> ReceivedJoinRequestOut:
-    """One request that waits. A name that is not verified is what the person says: check it. Nothing is changed."""
+    """Read one join request that waits for a decision. If its name is not verified, the person has typed it: check it.
+    Nothing is changed."""
     return await queries.get_received_join_request(db, scope.org_id, request_id)
 
 
@@ -126,11 +129,11 @@ async def accept_join_request(
     response: Response,
     body: JoinAcceptance | None = None,
 ) -> MemberOut:
-    """The admin adds the person to the directory, as adding by hand does: the row has the person's phone and is active
-    at once. A verified name is used for the row, else the name that the person gave.
+    """The admin accepts the join request and so adds the person to the directory. The new row has the person's phone
+    and is active at once. Its name is the person's verified name, or else the name that the person typed.
 
-    Where the directory has this phone under another name (409 `phone-exists`), correct that row first. A row with this
-    phone and name is used, and only the units are added to it.
+    If the directory has this phone with another name (409 `phone-exists`), correct that row first. If the directory
+    has a row with this phone and this name, no row is added: the existing row gets the units.
     """
     unit_ids = body.unit_ids if body is not None else None
     member_id = await operations.accept_join_request(db, cipher, scope, request_id, unit_ids)
@@ -146,5 +149,5 @@ async def accept_join_request(
     responses=problems(JoinRequestDecided),
 )
 async def refuse_join_request(scope: Writer, request_id: UUID, body: JoinRefusal, db: WriteDb) -> None:
-    """The admin refuses, with a reason that the person reads. The directory stays as it is."""
+    """The admin refuses the join request, with a reason that the person can read. The directory does not change."""
     await operations.refuse_join_request(db, scope, request_id, body.reason)

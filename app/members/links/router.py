@@ -47,10 +47,11 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
     responses=problems(RealNameRequired, UnknownOrg, AlreadyInDirectory, LinkRequestOpen, TooManyLinkRequests),
 )
 async def create_link_request(user: SignedIn, body: LinkRequestCreate, db: WriteDb) -> LinkRequestOut:
-    """For a user whose row in the directory of an org has another phone: they say “that is me”, and an admin of the
-    org decides within 30 days. The real name must be verified.
+    """The caller requests to be linked to their row in the directory of an org, which has another phone. An admin of
+    the org decides within 30 days. The caller's real name must be verified.
 
-    Nothing is changed until then. The answer is the same whatever the directory has, so it tells nothing about it.
+    Nothing is changed before the decision. The answer is the same whatever the directory contains, so it reveals
+    nothing about the directory.
     """
     request_id = await operations.create_link_request(db, user, body)
     return await queries.get_own_request(db, user.user_id, request_id)
@@ -60,7 +61,7 @@ async def create_link_request(user: SignedIn, body: LinkRequestCreate, db: Write
 async def list_my_link_requests(
     user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[LinkRequestOut]:
-    """The requests that the caller has made, the newest first, and what became of each. Nothing is changed."""
+    """List the link requests that the caller has made, the newest first, with their states. Nothing is changed."""
     return await queries.list_own_requests(db, user.user_id, paging)
 
 
@@ -71,7 +72,8 @@ async def list_my_link_requests(
     responses=problems(LinkRequestDecided),
 )
 async def withdraw_link_request(user: SignedIn, request_id: UUID, db: WriteDb) -> None:
-    """The caller takes a request back while it waits. Nothing else changes, and they may ask again."""
+    """The caller withdraws a link request while it waits. Nothing else changes, and the caller can make a new
+    request."""
     await operations.withdraw_link_request(db, user, request_id)
 
 
@@ -79,17 +81,15 @@ async def withdraw_link_request(user: SignedIn, request_id: UUID, db: WriteDb) -
 async def list_link_requests(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ReceivedLinkRequestOut]:
-    """The requests that wait and that match a row of the directory, the newest first, with the matching rows.
-    Nothing is changed.
-    """
+    """List the link requests that wait and match a row of the directory, the newest first, with the matching rows.
+    Nothing is changed."""
     return await queries.list_received_requests(db, cipher, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/link-requests/{request_id}", summary="Read a link request")
 async def read_link_request(scope: Reader, request_id: UUID, db: ReadDb, cipher: CipherDep) -> ReceivedLinkRequestOut:
-    """One request that waits, with the rows that it fits. Compare names and phones before you accept; nothing is
-    changed by reading.
-    """
+    """Read one link request that waits, with the rows that match it. Compare names and phones before you accept.
+    Nothing is changed."""
     return await queries.get_received_request(db, cipher, scope.org_id, request_id)
 
 
@@ -106,11 +106,11 @@ async def accept_link_request(
     response: Response,
     body: LinkAcceptance | None = None,
 ) -> MemberOut:
-    """The admin consents: the row becomes active through the account of the person who made the request, although the
-    phones differ. Neither phone changes.
+    """The admin accepts the link request. The row becomes active: it is linked to the account of the person who made
+    the request, although the phones differ. Neither phone changes.
 
-    Where several rows fit (409 `several-candidates`), send the id of the right one. The link can be undone with
-    `DELETE …/members/{member_id}/activation`.
+    If several rows match (409 `several-candidates`), send the id of the right row. The link can be undone with `DELETE
+    …/members/{member_id}/activation`.
     """
     chosen = body.member_id if body is not None else None
     member_id = await operations.accept_link_request(db, scope, request_id, chosen)
@@ -126,7 +126,7 @@ async def accept_link_request(
     responses=problems(LinkRequestDecided),
 )
 async def refuse_link_request(scope: Writer, request_id: UUID, body: LinkRefusal, db: WriteDb) -> None:
-    """The admin refuses, with a reason that the person reads. The row stays as it is."""
+    """The admin refuses the link request, with a reason that the person can read. The row does not change."""
     await operations.refuse_link_request(db, scope, request_id, body.reason)
 
 

@@ -45,10 +45,10 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 async def create_person_transfer(
     scope: Writer, member_id: UUID, body: PersonTransferCreate, db: WriteDb, response: Response
 ) -> PersonTransferOut:
-    """An admin asks another org to take a person. The person stays where they are until an admin there accepts, within
-    30 days; the other side sees the name.
+    """An admin requests that another org take a person of this org. The person does not move until an admin of the
+    other org accepts, within 30 days. The other org sees the person's name.
 
-    An admin of this org cannot be transferred before they resign, and one request for a person can wait at a time.
+    An admin of this org cannot be transferred before they resign. Only one transfer of a person can wait at a time.
     """
     transfer_id = await operations.create_person_transfer(db, scope, member_id, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/person-transfers/{transfer_id}"
@@ -62,15 +62,14 @@ async def list_person_transfers(
     paging: Annotated[Paging, paged_by(UUID)],
     direction: Annotated[Literal["out", "in"] | None, Query(description="Only those that leave, or that come.")] = None,
 ) -> Page[PersonTransferOut]:
-    """The people on their way out of the org and into it, and the transfers that are over, the newest first. Nothing
-    is changed.
-    """
+    """List the person transfers in which the org takes part, the newest first. They move a person out of the org or
+    into it. The list has waiting and finished transfers. Nothing is changed."""
     return await queries.list_person_transfers(db, scope.org_id, paging, direction)
 
 
 @router.get("/person-transfers/{transfer_id}", summary="Read a transfer of a member")
 async def read_person_transfer(scope: Reader, transfer_id: UUID, db: ReadDb) -> PersonTransferOut:
-    """One transfer of a person, with its state. Only the two orgs see it, and nothing is changed."""
+    """Read one transfer of a person, with its state. Only the two orgs can read it. Nothing is changed."""
     return await queries.get_person_transfer(db, scope.org_id, transfer_id)
 
 
@@ -81,7 +80,7 @@ async def read_person_transfer(scope: Reader, transfer_id: UUID, db: ReadDb) -> 
     responses=problems(PersonTransferDecided),
 )
 async def withdraw_person_transfer(scope: Writer, transfer_id: UUID, db: WriteDb) -> None:
-    """The org that made the request withdraws it while it waits. The person stays where they are."""
+    """The org that requested the transfer withdraws it while it waits. The person does not move."""
     await operations.withdraw_person_transfer(db, scope, transfer_id)
 
 
