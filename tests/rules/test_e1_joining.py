@@ -91,7 +91,7 @@ async def test_sixth_waiting_request_is_refused(world: World, people: People) ->
 
 
 async def test_person_outside_the_party_is_refused_by_a_party_org(world: World, people: People) -> None:
-    """A party org is asked by party members only (409 `party-members-only`)."""
+    """Only party members may ask a party org (409 `party-members-only`)."""
     outsider = await people.register(party=False)
     refused = await outsider.post(MINE, json={"org_id": world.org["id"]})
     assert get_refusal(refused) == (409, "party-members-only")

@@ -1,8 +1,6 @@
 """What must always be true"""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -11,7 +9,6 @@ import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
-from pydantic import SecretStr
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -19,10 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 import app as package
 from app.core.calendar import today
 from app.core.services import SETTINGS
-from app.core.settings import Settings
 from app.database.db import ENGINE
 from app.hierarchy.tree import ancestors, subtree
-from app.main import create_app
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.verify import find_differences
 from tests.acts import (
@@ -37,7 +32,6 @@ from tests.acts import (
     send_change_request,
 )
 from tests.auth.test_accounts import request_change_code
-from tests.conftest import migrated_database
 from tests.people import People, fresh_id_number, fresh_org_name, fresh_phone
 from tests.points.services import PointsService, event, sign_in_service
 from tests.rules.world import World, create_pair
@@ -249,28 +243,12 @@ async def test_person_linked_in_one_of_two_orgs_counts_once(people: People) -> N
     assert (shown["org"]["members"], shown["subtree"]["members"]) == (2, 6)
 
 
-@pytest.fixture(scope="module")
-def stored_settings(settings: Settings, server_url: str, worker_id: str) -> Settings:
-    """Return settings with a database of its own, in which days are stored."""
-    url = migrated_database(server_url, f"xuezu_{worker_id}_rules")
-    return settings.model_copy(update={"database_url": SecretStr(url)})
-
-
-@pytest.fixture(scope="module")
-async def stored_app(stored_settings: Settings) -> AsyncIterator[FastAPI]:
-    application = create_app(stored_settings)
-    async with application.router.lifespan_context(application):
-        yield application
-
-
-async def test_stored_totals_equal_a_recount(stored_app: FastAPI) -> None:
+async def test_stored_totals_equal_a_recount(stored_app: FastAPI, rollup: asyncpg.Connection) -> None:
     """Every stored total equals a recount."""
     # tests/reports compares stored totals and recounts of random histories, also while changes arrive.
     settings = SETTINGS.of(stored_app)
-    assert settings.database_url is not None
     transport = httpx.ASGITransport(stored_app, client=("127.0.0.1", 50000))
-    rollup = await asyncpg.connect(settings.database_url.get_secret_value())
-    async with httpx.AsyncClient(transport=transport, base_url=settings.issuer) as api, closing(rollup):
+    async with httpx.AsyncClient(transport=transport, base_url=settings.issuer) as api:
         superior_admin, superior, founder, org = await create_pair(People(api, stored_app))
         for _ in range(3):
             await add_member(founder, org)
@@ -287,14 +265,6 @@ async def test_stored_totals_equal_a_recount(stored_app: FastAPI) -> None:
         assert (stored["subtree"]["members"], stored["subtree"]["points"]) == (5, 7)
         for name in ("org", "subtree", "subordinates"):
             assert stored[name] == recounted[name]
-
-
-@asynccontextmanager
-async def closing(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        await connection.close()
 
 
 # 8

@@ -38,8 +38,8 @@ async def test_other_admin_neither_adds_nor_removes_admins_nor_asks_for_a_hand_o
     assert get_refusal(invited) == (403, "forbidden")
     removed = await world.admin.delete(f"{world.path}/admins/{world.main_admin.user_id}")
     assert get_refusal(removed) == (403, "forbidden")
-    asked = await send_change_request(world.admin, world.org, kind="hand-over", main_admin_id=world.admin.user_id)
-    assert get_refusal(asked) == (403, "main-admin-only")
+    requested = await send_change_request(world.admin, world.org, kind="hand-over", main_admin_id=world.admin.user_id)
+    assert get_refusal(requested) == (403, "main-admin-only")
 
 
 async def test_main_admin_adds_and_removes_admins(people: People) -> None:

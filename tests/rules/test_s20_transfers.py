@@ -122,8 +122,8 @@ async def test_org_moves_with_everything_under_it_after_request_release_and_acce
     await certify(founder, org, clerk, subordinate)
     await add_admin(founder, org, second)
     token = (await invite(new_admin, new))["token"]
-    asked = await second.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token})
-    assert get_refusal(asked) == (403, "forbidden")
+    requested = await second.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token})
+    assert get_refusal(requested) == (403, "forbidden")
     _, created = await request_move(founder, org, (new_admin, new))
     assert (created["preview"]["orgs"], created["preview"]["to_chain"]) == (2, [new["name"]])
     version = {"preview": created["preview"]["version"]}
@@ -223,9 +223,9 @@ async def test_closing_waits_for_the_main_admin_and_a_request_for_it_expires(
     org = await founder.create_org()
     await add_admin(founder, org, second)
     path = f"/v1/orgs/{org['id']}"
-    asked = get_body(await second.put(f"{path}/closure"), 202)
-    days = datetime.fromisoformat(asked["expires_at"]) - datetime.fromisoformat(asked["requested_at"])
-    assert (asked["state"], days) == ("pending", timedelta(days=30))
+    requested = get_body(await second.put(f"{path}/closure"), 202)
+    days = datetime.fromisoformat(requested["expires_at"]) - datetime.fromisoformat(requested["requested_at"])
+    assert (requested["state"], days) == ("pending", timedelta(days=30))
     await db.execute(text("UPDATE closures SET expires_at = now() WHERE org_id = :org"), {"org": org["id"]})
     assert get_body(await founder.get(f"{path}/closures"))["items"][0]["state"] == "expired"
     assert get_body(await founder.get(path))["status"] == "live"
