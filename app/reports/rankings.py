@@ -1,14 +1,14 @@
-"""Rankings: the activated people of an org, or of one of its units, by points.
+"""Rankings: the people of an org, or of one of its units, by points. People who are not activated have 0 points (S13).
 
-They are read from the stored scores of today. So a page and a rank cost the same in a group of fifty and of a hundred
-thousand people: an index returns the rows in their order, and a rank is a count in that index. If today is not stored,
-the scores are counted from the sources.
+They are read from the stored scores of today, which are those of the activated people, and from the memberships of the
+others. So a page and a rank cost the same in a group of fifty and of a hundred thousand people: an index returns the
+rows in their order, and a rank is a count in that index. If today is not stored, the scores are counted from the
+sources.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
-from functools import cache, partial
+from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,7 +16,6 @@ from sqlalchemy import (
     CTE,
     BigInteger,
     ColumnElement,
-    Date,
     FromClause,
     Integer,
     ScalarSelect,
@@ -41,26 +40,17 @@ from app.database.db import Readable
 from app.database.driver import DriverStatement
 from app.database.paging import Paging
 from app.database.rows import fetch_rows
-from app.hierarchy import tree
-from app.reports.periods import Span
-from app.reports.recount import select_day_rows
+from app.reports.ranked_scores import DAY, ORG, UNIT, Scores, select_recounted_scores, select_stored_scores
 from app.reports.schemas import RankBy, RankOut
-from app.reports.score_steps import count_better
-from app.reports.stored_totals import DayRow, as_of
+from app.reports.stored_totals import DayRow
 from app.schema.members import Member, UnitMembership
 from app.schema.orgs import Unit
-from app.schema.reports import Membership, OrgScore, OrgTotal, StoredDay
+from app.schema.reports import StoredDay
 from app.web.errors import NotFound
 
 NEIGHBOURS = 5
 
 _Namesake = aliased(Member, name="namesake")
-
-
-ORG: ColumnElement[UUID] = bindparam("org_id", type_=Uuid())
-UNIT: ColumnElement[UUID] = bindparam("unit_id", type_=Uuid())
-USER: ColumnElement[UUID] = bindparam("user_id", type_=Uuid())
-DAY: ColumnElement[date] = bindparam("day", type_=Date())
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +86,6 @@ class _RankRow(NamedTuple):
     units: list[str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Scores:
-    """The scores to be ranked: `rows` (member_id, points), the caller's `own` member id, and the number of people.
-
-    `count_better` returns the number of scores with more points than the given points.
-    """
-
-    rows: FromClause
-    own: ScalarSelect[UUID]
-    people: ScalarSelect[int]
-    as_of: ColumnElement[Any]
-    count_better: Callable[[ColumnElement[Any]], ColumnElement[int]]
-
-
 async def get_ranking(db: Readable, ranked: RankingFilter, user_id: UUID, paging: Paging) -> Ranking:
     """Return a page of the ranking (one row more than its limit if there is a next page) and the caller's neighbours.
 
@@ -128,7 +104,7 @@ async def get_ranking(db: Readable, ranked: RankingFilter, user_id: UUID, paging
     if await _SCORED.fetch_row(db, day=day) is not None:
         rows = await _stored_ranking(ranked.by, in_unit, has_cursor).fetch(db, **parameters)
     else:
-        counted = _ranking(_recounted_scores(ranked.by, day, in_unit=in_unit), has_cursor=has_cursor)
+        counted = _ranking(select_recounted_scores(ranked.by, day, in_unit=in_unit), has_cursor=has_cursor)
         rows = await fetch_rows(db, counted, _RankRow, parameters)
     return Ranking(
         as_of=rows[0].as_of,
@@ -151,14 +127,15 @@ def _stored_ranking(by: RankBy, in_unit: bool, has_cursor: bool) -> DriverStatem
     parameters += ["unit_id"] if in_unit else []
     parameters += ["after_points", "after_id"] if has_cursor else []
     return DriverStatement(
-        _ranking(_stored_scores(by, in_unit=in_unit), has_cursor=has_cursor), *parameters, row=_RankRow
+        _ranking(select_stored_scores(by, in_unit=in_unit), has_cursor=has_cursor), *parameters, row=_RankRow
     )
 
 
-def _ranking(scores: _Scores, *, has_cursor: bool) -> Select[Any]:
+def _ranking(scores: Scores, *, has_cursor: bool) -> Select[Any]:
     rows = scores.rows
     own = select(rows.c.member_id, rows.c.points).where(rows.c.member_id == scores.own).cte("own")
-    page, neighbours = _page(rows, has_cursor=has_cursor).cte("page"), _select_neighbours(rows, own).cte("neighbours")
+    page = _page(scores.parts, has_cursor=has_cursor).cte("page")
+    neighbours = _select_neighbours(scores.parts, own).cte("neighbours")
     shown = union_all(_rank_rows("page", page, scores), _rank_rows("neighbours", neighbours, scores)).subquery("shown")
     head = select(scores.as_of.label("as_of"), scores.people.label("people")).subquery("head")
     me = func.coalesce(shown.c.member_id == select(own.c.member_id).scalar_subquery(), False)
@@ -196,105 +173,58 @@ def _select_units(member_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
     return select(told).where(Member.org_id == ORG, Member.id == member_id).scalar_subquery()
 
 
-def _stored_scores(by: RankBy, *, in_unit: bool) -> _Scores:
-    """Return the stored scores of a day. In a unit these are the scores of its present members."""
-    points = OrgScore.last_7 if by is RankBy.LAST_7_DAYS else OrgScore.total
-    scored = select(OrgScore.member_id, points.label("points")).where(OrgScore.org_id == ORG, OrgScore.day == DAY)
-    own_membership = select(Membership.member_id).where(
-        Membership.person == USER,
-        Membership.activated,
-        Membership.org_id == ORG,
-        Membership.since <= DAY,
-        Membership.before > DAY,
-    )
-    if in_unit:
-        return _count_scores(
-            scored.where(OrgScore.member_id.in_(_select_unit_members())).cte("scores"), own_membership, as_of()
-        )
-    counted = select(OrgTotal.own_activated).where(OrgTotal.org_id == ORG, OrgTotal.day == DAY)
-    people = select(func.coalesce(counted.scalar_subquery(), 0)).scalar_subquery()
-    rows = scored.subquery("scores")
-    return _Scores(rows, own_membership.scalar_subquery(), people, as_of(), partial(count_better, by, rows, ORG, DAY))
-
-
-def _recounted_scores(by: RankBy, day: date, *, in_unit: bool) -> _Scores:
-    """Return the scores of today, counted from the day rows."""
-    span = Span(day, 7) if by is RankBy.LAST_7_DAYS else Span(day, (day - date(2000, 1, 1)).days)
-    days = select_day_rows(span.since, span.until).subquery("days")
-    people = select(Member.id, Member.user_id).where(
-        Member.org_id == ORG, Member.removed_at.is_(None), Member.user_id.is_not(None)
-    )
-    if in_unit:
-        people = people.where(Member.id.in_(_select_unit_members()))
-    found = people.subquery("people")
-    rows = (
-        select(found.c.id.label("member_id"), func.coalesce(func.sum(days.c.points), 0).label("points"))
-        .select_from(found.outerjoin(days, days.c.user_id == found.c.user_id))
-        .group_by(found.c.id)
-        .cte("scores")
-    )
-    return _count_scores(rows, select(Member.id).where(Member.org_id == ORG, Member.user_id == USER), func.now())
-
-
-def _count_scores(rows: CTE, own: Select[Any], as_of: ColumnElement[Any]) -> _Scores:
-    """Return scores that have no index. They are few, so ranks are counted."""
-
-    def count_better(points: ColumnElement[Any]) -> ColumnElement[int]:
-        return select(func.count()).select_from(rows).where(rows.c.points > points).scalar_subquery()
-
-    people = select(func.count()).select_from(rows).scalar_subquery()
-    return _Scores(rows, own.scalar_subquery(), people, as_of, count_better)
-
-
-def _select_unit_members() -> Select[Any]:
-    subtree = tree.unit_subtree(ORG, UNIT)
-    return select(UnitMembership.member_id).where(
-        UnitMembership.org_id == ORG, UnitMembership.until.is_(None), UnitMembership.unit_id.in_(select(subtree.c.id))
-    )
-
-
-def _page(scores: FromClause, *, has_cursor: bool) -> Select[Any]:
+def _page(parts: list[FromClause], *, has_cursor: bool) -> Select[Any]:
     limit: Any = bindparam("limit", type_=Integer())
     if has_cursor:
         points: ColumnElement[Any] = bindparam("after_points", type_=BigInteger())
-        return _select_after(scores, points, bindparam("after_id", type_=Uuid()), limit)
-    return select(scores.c.member_id, scores.c.points).order_by(scores.c.points.desc(), scores.c.member_id).limit(limit)
+        return _select_after(parts, points, bindparam("after_id", type_=Uuid()), limit)
+    return _take_first([_in_order(part) for part in parts], limit)
 
 
-def _select_neighbours(scores: FromClause, own: CTE) -> Select[Any]:
+def _select_neighbours(parts: list[FromClause], own: CTE) -> Select[Any]:
     points, member_id = (select(own.c[name]).scalar_subquery() for name in ("points", "member_id"))
-    before = _select_before(scores, points, member_id, NEIGHBOURS).subquery("before")
-    after = _select_after(scores, points, member_id, NEIGHBOURS).subquery("after")
+    before = _select_before(parts, points, member_id, NEIGHBOURS).subquery("before")
+    after = _select_after(parts, points, member_id, NEIGHBOURS).subquery("after")
     return select(union_all(select(before), select(own), select(after)).subquery("neighbours"))
 
 
+def _in_order(part: FromClause) -> Select[Any]:
+    return select(part.c.member_id, part.c.points).order_by(part.c.points.desc(), part.c.member_id)
+
+
+def _against_order(part: FromClause) -> Select[Any]:
+    return select(part.c.member_id, part.c.points).order_by(part.c.points, part.c.member_id.desc())
+
+
+def _take_first(sources: list[Select[Any]], limit: Any, *, reverse: bool = False) -> Select[Any]:
+    """Return the first `limit` rows of all sources, of which each is in order. No source returns more than `limit`."""
+    united = union_all(*(select(source.limit(limit).subquery()) for source in sources)).subquery()
+    return (_against_order(united) if reverse else _in_order(united)).limit(limit)
+
+
 def _select_after(
-    scores: FromClause, points: ColumnElement[Any], member_id: ColumnElement[Any], limit: int
+    parts: list[FromClause], points: ColumnElement[Any], member_id: ColumnElement[Any], limit: Any
 ) -> Select[Any]:
-    """Return the rows after a row: those with equal points and those with fewer, each in the order of the index."""
-    row = (scores.c.member_id, scores.c.points)
-    equal = select(*row).where(scores.c.points == points, scores.c.member_id > member_id).order_by(scores.c.member_id)
-    fewer = select(*row).where(scores.c.points < points).order_by(scores.c.points.desc(), scores.c.member_id)
-    both = union_all(*(select(part.limit(limit).subquery()) for part in (equal, fewer))).subquery()
-    return select(both).order_by(both.c.points.desc(), both.c.member_id).limit(limit)
+    """Return the rows after a row: those with equal points and those with fewer, each in the order of an index."""
+    sources = []
+    for part in parts:
+        sources.append(_in_order(part).where(part.c.points == points, part.c.member_id > member_id))
+        sources.append(_in_order(part).where(part.c.points < points))
+    return _take_first(sources, limit)
 
 
 def _select_before(
-    scores: FromClause, points: ColumnElement[Any], member_id: ColumnElement[Any], limit: int
+    parts: list[FromClause], points: ColumnElement[Any], member_id: ColumnElement[Any], limit: Any
 ) -> Select[Any]:
     """Return the rows right before a row."""
-    row = (scores.c.member_id, scores.c.points)
-    equal = (
-        select(*row)
-        .where(scores.c.points == points, scores.c.member_id < member_id)
-        .order_by(scores.c.member_id.desc())
-    )
-    more = select(*row).where(scores.c.points > points).order_by(scores.c.points, scores.c.member_id.desc())
-    both = union_all(*(select(part.limit(limit).subquery()) for part in (equal, more))).subquery()
-    return select(both).order_by(both.c.points, both.c.member_id.desc()).limit(limit)
+    sources = []
+    for part in parts:
+        sources.append(_against_order(part).where(part.c.points == points, part.c.member_id < member_id))
+        sources.append(_against_order(part).where(part.c.points > points))
+    return _take_first(sources, limit, reverse=True)
 
 
-def _rank_rows(part: str, shown: CTE, scores: _Scores) -> Select[Any]:
+def _rank_rows(part: str, shown: CTE, scores: Scores) -> Select[Any]:
     """Return consecutive rows with their ranks: part, rank, member_id, points.
 
     The rank of the first row is one more than the number of people with more points. A row with fewer points than the
@@ -303,13 +233,20 @@ def _rank_rows(part: str, shown: CTE, scores: _Scores) -> Select[Any]:
     """
     first = select(shown).order_by(shown.c.points.desc(), shown.c.member_id).limit(1).cte(f"{part}_first")
     points, member_id = (select(first.c[name]).scalar_subquery() for name in ("points", "member_id"))
-    more = scores.count_better(points)
-    equal_before = (
-        select(func.count())
-        .select_from(scores.rows)
+    counted = select(scores.count_better(points).label("people")).cte(f"{part}_better")
+    more = select(counted.c.people).scalar_subquery()
+    count = select(func.count())
+    equal_before: ColumnElement[int] = (
+        count.select_from(scores.rows)
         .where(scores.rows.c.points == points, scores.rows.c.member_id < member_id)
         .scalar_subquery()
     )
+    if scores.unscored is not None:
+        # Half of a large group can have 0 points, so they are not counted. If a row has fewer, all people with 0 from
+        # the first row on are shown, and few people have fewer than 0 (corrections).
+        fewer = count.select_from(scores.rows).where(scores.rows.c.points < 0).scalar_subquery()
+        from_first = count.select_from(shown).where(shown.c.points == 0).scalar_subquery()
+        equal_before = case((points == 0, scores.people - fewer - more - from_first), else_=equal_before)
     behind_first = func.rank().over(order_by=shown.c.points.desc())
     rank = case((shown.c.points == points, more + 1), else_=more + equal_before + behind_first)
     return select(literal(part).label("part"), rank.label("rank"), shown.c.member_id, shown.c.points)

@@ -90,8 +90,8 @@ async def read_rankings(
     """Read the ranking of the people of the org by points, of the last seven days or in all, with the rank of the
     caller and the neighbours of the caller. Only the people in the directory of the org can read it.
 
-    Equal points share a rank (standard competition ranking). Only activated members are ranked; a member without
-    points in the period is ranked with 0. Nothing is changed.
+    Equal points share a rank (standard competition ranking). All people are ranked: those who are not activated, and
+    those without points in the period, with 0. Nothing is changed.
     """
     ranked = RankingFilter(scope.org_id, by, unit_id)
     return await visible_reports.get_ranking_page(db, ranked, scope.user.user_id, paging)

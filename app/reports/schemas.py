@@ -138,11 +138,11 @@ class MyRankOut(RankOut):
 
 
 class RankingOut(Out):
-    """The activated people of an org (or of one of its units) by points. A member without points ranks with 0."""
+    """The people of an org (or of one of its units) by points. A person who is not activated has 0 points."""
 
     as_of: datetime = Field(description="All points written before this instant are counted.")
     by: RankBy
-    people: int = Field(description="How many members are ranked: the activated ones.")
+    people: int = Field(description="How many people are ranked.")
     me: MyRankOut | None = Field(description="Null where the caller is not among those ranked.")
     ranking: Page[RankOut]
 

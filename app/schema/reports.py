@@ -24,6 +24,7 @@ from sqlalchemy import (
     SmallInteger,
     Uuid,
     func,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -81,7 +82,16 @@ class Membership(Table):
     """
 
     __tablename__ = "memberships"
-    __table_args__ = (Index(None, "person"),)
+    __table_args__ = (
+        Index(None, "person"),
+        # The present people of an org who are not activated, in the order of a ranking.
+        Index(
+            "memberships_not_activated_idx",
+            "org_id",
+            "member_id",
+            postgresql_where=text("NOT activated AND before = 'infinity'"),
+        ),
+    )
 
     org_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     member_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)

@@ -56,7 +56,7 @@ def naive_ranking(world: World, days: int | None, units: set[UUID] | None = None
     scores = []
     for row in world.rows:
         user = row.user(today())
-        if user is not None and row.is_member_on(today(), units):
+        if row.is_member_on(today(), units):
             points = sum(
                 points
                 for who, day, points in world.events
@@ -190,12 +190,36 @@ async def test_removed_member_is_not_ranked(scene: Scene) -> None:
     assert str(leaver.id) not in [row["member_id"] for row in await read_all_pages(caller, org)]
 
 
-async def test_org_without_activated_members_has_empty_ranking(stored_scene: Scene, rollup: asyncpg.Connection) -> None:
+async def test_org_without_activated_members_ranks_all_with_nothing(
+    stored_scene: Scene, rollup: asyncpg.Connection
+) -> None:
     world, caller = await make_ranked_world(stored_scene, seed=6, size=2)
     await rollup.execute("UPDATE activations SET until = now() WHERE org_id = $1", world.orgs[0])
     await stored_scene.apply_and_build()
     found = await report(caller, world.orgs[0], "rankings")
-    assert (found["people"], found["me"], found["ranking"]["items"]) == (0, None, [])
+    assert (found["people"], found["me"]) == (2, None)
+    assert [(row["rank"], row["points"]) for row in found["ranking"]["items"]] == [(1, 0), (1, 0)]
+
+
+@pytest.mark.parametrize("in_unit", [False, True])
+async def test_person_of_two_rows_is_ranked_once(scene: Scene, in_unit: bool) -> None:
+    """A row that is linked by consent has an old phone; another row has the present phone and is not linked."""
+    caller, user, org, always = await scene.people.register(), uuid4(), uuid4(), Range(get_history_start(), None)
+    world = World(UUID(caller.user_id), users=[user])
+    world.add_org(org)
+    unit = world.units[org][0][0]
+    phones = [uuid4().bytes for _ in range(3)]
+    world.phones.append((user, phones[1], always))
+    linked, again, other = (Row(org, uuid4(), phone, [(unit, always)], []) for phone in phones)
+    linked.activations.append((user, always))
+    own = Row(org, uuid4(), uuid4().bytes, [(None, always)], [(UUID(caller.user_id), always)])
+    world.rows += [linked, again, other, own]
+    await write_world(scene.engine, world)
+    await scene.apply_and_build()
+    found = await report(caller, org, "rankings", **({"unit_id": str(unit)} if in_unit else {}))
+    expected = [linked, other] + ([] if in_unit else [own])
+    assert {row["member_id"] for row in found["ranking"]["items"]} == {str(row.id) for row in expected}
+    assert found["people"] == len(expected)
 
 
 # These cursors have the right form but impossible values.
@@ -217,7 +241,7 @@ async def test_people_of_one_name_are_told_apart_by_their_units(scene: Scene) ->
     admin, first, second, third, elsewhere = [await scene.people.register() for _ in range(5)]
     org, other_org = await admin.create_org(), await elsewhere.create_org()
     north, south = await add_unit(admin, org, "城北支部"), await add_unit(admin, org, "城南支部")
-    # One namesake has not registered and is in no ranking; the two still need to be told apart.
+    # One namesake has not registered and has no points.
     await add_member(admin, org, south, name=first.name)
     await add_member(admin, org, north, south, name=first.name, phone=first.phone)
     await add_member(admin, org, name=second.name, phone=second.phone)

@@ -14,8 +14,8 @@ from tests.rules.world import World
 async def test_learner_sees_the_ranking_of_the_own_org_and_the_own_place_with_neighbours(
     people: People, service: PointsService
 ) -> None:
-    """Everybody sees the ranking of their own org by the points of the last seven days and by total points, and their
-    own place with its neighbours.
+    """Everybody sees the ranking of all people of their own org by the points of the last seven days and by total
+    points, and their own place with its neighbours.
     """
     founder, learner = await people.register(), await people.register()
     org = await founder.create_org()
@@ -52,6 +52,17 @@ async def test_units_are_shown_where_two_people_have_one_name(people: People) ->
     units = [(row["name"], row["units"]) for row in shown]
     assert ("王小明", ["第一支部"]) in units
     assert (other.name, None) in units
+
+
+@pytest.mark.usefixtures("no_stored_days")
+async def test_people_who_are_not_activated_are_ranked_with_nothing(people: People) -> None:
+    """People who are not activated have 0 points."""
+    founder = await people.register()
+    org = await founder.create_org()
+    unregistered = await add_member(founder, org, name="未注册")
+    shown = get_body(await founder.get(f"/v1/orgs/{org['id']}/rankings"))
+    ranks = {row["member_id"]: (row["rank"], row["points"]) for row in shown["ranking"]["items"]}
+    assert (shown["people"], ranks[unregistered["id"]]) == (2, (1, 0))
 
 
 async def test_ranking_of_another_org_is_not_found(world: World) -> None:

@@ -1,0 +1,171 @@
+"""The scores that a ranking ranks: the stored ones, or those of today, counted from the sources.
+
+Stored scores are those of the activated people of an org. The others have 0 points and are read from the memberships,
+which the same cycle of the rollup changes: so a person is in one of the two, at every commit.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Date,
+    FromClause,
+    ScalarSelect,
+    Select,
+    Uuid,
+    bindparam,
+    case,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.orm import aliased
+
+from app.hierarchy import tree
+from app.reports.periods import Span
+from app.reports.recount import select_day_rows
+from app.reports.schemas import RankBy
+from app.reports.score_steps import count_better
+from app.reports.stored_totals import as_of
+from app.schema.auth import User
+from app.schema.members import Member, UnitMembership
+from app.schema.reports import Membership, OrgScore, OrgTotal
+
+ORG: ColumnElement[UUID] = bindparam("org_id", type_=Uuid())
+UNIT: ColumnElement[UUID] = bindparam("unit_id", type_=Uuid())
+USER: ColumnElement[UUID] = bindparam("user_id", type_=Uuid())
+DAY: ColumnElement[date] = bindparam("day", type_=Date())
+FOREVER: ColumnElement[date] = literal_column("'infinity'::date", Date())
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The scores to be ranked: `rows` (member_id, points), the caller's `own` member id, and the number of people.
+
+    `unscored` are people with 0 points who are not in `rows` (member_id, points); None if `rows` contains all people.
+    `count_better` returns the number of people with more points than the given points.
+    """
+
+    rows: FromClause
+    unscored: FromClause | None
+    own: ScalarSelect[UUID]
+    people: ScalarSelect[int]
+    as_of: ColumnElement[Any]
+    count_better: Callable[[ColumnElement[Any]], ColumnElement[int]]
+
+    @property
+    def parts(self) -> list[FromClause]:
+        """The parts in which the people are read, each in its own order."""
+        return [self.rows] if self.unscored is None else [self.rows, self.unscored]
+
+
+def select_stored_scores(by: RankBy, *, in_unit: bool) -> Scores:
+    """Return the stored scores of a day. In a unit these are the scores of its present members."""
+    points = OrgScore.last_7 if by is RankBy.LAST_7_DAYS else OrgScore.total
+    scored = select(OrgScore.member_id, points.label("points")).where(OrgScore.org_id == ORG, OrgScore.day == DAY)
+    own = select(Membership.member_id).where(
+        Membership.person == USER,
+        Membership.activated,
+        Membership.org_id == ORG,
+        Membership.since <= DAY,
+        Membership.before > DAY,
+    )
+    if in_unit:
+        unit_members = _select_unit_members().cte("unit_members")
+        scored = scored.where(OrgScore.member_id.in_(select(unit_members)))
+        rows: CompoundSelect[UUID, int] = union_all(scored, _select_unscored(unit_members))
+        return _count_scores(rows.cte("scores"), own, as_of())
+    total = (
+        select(OrgTotal.own_members, OrgTotal.own_activated)
+        .where(OrgTotal.org_id == ORG, OrgTotal.day == DAY)
+        .cte("org_people")
+    )
+    of_org = scored.subquery("scores")
+
+    def count_all_better(than: ColumnElement[Any]) -> ColumnElement[int]:
+        unscored_people = select(total.c.own_members - total.c.own_activated).scalar_subquery()
+        return count_better(by, of_org, ORG, DAY, than) + case((than < 0, unscored_people), else_=0)
+
+    people = select(func.coalesce(select(total.c.own_members).scalar_subquery(), 0))
+    unscored = _select_unscored(None).subquery("unscored")
+    return Scores(of_org, unscored, own.scalar_subquery(), people.scalar_subquery(), as_of(), count_all_better)
+
+
+_Linked = aliased(Membership, name="linked")
+
+
+def _select_unscored(members: CTE | None) -> Select[UUID, int]:
+    """Return the people who are not activated, among all people of the org or among `members`: member_id, 0 points.
+
+    Somebody who is activated through another row is a person who is ranked already. OFFSET 0: see `_select_units`.
+    """
+    is_ranked = select(_Linked.member_id).where(
+        _Linked.person == Membership.person,
+        _Linked.activated,
+        _Linked.org_id == ORG,
+        _Linked.since <= DAY,
+        _Linked.before > DAY,
+    )
+    found = select(Membership.member_id, literal(0, BigInteger()).label("points")).where(
+        Membership.org_id == ORG, ~Membership.activated, Membership.since <= DAY, Membership.before == FOREVER
+    )
+    if members is not None:
+        is_ranked = is_ranked.where(_Linked.member_id.in_(select(members)))
+        found = found.where(Membership.member_id.in_(select(members)))
+    return found.where(~is_ranked.offset(0).correlate(Membership).exists())
+
+
+def select_recounted_scores(by: RankBy, day: date, *, in_unit: bool) -> Scores:
+    """Return the scores of today, counted from the day rows."""
+    span = Span(day, 7) if by is RankBy.LAST_7_DAYS else Span(day, (day - date(2000, 1, 1)).days)
+    days = select_day_rows(span.since, span.until).subquery("days")
+    members = select(Member.id, Member.user_id, Member.phone_index).where(
+        Member.org_id == ORG, Member.removed_at.is_(None)
+    )
+    if in_unit:
+        members = members.where(Member.id.in_(_select_unit_members()))
+    found = members.cte("people")
+    linked = found.alias("linked_people")
+    # Somebody who is activated through another row is ranked with that row.
+    is_ranked = (
+        select(linked.c.id)
+        .join(User, User.id == linked.c.user_id)
+        .where(User.phone_index == found.c.phone_index)
+        .correlate(found)
+        .exists()
+    )
+    rows = (
+        select(found.c.id.label("member_id"), func.coalesce(func.sum(days.c.points), 0).label("points"))
+        .select_from(found.outerjoin(days, days.c.user_id == found.c.user_id))
+        .where(or_(found.c.user_id.is_not(None), ~is_ranked))
+        .group_by(found.c.id)
+        .cte("scores")
+    )
+    return _count_scores(rows, select(Member.id).where(Member.org_id == ORG, Member.user_id == USER), func.now())
+
+
+def _count_scores(rows: CTE, own: Select[Any], as_of: ColumnElement[Any]) -> Scores:
+    """Return scores that have no index. They are few, so ranks are counted."""
+
+    def count_better(points: ColumnElement[Any]) -> ColumnElement[int]:
+        return select(func.count()).select_from(rows).where(rows.c.points > points).scalar_subquery()
+
+    people = select(func.count()).select_from(rows).scalar_subquery()
+    return Scores(rows, None, own.scalar_subquery(), people, as_of, count_better)
+
+
+def _select_unit_members() -> Select[Any]:
+    subtree = tree.unit_subtree(ORG, UNIT)
+    return select(UnitMembership.member_id).where(
+        UnitMembership.org_id == ORG, UnitMembership.until.is_(None), UnitMembership.unit_id.in_(select(subtree.c.id))
+    )
