@@ -1,4 +1,7 @@
-"""Every answer in a test is compared with the OpenAPI document: no undeclared status, no other shape of error."""
+"""Every answer in a test is compared with the OpenAPI document: no undeclared status or header, one shape of error.
+
+The `Location` of each 201 is the address of a documented read, and the first one of each operation is read.
+"""
 
 import re
 from typing import Any
@@ -6,11 +9,15 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from app.api_docs.response_headers import HEADERS, list_response_headers
+
 PROBLEM = "application/problem+json"
 
 
 class Contract:
     def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._followed: set[str] = set()
         document = app.openapi()
         # A literal path has precedence over one with parameters.
         paths = sorted(document["paths"].items(), key=lambda item: item[0].count("{"))
@@ -26,11 +33,18 @@ class Contract:
         method = request.method.lower()
         path = request.url.path
         same = self._operations.get((method, path.count("/")), [])
-        declared = next((responses for pattern, responses in same if pattern.match(path)), None)
-        if declared is None:
+        pattern, declared = next(((one, responses) for one, responses in same if one.match(path)), (None, None))
+        if pattern is None or declared is None:
             return
         status = str(response.status_code)
         assert status in declared, f"{method} {path} answered {status}, which it does not declare"
+        headers = list_response_headers(declared[status])
+        for name in HEADERS:
+            place = f"{method} {path} {status}"
+            assert name in headers or name not in response.headers, f"{place} has {name}, which it does not declare"
+            assert name in response.headers or not headers.get(name), f"{place} has no {name}"
+        if response.status_code == 201:
+            await self._follow(pattern.pattern, request, response.headers["Location"])
         if response.status_code >= 400 and not path.startswith(("/oauth/", "/.well-known/")):
             await response.aread()
             assert response.headers["content-type"] == PROBLEM, response.text
@@ -40,3 +54,17 @@ class Contract:
             assert slug in known, f"{method} {path} answered {slug}, which it does not declare"
             assert problem["title"]
             assert problem["status"] == response.status_code
+
+    async def _follow(self, operation: str, request: httpx.Request, location: str) -> None:
+        """Read what a call has created, with the token of that call."""
+        reads = self._operations.get(("get", location.count("/")), [])
+        assert any(pattern.match(location) for pattern, _ in reads), f"{location} is no documented read"
+        if operation not in self._followed:
+            self._followed.add(operation)
+            headers = {"Authorization": request.headers["Authorization"]}
+            transport = httpx.ASGITransport(self._app)
+            async with httpx.AsyncClient(
+                transport=transport, base_url=f"http://{request.url.netloc.decode()}"
+            ) as client:
+                found = await client.get(location, headers=headers)
+            assert found.status_code == 200, f"{operation}: its Location answers {found.status_code} {found.text}"

@@ -46,9 +46,9 @@ ROWS = {
         DELETE /subordinates/{}""",
     "inside": """GET /units, POST /units, GET /units/{}, PATCH /units/{}, DELETE /units/{}, POST /units/{}/admins,
         GET /units/{}/members,
-        POST /promotions, GET /promotions, DELETE /promotions/{},
+        POST /promotions, GET /promotions, GET /promotions/{}, DELETE /promotions/{},
         GET /admins, GET /admin-invitations, GET /admin-invitations/{}, DELETE /admins/me,
-        GET /subordinates/{}/recovery-offers,
+        GET /subordinates/{}/recovery-offers, GET /subordinates/{}/recovery-offers/{},
         POST /change-requests, GET /change-requests, GET /change-requests/{}, DELETE /change-requests/{},
         GET /closures, DELETE /closure,
         PUT /change-requests/{}/approval, PUT /change-requests/{}/refusal,
@@ -61,10 +61,11 @@ ROWS = {
         PUT /person-transfers/{}/acceptance, PUT /person-transfers/{}/refusal, POST /moves,
         GET /link-requests, GET /link-requests/{}, PUT /link-requests/{}/acceptance, PUT /link-requests/{}/refusal,
         GET /join-requests, GET /join-requests/{}, PUT /join-requests/{}/acceptance, PUT /join-requests/{}/refusal,
-        POST /join-links, GET /join-links, GET /join-links/{}/qr.svg, DELETE /join-links/{},
+        POST /join-links, GET /join-links, GET /join-links/{}, GET /join-links/{}/qr.svg, DELETE /join-links/{},
         GET /imports/template, POST /imports, GET /imports, GET /imports/{}, GET /imports/{}/progress,
         PUT /imports/{}/confirmation, GET /imports/{}/rows, GET /imports/{}/failed-rows.xlsx, DELETE /imports/{},
-        GET /invitations, GET /invitations/{}/qr.svg, GET /applications, GET /applications/{}, GET /certifications,
+        GET /invitations, GET /invitations/{}, GET /invitations/{}/qr.svg, GET /applications, GET /applications/{},
+        GET /certifications, GET /certifications/{},
         GET /transfers, GET /transfers/{}, PUT /transfers/{}/release, PUT /transfers/{}/acceptance,
         PUT /transfers/{}/refusal, GET /reports/units, POST /reports/units/exports, GET /audit""",
     "main": """DELETE /admins/{}, POST /admin-invitations, DELETE /admin-invitations/{}, POST /transfers,
@@ -258,7 +259,7 @@ async def test_access_outside_an_org_matches_the_rows(app: FastAPI, api: httpx.A
     for operation in operations(app):
         for caller, status in wanted.get(operation.kind, {}).items():
             got = await verdict(api, scene.callers[caller], operation, None)
-            if caller == "operator" and got == 404 and operation.method == "DELETE":
+            if caller == "operator" and got == 404 and operation.path.endswith("}"):
                 got = MAY  # a text in place of an id: authorized, then not found
             if got != status:
                 wrong.append(f"{caller}: {operation.method} {operation.path}: {got}, not {status}")

@@ -26,6 +26,7 @@ from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.orgs.errors import NameKindMismatch, NameSuffixTyped, NameUnshowable, SiblingNameTaken
 from app.web.errors import Problem, build_problem_response, problems
+from app.web.locations import set_location
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["admins"])
 
@@ -59,7 +60,9 @@ class Side(StrEnum):
         ChangeRequestStale,
     ),
 )
-async def create_change_request(scope: Writer, body: ChangeRequestCreate, db: WriteDb) -> ChangeRequestOut:
+async def create_change_request(
+    scope: Writer, body: ChangeRequestCreate, db: WriteDb, response: Response
+) -> ChangeRequestOut:
     """Create a change request of one of three kinds: `rename`, `hand-over` (the main admin names another admin), or
     `recovery` (another admin requests to replace a main admin who is no longer available). The superior decides within
     30 days.
@@ -69,6 +72,7 @@ async def create_change_request(scope: Writer, body: ChangeRequestCreate, db: Wr
     already: invite this person first.
     """
     request_id = await change_requests.create_change_request(db, scope, body)
+    set_location(response, f"/v1/orgs/{scope.org_id}/change-requests/{request_id}")
     return await queries.get_change_request(db, scope.org_id, request_id)
 
 

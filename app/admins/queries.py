@@ -180,9 +180,10 @@ _OFFERS = select(
     AdminInvitation.decided_at,
 ).where(_IS_RECOVERY, AdminInvitation.superior_id.is_not_distinct_from(bindparam("superior_id")))
 _RECOVERY_OFFERS = PagedStatement(_OFFERS, AdminInvitation.id.desc(), row=_RecoveryOffer)
-_RECOVERY_OFFERS_TO = PagedStatement(
-    _OFFERS.where(AdminInvitation.org_id == _ORG_ID), AdminInvitation.id.desc(), row=_RecoveryOffer
-)
+_OFFERS_TO = _OFFERS.where(AdminInvitation.org_id == _ORG_ID)
+_RECOVERY_OFFERS_TO = PagedStatement(_OFFERS_TO, AdminInvitation.id.desc(), row=_RecoveryOffer)
+_RECOVERY_OFFER = _OFFERS.where(AdminInvitation.id == bindparam("offer_id"))
+_RECOVERY_OFFER_TO = _OFFERS_TO.where(AdminInvitation.id == bindparam("offer_id"))
 
 
 async def list_recovery_offers(
@@ -197,6 +198,21 @@ async def list_recovery_offers(
     else:
         found = await _RECOVERY_OFFERS_TO.fetch(db, paging, superior_id=superior_id, org_id=org_id)
     return Page[RecoveryOfferOut].from_slice(found.map(lambda row: _recovery_offer_out(cipher, row)))
+
+
+async def get_recovery_offer(
+    db: Readable, cipher: Cipher, superior_id: UUID | None, org_id: UUID | None, offer_id: UUID
+) -> RecoveryOfferOut:
+    """Return one offer of a superior to recover an org, with a masked phone. Raises NotFound.
+
+    `superior_id` None selects the offers of the platform operators; `org_id` None selects the offers for all orgs.
+    """
+    parameters = {"superior_id": superior_id, "offer_id": offer_id}
+    if org_id is None:
+        row = await one_or_404(db, _RECOVERY_OFFER, _RecoveryOffer, parameters)
+    else:
+        row = await one_or_404(db, _RECOVERY_OFFER_TO, _RecoveryOffer, parameters | {"org_id": org_id})
+    return _recovery_offer_out(cipher, row)
 
 
 def _recovery_offer_out(cipher: Cipher, row: _RecoveryOffer) -> RecoveryOfferOut:

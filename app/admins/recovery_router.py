@@ -28,6 +28,7 @@ from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.web.errors import NotFound, Problem, build_problem_response, problems
+from app.web.locations import set_location
 
 router = APIRouter(
     prefix="/v1/operator/recoveries",
@@ -41,7 +42,6 @@ offers_router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 MainAdmin = Annotated[OrgScope, Can(Permission.ADMINS_WRITE)]
 Reader = Annotated[OrgScope, Can(Permission.ADMINS_READ)]
 _NEWEST = Annotated[Paging, paged_by(UUID)]
-_FIRST = Paging(1, None)
 
 
 @router.get("", summary="List recoveries to decide")
@@ -94,7 +94,12 @@ async def refuse_recovery(scope: AsOperator, request_id: UUID, body: ChangeRefus
     responses=problems(AdminsLeft, AdminInvitationOpen),
 )
 async def create_recovery_offer(
-    scope: MainAdmin, subordinate_id: UUID, body: RecoveryOfferCreate, db: WriteDb, cipher: CipherDep
+    scope: MainAdmin,
+    subordinate_id: UUID,
+    body: RecoveryOfferCreate,
+    db: WriteDb,
+    cipher: CipherDep,
+    response: Response,
 ) -> RecoveryOfferOut:
     """The superior offers a person, by phone, the office of main admin of a direct subordinate that has no other admin
     who could request a recovery. The person finds the offer in the inbox and becomes the main admin by accepting it.
@@ -103,8 +108,9 @@ async def create_recovery_offer(
     The present main admin finds the offer in the inbox too and can withdraw it. If the org has another admin (409
     `admins-left`), that admin requests a recovery instead.
     """
-    await recovery_offers.offer_recovery(db, cipher, scope, subordinate_id, body.phone, body.reason)
-    return (await queries.list_recovery_offers(db, cipher, scope.org_id, subordinate_id, _FIRST)).items[0]
+    offer_id = await recovery_offers.offer_recovery(db, cipher, scope, subordinate_id, body.phone, body.reason)
+    set_location(response, f"/v1/orgs/{scope.org_id}/subordinates/{subordinate_id}/recovery-offers/{offer_id}")
+    return await queries.get_recovery_offer(db, cipher, scope.org_id, subordinate_id, offer_id)
 
 
 @offers_router.get(
@@ -118,6 +124,20 @@ async def list_recovery_offers(
     """List the offers to become main admin of the subordinate that this org has made, the newest first, with the state
     of each offer. Nothing is changed."""
     return await queries.list_recovery_offers(db, cipher, scope.org_id, subordinate_id, paging)
+
+
+@offers_router.get(
+    "/orgs/{org_id}/subordinates/{subordinate_id}/recovery-offers/{offer_id}",
+    summary="Read an offer for a subordinate",
+    tags=["certification"],
+)
+async def read_recovery_offer(
+    scope: Reader, subordinate_id: UUID, offer_id: UUID, db: ReadDb, cipher: CipherDep
+) -> RecoveryOfferOut:
+    """One offer that this org has made for the subordinate, with its state. The phone is masked, and nothing is
+    changed.
+    """
+    return await queries.get_recovery_offer(db, cipher, scope.org_id, subordinate_id, offer_id)
 
 
 @offers_router.delete(
@@ -142,7 +162,7 @@ async def withdraw_recovery_offer(scope: MainAdmin, subordinate_id: UUID, offer_
     responses=problems(NotFound, AdminsLeft, AdminInvitationOpen),
 )
 async def create_operator_recovery_offer(
-    scope: AsOperator, body: OperatorRecoveryOfferCreate, db: WriteDb, cipher: CipherDep
+    scope: AsOperator, body: OperatorRecoveryOfferCreate, db: WriteDb, cipher: CipherDep, response: Response
 ) -> RecoveryOfferOut:
     """The operator offers a person, by phone, the office of main admin of an org that has no superior and no other
     admin who could request a recovery. The person finds the offer in the inbox and becomes the main admin by accepting
@@ -150,8 +170,9 @@ async def create_operator_recovery_offer(
 
     If the org has another admin (409 `admins-left`), that admin requests a recovery instead.
     """
-    await recovery_offers.offer_recovery_as_operator(db, cipher, scope, body.org_id, body.phone, body.reason)
-    return (await queries.list_recovery_offers(db, cipher, None, body.org_id, _FIRST)).items[0]
+    offer_id = await recovery_offers.offer_recovery_as_operator(db, cipher, scope, body.org_id, body.phone, body.reason)
+    set_location(response, f"/v1/operator/recovery-offers/{offer_id}")
+    return await queries.get_recovery_offer(db, cipher, None, None, offer_id)
 
 
 @offers_router.get(
@@ -166,6 +187,19 @@ async def list_operator_recovery_offers(
     """List the recovery offers that platform operators have made, the newest first, with the state of each. Nothing is
     changed."""
     return await queries.list_recovery_offers(db, cipher, None, None, paging)
+
+
+@offers_router.get(
+    "/operator/recovery-offers/{offer_id}",
+    tags=["operator"],
+    summary="Read an offer of operators",
+    responses=problems(NotFound),
+)
+async def read_operator_recovery_offer(
+    _: AsOperator, offer_id: UUID, db: ReadDb, cipher: CipherDep
+) -> RecoveryOfferOut:
+    """One offer that a platform operator has made, with its state. The phone is masked, and nothing is changed."""
+    return await queries.get_recovery_offer(db, cipher, None, None, offer_id)
 
 
 @offers_router.delete(

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.admins import operations, queries
@@ -30,6 +30,7 @@ from app.members.errors import MemberWithoutPhone, PhoneOfAnotherMember
 from app.orgs.advice import advice_out, list_level_advice
 from app.orgs.errors import PartyMemberRequired
 from app.web.errors import Problem, build_problem_response, problems
+from app.web.locations import set_location
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["admins"])
 
@@ -77,7 +78,7 @@ async def remove_admin(scope: MainAdmin, user_id: UUID, db: WriteDb) -> None:
     responses=problems(UnknownMember, MemberWithoutPhone, AlreadyAdmin, AdminInvitationOpen),
 )
 async def create_admin_invitation(
-    scope: MainAdmin, body: Invitee, db: WriteDb, cipher: CipherDep
+    scope: MainAdmin, body: Invitee, db: WriteDb, cipher: CipherDep, response: Response
 ) -> AdminInvitationOut:
     """The main admin invites a person, by phone or by member row, to become an admin. The person finds the invitation
     in the inbox for 14 days. Nothing changes until the person accepts.
@@ -87,6 +88,7 @@ async def create_admin_invitation(
     stranger. The real name is checked when the person accepts.
     """
     invitation_id = await operations.invite_admin(db, cipher, scope, body)
+    set_location(response, f"/v1/orgs/{scope.org_id}/admin-invitations/{invitation_id}")
     return await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id)
 
 

@@ -16,6 +16,7 @@ from app.api_docs.introductions import INTRODUCTION, TAGS
 from app.api_docs.pages import configure_pages
 from app.api_docs.parameters import describe_parameters
 from app.api_docs.problem_schemas import write_problem_schemas
+from app.api_docs.response_headers import HEADERS, declare_headers
 from app.api_docs.schema_names import rename_lists
 from app.authz.access import find_access_rule
 from app.authz.errors import OrgClosed, StepUpNeeded, UserNeeded
@@ -55,12 +56,15 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
     problem = errors.ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= problem.pop("$defs", {}) | {"ProblemOut": problem}
     document["components"]["securitySchemes"] |= _SECURITY_SCHEMES
+    document["components"]["headers"] = HEADERS
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     for path, route in list_api_routes(app):
         if route.include_in_schema:
             for method in route.methods or ():
-                _complete_operation(document["paths"][path][method.lower()], path, route, method)
+                operation = document["paths"][path][method.lower()]
+                _complete_operation(operation, path, route, method)
+                declare_headers(operation, schemas, oauth=path.startswith("/oauth/"))
     write_problem_schemas(document)
     rename_lists(document)
     return write_examples(document, {})
@@ -148,7 +152,7 @@ _DEFAULT_DESCRIPTION = "Successful Response"
 """FastAPI's description of an answer without one."""
 SUCCESS_DESCRIPTIONS = {
     "200": "Done, with the answer.",
-    "201": "Created. The answer shows what was made.",
+    "201": "Created. The answer shows what was made, and `Location` its address.",
     "202": "Taken in. The work goes on after the answer.",
     "204": "Done. There is no body.",
 }

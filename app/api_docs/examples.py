@@ -154,6 +154,7 @@ ORGS: Mapping[str, Example] = {
             "to": {"phone": Stored("invited_phone")},
         }
     ),
+    f"GET {_ORG}/promotions/{{promotion_id}}": Example(values={"promotion_id": Stored("sent_promotion")}),
     f"DELETE {_ORG}/promotions/{{promotion_id}}": Example(values={"promotion_id": Stored("sent_promotion")}),
     "PUT /v1/me/promotions/{promotion_id}/refusal": Example(values={"promotion_id": Stored("promotion_to_refuse")}),
     f"DELETE {_ORG}/admins/me": Example(values={"org_id": Stored("resigning_org")}),
@@ -198,6 +199,7 @@ MEMBERS: Mapping[str, Example] = {
         {"reason": "编制已满"}, values={"transfer_id": Stored("person_to_refuse")}
     ),
     "POST /v1/me/link-requests": Example({"org_id": Stored("org_to_link")}),
+    "GET /v1/me/link-requests/{request_id}": Example(values={"request_id": Stored("my_link_request")}),
     "DELETE /v1/me/link-requests/{request_id}": Example(values={"request_id": Stored("my_link_request")}),
     f"GET {_ORG}/link-requests/{{request_id}}": Example(values={"request_id": Stored("link_to_accept")}),
     f"PUT {_ORG}/link-requests/{{request_id}}/acceptance": Example({}, values={"request_id": Stored("link_to_accept")}),
@@ -234,6 +236,9 @@ CERTIFICATION: Mapping[str, Example] = {
     ),
     f"POST {_ORG}/invitations": Example({"expires_in_hours": 72, "max_uses": 5}),
     f"POST {_ORG}/applications": Example({"invitation_token": _SECRET}),
+    f"GET {_ORG}/certifications/{{certification_id}}": Example(
+        values={"org_id": Stored("my_application_org"), "certification_id": Stored("my_application")}
+    ),
     f"DELETE {_ORG}/applications/{{application_id}}": Example(
         values={"org_id": Stored("my_application_org"), "application_id": Stored("my_application")}
     ),

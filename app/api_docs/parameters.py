@@ -13,6 +13,7 @@ PARAMETERS: Mapping[str, str] = {
     "import_id": "An import of this organisation.",
     "export_id": "An export that the caller has made in this organisation.",
     "invitation_id": "An invitation to be an admin, or to be certified as a subordinate.",
+    "certification_id": "A certification of this organisation under a superior.",
     "application_id": "An application to be certified.",
     "subordinate_id": "An organisation certified directly under this one.",
     "transfer_id": "The transfer, of an organisation or of a person.",

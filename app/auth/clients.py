@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
 from app.authz.scopes import SCOPES
 from app.core.cipher import hash_secret, new_secret
 from app.database.db import Readable
-from app.database.rows import fetch_rows
+from app.database.rows import fetch_rows, one_or_404
 from app.schema.auth import ClientSecret, OAuthClient, Session
 
 OVERLAP = timedelta(days=1)
@@ -120,17 +120,32 @@ async def revoke_client(db: AsyncConnection, actor: Actor, client_id: str) -> No
     await record(db, actor, "client.revoked", subject=("client", None), after={"client": client_id})
 
 
+_LIVE_SECRETS = (
+    select(func.count())
+    .where(ClientSecret.client_id == OAuthClient.id)
+    .where(or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > func.now()))
+    .scalar_subquery()
+)
+_CLIENTS = select(
+    OAuthClient.id,
+    OAuthClient.name,
+    OAuthClient.kind,
+    OAuthClient.scopes,
+    OAuthClient.created_at,
+    OAuthClient.revoked_at,
+    _LIVE_SECRETS.label("secrets"),
+).order_by(OAuthClient.created_at)
+_CLIENT = _CLIENTS.where(OAuthClient.id == bindparam("client_id"))
+
+
 async def list_clients(db: Readable) -> Sequence[ClientRow]:
     """Return all clients, the oldest first."""
-    live_secrets = (
-        select(func.count())
-        .where(ClientSecret.client_id == OAuthClient.id)
-        .where(or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > func.now()))
-        .scalar_subquery()
-    )
-    columns = (OAuthClient.id, OAuthClient.name, OAuthClient.kind, OAuthClient.scopes, OAuthClient.created_at)
-    statement = select(*columns, OAuthClient.revoked_at, live_secrets.label("secrets")).order_by(OAuthClient.created_at)
-    return await fetch_rows(db, statement, ClientRow)
+    return await fetch_rows(db, _CLIENTS, ClientRow)
+
+
+async def get_client(db: Readable, client_id: str) -> ClientRow:
+    """Return one client, also a revoked one. Raises NotFound."""
+    return await one_or_404(db, _CLIENT, ClientRow, {"client_id": client_id})
 
 
 async def _add_secret(db: AsyncConnection, client_id: str) -> str:

@@ -43,6 +43,7 @@ from app.orgs.names import Kind
 from app.orgs.regions import format_region_path
 from app.schema.approvals import CertificationState
 from app.web.errors import problems
+from app.web.locations import set_location
 from app.web.schemas import Instant
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["certification"])
@@ -54,7 +55,7 @@ InvitationProblems = problems(InvitationUnknown, InvitationExpired, InvitationUs
 
 @router.post("/orgs/{org_id}/invitations", summary="Invite subordinates", status_code=201)
 async def create_invitation(
-    request: Request, scope: Writer, body: InvitationCreate, db: WriteDb, cipher: CipherDep
+    request: Request, response: Response, scope: Writer, body: InvitationCreate, db: WriteDb, cipher: CipherDep
 ) -> InvitationOut:
     """The superior creates a link and a QR code with which other orgs apply to be certified under it. The invitation
     has a time at which it expires, and a number of uses.
@@ -63,6 +64,7 @@ async def create_invitation(
     they apply with it, and an admin of this org decides.
     """
     row = await operations.create_invitation(db, cipher, scope, body)
+    set_location(response, f"/v1/orgs/{scope.org_id}/invitations/{row.id}")
     return build_invitation_out(row, cipher, SETTINGS.of(request).issuer)
 
 
@@ -74,6 +76,15 @@ async def list_invitations(
     changed."""
     found, address = await queries.list_invitations(db, scope.org_id, paging), SETTINGS.of(request).issuer
     return Page[InvitationOut].from_slice(found.map(lambda row: build_invitation_out(row, cipher, address)))
+
+
+@router.get("/orgs/{org_id}/invitations/{invitation_id}", summary="Read an invitation of the org")
+async def read_own_invitation(
+    request: Request, scope: Reader, invitation_id: UUID, db: ReadDb, cipher: CipherDep
+) -> InvitationOut:
+    """One invitation of the org, with its link and how often it was used. Nothing is changed."""
+    row = await queries.get_invitation(db, scope.org_id, invitation_id)
+    return build_invitation_out(row, cipher, SETTINGS.of(request).issuer)
 
 
 @router.get(
@@ -131,7 +142,9 @@ async def read_invitation(
         WouldCloseCircle,
     ),
 )
-async def create_application(scope: Writer, body: ApplicationCreate, db: WriteDb) -> ApplicationCreated:
+async def create_application(
+    scope: Writer, body: ApplicationCreate, db: WriteDb, response: Response
+) -> ApplicationCreated:
     """An admin applies, with the token of an invitation, to have this org certified under the org that invites. The
     admin's real name must be verified. The application waits until the superior decides.
 
@@ -139,7 +152,9 @@ async def create_application(scope: Writer, body: ApplicationCreate, db: WriteDb
     itself. The same person may administer both orgs. The answer has advice if the superior is of a lower level, or an
     org of people outside the party.
     """
-    return await operations.create_application(db, scope, body)
+    application = await operations.create_application(db, scope, body)
+    set_location(response, f"/v1/orgs/{scope.org_id}/certifications/{application.id}")
+    return application
 
 
 @router.get("/orgs/{org_id}/applications", summary="List applications")
@@ -209,6 +224,14 @@ async def list_certifications(
     """List all certifications that this org has, had or has applied for, the newest first, each with the times between
     which it was live. Nothing is changed."""
     return await queries.list_certifications(db, scope.org_id, paging, queries.TimeRange(since, until))
+
+
+@router.get("/orgs/{org_id}/certifications/{certification_id}", summary="Read a certification")
+async def read_certification(scope: Reader, certification_id: UUID, db: ReadDb) -> CertificationOut:
+    """One certification of this org under a superior, or its application while that is pending. The id is that of the
+    application. Nothing is changed.
+    """
+    return await queries.get_certification(db, scope.org_id, certification_id)
 
 
 @router.get("/orgs/{org_id}/subordinates", summary="List subordinates")

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from app.authz.access import Can, OrgScope
 from app.authz.errors import OrgClosed, RealNameRequired
@@ -28,6 +28,7 @@ from app.database.db import Readable, ReadableDb, ReadDb, TransactionalRoute, Wr
 from app.database.paging import Page, Paging, paged_by
 from app.orgs.errors import SiblingNameTaken
 from app.web.errors import problems
+from app.web.locations import set_location
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/transfers", route_class=TransactionalRoute, tags=["certification"])
 
@@ -52,13 +53,16 @@ Decider = Annotated[OrgScope, Can(Permission.TRANSFERS_DECIDE)]
         TransferOpen,
     ),
 )
-async def create_transfer(request: Request, scope: Requester, body: TransferCreate, db: WriteDb) -> TransferDetailOut:
+async def create_transfer(
+    request: Request, response: Response, scope: Requester, body: TransferCreate, db: WriteDb
+) -> TransferDetailOut:
     """The main admin requests a transfer of this org and its whole subtree to the org that made the invitation. The
     present superior must then release the org, and the new superior must accept it. Until then nothing moves.
 
     An org without a superior applies for certification instead. An org can have one pending transfer at a time.
     """
     transfer_id = await transfers.create_transfer(db, scope, body.invitation_token)
+    set_location(response, f"/v1/orgs/{scope.org_id}/transfers/{transfer_id}")
     return await _get_transfer(request, db, scope, transfer_id)
 
 

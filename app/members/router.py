@@ -33,6 +33,7 @@ from app.members.schemas import (
 from app.orgs.errors import UnknownUnit
 from app.web.errors import problems
 from app.web.etags import REVALIDATED, EditedMeanwhile, IfMatch, format_etag
+from app.web.locations import describe_location, set_location
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/members", route_class=TransactionalRoute, tags=["members"])
 unit_router = APIRouter(prefix="/v1/orgs/{org_id}/units/{unit_id}", route_class=TransactionalRoute, tags=["members"])
@@ -89,7 +90,7 @@ async def create_member(
     `no_phone`; two such people of one name are two people.
     """
     member = await operations.create_member(db, cipher, scope, body)
-    response.headers["Location"] = f"/v1/orgs/{scope.org_id}/members/{member.id}"
+    set_location(response, f"/v1/orgs/{scope.org_id}/members/{member.id}")
     return _set_etag(response, member)
 
 
@@ -117,7 +118,9 @@ async def list_removed_members(
     return await restoration.list_removed_members(db, cipher, scope.org_id, paging)
 
 
-@router.post("/exports", summary="Export members", status_code=202, responses=problems(TooManyExports))
+@router.post(
+    "/exports", summary="Export members", status_code=202, responses=describe_location(202) | problems(TooManyExports)
+)
 async def create_member_export(
     scope: Writer, body: MemberExportCreate, db: WriteDb, cipher: CipherDep, response: Response
 ) -> ExportOut:
@@ -128,7 +131,7 @@ async def create_member_export(
     many exports (409 `too-many-exports`) must delete some first.
     """
     created = await export.create_member_export(db, cipher, scope, body)
-    response.headers["Location"] = f"/v1/orgs/{scope.org_id}/exports/{created.id}"
+    set_location(response, f"/v1/orgs/{scope.org_id}/exports/{created.id}")
     return created
 
 
@@ -185,6 +188,7 @@ async def restore_member(
 
     Where the phone is in the directory again under another row, the call is refused (409 `phone-exists`).
     """
+    set_location(response, f"/v1/orgs/{scope.org_id}/members/{member_id}")
     return _set_etag(response, await restoration.restore_member(db, cipher, scope, member_id))
 
 
@@ -230,15 +234,11 @@ async def copy_member(
 
     A unit that the person is in already changes nothing.
     """
+    set_location(response, f"/v1/orgs/{scope.org_id}/members/{member_id}")
     return _set_etag(response, await unit_memberships.copy_member(db, cipher, scope, member_id, body.unit_id))
 
 
-@router.post(
-    "/{member_id}/phone-disclosures",
-    summary="Show a phone in full",
-    status_code=201,
-    responses=problems(MemberWithoutPhone),
-)
+@router.post("/{member_id}/phone-disclosures", summary="Show a phone in full", responses=problems(MemberWithoutPhone))
 @never_replayed
 async def disclose_phone(
     scope: Writer, member_id: UUID, db: WriteDb, cipher: CipherDep, response: Response

@@ -31,6 +31,7 @@ from app.orgs.errors import (
 from app.orgs.schemas import OrgCreate, OrgCreated, OrgOut, OrgUpdate, OrgUpdated
 from app.web.errors import problems
 from app.web.etags import EditedMeanwhile, IfMatch, format_etag
+from app.web.locations import LOCATION_REF, set_location
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
@@ -60,13 +61,17 @@ async def create_org(response: Response, user: SignedIn, body: OrgCreate, db: Wr
     advice = await list_name_advice(db, body.name, body.region_code, org_id=org_id)
     advice += await list_level_advice(db, user.user_id)
     card = await queries.get_card(db, org_id)
-    response.headers["Location"] = f"/v1/orgs/{org_id}"
+    set_location(response, f"/v1/orgs/{org_id}")
     response.headers["ETag"] = format_etag(card.version)
     return OrgCreated.of(card, advice=advice_out(advice))
 
 
 ACCEPTED: dict[int | str, dict[str, Any]] = {
-    202: {"model": OrgUpdated, "description": "The new name waits for the superior's consent."}
+    202: {
+        "model": OrgUpdated,
+        "description": "The new name waits for the superior's consent. `Location` is the address of the request.",
+        "headers": {"Location": LOCATION_REF},
+    }
 }
 
 
@@ -97,6 +102,7 @@ async def update_org(response: Response, scope: Writer, body: OrgUpdate, version
     change_request_id = await operations.update_org(db, scope, body, version)
     if change_request_id is not None:
         response.status_code = 202
+        set_location(response, f"/v1/orgs/{scope.org_id}/change-requests/{change_request_id}")
     card = await queries.get_card(db, scope.org_id)
     name = body.name or card.name
     advice = await list_name_advice(db, name, card.region_code, org_id=scope.org_id) if body.name is not None else []

@@ -23,6 +23,7 @@ from app.orgs.errors import (
 from app.orgs.unit_schemas import UnitCreate, UnitOut, UnitUpdate
 from app.web.errors import problems
 from app.web.etags import REVALIDATED, EditedMeanwhile, IfMatch, format_etag
+from app.web.locations import set_location
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/units", route_class=TransactionalRoute, tags=["units"])
 
@@ -55,7 +56,7 @@ async def create_unit(scope: Writer, body: UnitCreate, db: WriteDb, response: Re
     admins get a message; its people stay in it until an admin moves them or removes it.
     """
     unit_id = await units.create_unit(db, scope, body)
-    response.headers["Location"] = f"/v1/orgs/{scope.org_id}/units/{unit_id}"
+    set_location(response, f"/v1/orgs/{scope.org_id}/units/{unit_id}")
     return await _get_unit(db, scope, unit_id, response)
 
 

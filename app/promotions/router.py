@@ -32,6 +32,7 @@ from app.promotions.errors import PromotionDecided, PromotionExpired, PromotionO
 from app.promotions.schemas import OfferedPromotionOut, PromotionCreate, PromotionOut
 from app.web.errors import Problem, build_problem_response, problems
 from app.web.etags import format_etag
+from app.web.locations import describe_location, set_location
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["units"])
 
@@ -55,7 +56,9 @@ Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
         PromotionOpen,
     ),
 )
-async def create_promotion(scope: Writer, body: PromotionCreate, db: WriteDb, cipher: CipherDep) -> PromotionOut:
+async def create_promotion(
+    scope: Writer, body: PromotionCreate, db: WriteDb, cipher: CipherDep, response: Response
+) -> PromotionOut:
     """An admin offers to turn a unit into an org. The offer names a person, by phone or by member row, who becomes the
     main admin of the new org. The person finds the offer in the inbox for 14 days.
 
@@ -63,6 +66,7 @@ async def create_promotion(scope: Writer, body: PromotionCreate, db: WriteDb, ci
     another person, withdraw it first.
     """
     promotion_id = await promotions.create_promotion(db, cipher, scope, body)
+    set_location(response, f"/v1/orgs/{scope.org_id}/promotions/{promotion_id}")
     return await promotion_queries.get_promotion(db, cipher, scope.org_id, promotion_id)
 
 
@@ -72,6 +76,12 @@ async def list_promotions(
 ) -> Page[PromotionOut]:
     """List the offers to turn units of this org into orgs, the newest first, with their states. Nothing is changed."""
     return await promotion_queries.list_promotions(db, cipher, scope.org_id, paging)
+
+
+@router.get("/orgs/{org_id}/promotions/{promotion_id}", summary="Read an offer of the org")
+async def read_promotion(scope: Reader, promotion_id: UUID, db: ReadDb, cipher: CipherDep) -> PromotionOut:
+    """One offer to turn a unit into an org, with its state. The phone is masked, and nothing is changed."""
+    return await promotion_queries.get_promotion(db, cipher, scope.org_id, promotion_id)
 
 
 @router.delete(
@@ -100,7 +110,8 @@ async def read_offered_promotion(user: SignedIn, promotion_id: UUID, db: ReadDb)
     "/me/promotions/{promotion_id}/acceptance",
     summary="Accept an offer and become main admin",
     response_model=OrgCreated,
-    responses=problems(
+    responses=describe_location(200)
+    | problems(
         RealNameRequired,
         PartyMemberRequired,
         OrgClosed,
@@ -126,7 +137,7 @@ async def accept_promotion(
     card = await queries.get_card(db, org_id)
     advice = await list_name_advice(db, card.name, card.region_code, org_id=org_id)
     advice += await list_level_advice(db, user.user_id)
-    response.headers["Location"] = f"/v1/orgs/{org_id}"
+    set_location(response, f"/v1/orgs/{org_id}")
     response.headers["ETag"] = format_etag(card.version)
     return OrgCreated.of(card, advice=advice_out(advice))
 

@@ -14,6 +14,7 @@ from app.exports.schemas import ExportOut
 from app.reports.export import create_report_export
 from app.reports.export_schemas import OverviewExport, RankingExport, TrendExport, UnitsExport
 from app.web.errors import problems
+from app.web.locations import describe_location, set_location
 
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["reports"])
 
@@ -21,7 +22,10 @@ Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
 
 
 @router.post(
-    "/reports/overview/exports", summary="Export the overview", status_code=202, responses=problems(TooManyExports)
+    "/reports/overview/exports",
+    summary="Export the overview",
+    status_code=202,
+    responses=describe_location(202) | problems(TooManyExports),
 )
 async def create_overview_export(
     request: Request, scope: Reader, body: OverviewExport, db: WriteDb, cipher: CipherDep, response: Response
@@ -35,7 +39,12 @@ async def create_overview_export(
     return _locate(response, scope, export)
 
 
-@router.post("/reports/trend/exports", summary="Export the trend", status_code=202, responses=problems(TooManyExports))
+@router.post(
+    "/reports/trend/exports",
+    summary="Export the trend",
+    status_code=202,
+    responses=describe_location(202) | problems(TooManyExports),
+)
 async def create_trend_export(
     request: Request, scope: Reader, body: TrendExport, db: WriteDb, cipher: CipherDep, response: Response
 ) -> ExportOut:
@@ -48,7 +57,12 @@ async def create_trend_export(
     return _locate(response, scope, export)
 
 
-@router.post("/reports/units/exports", summary="Export the units", status_code=202, responses=problems(TooManyExports))
+@router.post(
+    "/reports/units/exports",
+    summary="Export the units",
+    status_code=202,
+    responses=describe_location(202) | problems(TooManyExports),
+)
 async def create_units_export(
     request: Request,
     scope: Annotated[OrgScope, Can(Permission.UNITS_READ)],
@@ -66,7 +80,12 @@ async def create_units_export(
     return _locate(response, scope, export)
 
 
-@router.post("/rankings/exports", summary="Export the ranking", status_code=202, responses=problems(TooManyExports))
+@router.post(
+    "/rankings/exports",
+    summary="Export the ranking",
+    status_code=202,
+    responses=describe_location(202) | problems(TooManyExports),
+)
 async def create_ranking_export(
     request: Request,
     scope: Annotated[OrgScope, Can(Permission.RANKINGS_READ)],
@@ -85,5 +104,5 @@ async def create_ranking_export(
 
 
 def _locate(response: Response, scope: OrgScope, export: ExportOut) -> ExportOut:
-    response.headers["Location"] = f"/v1/orgs/{scope.org_id}/exports/{export.id}"
+    set_location(response, f"/v1/orgs/{scope.org_id}/exports/{export.id}")
     return export

@@ -61,9 +61,6 @@ IfMatch = Annotated[ReadVersion, Depends(_read_if_match)]
 
 
 REVALIDATED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "headers": {"ETag": {"description": "Send it as `If-Match` or `If-None-Match`.", "schema": {"type": "string"}}}
-    },
     304: {"description": "`If-None-Match` names the tag of the present answer: nothing of it has changed."},
 }
-"""The `responses=` of a read with an ETag."""
+"""The `responses=` of a read with an ETag, which the document declares for each answer that has a `version`."""

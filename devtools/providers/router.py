@@ -50,7 +50,7 @@ async def list_simulated_sms(
     return SimulatedMessages(items=await list_simulated_messages(db, cipher, phone))
 
 
-@clients_router.post("/v1/simulator/clients", status_code=201, summary="Make a service client")
+@clients_router.post("/v1/simulator/clients", summary="Make a service client")
 async def create_service_client(request: Request, db: WriteDb, body: SimulatedClientCreate) -> SimulatedClientOut:
     """Create a service client with a secret and scopes, for trying things out. In production an operator registers a
     client with `POST /v1/operator/clients` or `xuezu clients create`."""

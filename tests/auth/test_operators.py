@@ -162,7 +162,7 @@ async def test_key_recovery_removes_keys_and_ends_sessions(
     body = {"phone": person.phone, "reason": "lost"}
     made = await operator.post("/v1/operator/key-recoveries", json=body)
     assert (made.status_code, made.json()) == (
-        201,
+        200,
         {"user_id": person.user_id, "keys_removed": 1, "sessions_ended": 1},
     )
     assert (await person.get("/v1/me")).status_code == 401

@@ -40,6 +40,7 @@ EXEMPT = {
     "POST /v1/orgs/{org_id}/applications": ONE_TIME,
     "POST /v1/orgs/{org_id}/transfers": ONE_TIME,
     "POST /v1/me/security-keys": KEY,
+    "GET /v1/me/security-keys/{key_id}": KEY,
     "PATCH /v1/me/security-keys/{key_id}": KEY,
     "DELETE /v1/me/security-keys/{key_id}": KEY,
     "PUT /v1/me/security-key-check": KEY,
@@ -52,16 +53,19 @@ EXEMPT = {
     "PUT /v1/operator/recoveries/{request_id}/refusal": KEY,
     "POST /v1/operator/recovery-offers": KEY,
     "GET /v1/operator/recovery-offers": KEY,
+    "GET /v1/operator/recovery-offers/{offer_id}": KEY,
     "DELETE /v1/operator/recovery-offers/{offer_id}": KEY,
     "POST /v1/operator/key-recoveries": KEY,
     "POST /v1/operator/suspensions": KEY,
     "DELETE /v1/operator/suspensions/{user_id}": KEY,
     "GET /v1/operator/clients": KEY,
     "POST /v1/operator/clients": KEY,
+    "GET /v1/operator/clients/{client_id}": KEY,
     "POST /v1/operator/clients/{client_id}/secrets": KEY,
     "DELETE /v1/operator/clients/{client_id}": KEY,
     "POST /v1/orgs/{org_id}/imports": "takes an upload",
     "POST /v1/orgs/{org_id}/subordinates/{subordinate_id}/recovery-offers": NO_ADMIN,
+    "GET /v1/orgs/{org_id}/subordinates/{subordinate_id}/recovery-offers/{offer_id}": NO_ADMIN,
     "DELETE /v1/orgs/{org_id}/subordinates/{subordinate_id}/recovery-offers/{offer_id}": NO_ADMIN,
     "POST /v1/me/verifications": "the demo's administrators are verified, which is done once (S1)",
     "POST /v1/orgs/{org_id}/units/{unit_id}/admins": "always refused: a unit has no admins (S11)",
@@ -192,4 +196,9 @@ def test_examples_run_unchanged(played: Played, client: httpx.Client) -> None:
             answer = _send(client, *operations[call], tokens[call in AS_SERVICE])
             if answer.is_error:
                 failed.append(f"{call}: {answer.status_code} {answer.text[:300]}")
+            elif "Location" in answer.headers:
+                token = tokens[call in AS_SERVICE]
+                read = client.get(answer.headers["Location"], headers={"Authorization": f"Bearer {token}"})
+                if read.status_code != 200:
+                    failed.append(f"{call}: its Location answers {read.status_code} {read.text[:300]}")
     assert not failed, "\n".join(failed)

@@ -54,7 +54,7 @@ async def test_accepted_promotion_moves_people_and_units_and_certifies_the_org(
     assert (moved["active"], moved["at_org"], [item["name"] for item in moved["units"]]) == (True, True, ["一小组"])
     assert [item["name"] for item in members[in_two_units["id"]]["units"]] == ["一支部"]
     # The phone moved too: it can be read, and a search finds it by its last four digits.
-    shown = get_body(await leader.post(f"/v1/orgs/{new_org['id']}/members/{active['id']}/phone-disclosures"), 201)
+    shown = get_body(await leader.post(f"/v1/orgs/{new_org['id']}/members/{active['id']}/phone-disclosures"))
     assert shown["phone"] == learner.phone
     assert active["id"] in {
         item["id"] for item in await list_all(leader, f"/v1/orgs/{new_org['id']}/members", q=learner.phone[-4:])

@@ -53,7 +53,7 @@ async def test_repeated_disclosure_of_a_phone_is_audited_and_decided_anew(people
     path = f"/v1/orgs/{org}/members/{member}/phone-disclosures"
     for _ in range(2):
         answer = await admin.post(path, headers={"Idempotency-Key": "k-2"})
-        assert (answer.status_code, answer.json()["phone"]) == (201, phone)
+        assert (answer.status_code, answer.json()["phone"]) == (200, phone)
         assert "idempotent-replayed" not in answer.headers
     counted = "SELECT count(*) FROM audit_entries WHERE subject_id = :id AND action LIKE '%phone%'"
     assert await db.scalar(text(counted), {"id": member}) == 2
@@ -69,7 +69,7 @@ async def test_repeated_call_for_a_secret_is_refused_and_stores_nothing(
     made = await _post(operator, "/v1/operator/clients", body, "k-3")
     assert made.status_code == 201, made.text
     secrets = f"/v1/operator/clients/{made.json()['client_id']}/secrets"
-    assert (await _post(operator, secrets, b"{}", "k-4")).status_code == 201
+    assert (await _post(operator, secrets, b"{}", "k-4")).status_code == 200
     for path, sent, key in (("/v1/operator/clients", body, "k-3"), (secrets, b"{}", "k-4")):
         answer = await _post(operator, path, sent, key)
         assert (answer.status_code, answer.json()["type"]) == (409, "/problems/answer-not-stored")

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.auth.accounts import queries
 from app.auth.accounts.accounts import declare_party_member
@@ -31,6 +31,7 @@ from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.web.errors import BadRequest, NotFound, TooManyRequests, problems
+from app.web.locations import set_location
 
 router = APIRouter(route_class=TransactionalRoute, tags=["me"])
 
@@ -100,7 +101,7 @@ async def delete_sessions(
     responses=problems(AlreadyVerified, IdNumberTaken, VerificationOpen, TooManyRequests, AlipayUnavailable),
 )
 async def create_verification(
-    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: VerificationCreate
+    request: Request, response: Response, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: VerificationCreate
 ) -> VerificationOut:
     """Call this before creating an org or becoming an admin; other users need no verification. There are two ways.
 
@@ -115,8 +116,11 @@ async def create_verification(
         if provider is None:
             raise AlipayUnavailable
         started, reference = await begin_alipay_verification(db, scope)
-        return started.model_copy(update={"redirect_url": provider.redirect_url(reference)})
-    return await submit_id_card(db, cipher, scope, VerifiedPerson(body.name, body.id_number))
+        made = started.model_copy(update={"redirect_url": provider.redirect_url(reference)})
+    else:
+        made = await submit_id_card(db, cipher, scope, VerifiedPerson(body.name, body.id_number))
+    set_location(response, f"/v1/me/verifications/{made.id}")
+    return made
 
 
 @router.get("/v1/me/verifications", summary="My verifications")

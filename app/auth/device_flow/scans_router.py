@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.auth.device_flow.authorizations import approve_sign_in, find_scan, refuse_sign_in, scan_code
@@ -14,6 +14,7 @@ from app.authz.errors import ForeignOrigin
 from app.authz.origin import SameOrigin
 from app.database.db import Readable, ReadDb, TransactionalRoute, WriteDb
 from app.web.errors import NotFound, Problem, TooManyRequests, build_problem_response, problems
+from app.web.locations import set_location
 
 router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"], dependencies=[SameOrigin])
 
@@ -27,7 +28,9 @@ ScanId = Annotated[UUID, Path(description="The scan.")]
     response_model=ScanOut,
     responses=problems(NotFound, AlreadyScanned, CodeExpired, NotOnThisClient, ForeignOrigin, TooManyRequests),
 )
-async def create_scan(request: Request, db: WriteDb, scope: SignedIn, body: ScanCreate) -> ScanOut | JSONResponse:
+async def create_scan(
+    request: Request, response: Response, db: WriteDb, scope: SignedIn, body: ScanCreate
+) -> ScanOut | JSONResponse:
     """The app reports that the person has scanned a code. The answer shows which client requests the sign-in, as the
     service saw it: browser, address and time. The person compares these with the screen of the console.
 
@@ -35,7 +38,10 @@ async def create_scan(request: Request, db: WriteDb, scope: SignedIn, body: Scan
     approve with that number or refuse.
     """
     found = await scan_code(db, scope, body.code)
-    return build_problem_response(request, found) if isinstance(found, Problem) else ScanOut.model_validate(found)
+    if isinstance(found, Problem):
+        return build_problem_response(request, found)
+    set_location(response, f"/v1/scans/{found.id}")
+    return ScanOut.model_validate(found)
 
 
 @router.get("/v1/scans/{scan_id}", summary="Read a scan", responses=problems(ForeignOrigin))

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from app.auth import clients
 from app.auth.errors import AlreadyVerified, IdNumberTaken, IsOperator, NotYourReview, OwnVerification
@@ -29,6 +29,7 @@ from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import ItemList, Page, Paging, paged_by
 from app.idempotency.replay import without_stored_answer
 from app.web.errors import NotFound, problems
+from app.web.locations import set_location
 
 router = APIRouter(
     prefix="/v1/operator", route_class=TransactionalRoute, tags=["operator"], responses=problems(NotFound)
@@ -97,9 +98,7 @@ async def put_rejection(db: WriteDb, scope: AsOperator, verification_id: Verific
     await reviews.reject_verification(db, scope, verification_id, body.reason)
 
 
-@router.post(
-    "/key-recoveries", status_code=201, summary="Recover from lost security keys", responses=problems(IsOperator)
-)
+@router.post("/key-recoveries", summary="Recover from lost security keys", responses=problems(IsOperator))
 async def create_key_recovery(
     db: WriteDb, cipher: CipherDep, scope: AsOperator, body: KeyRecoveryCreate
 ) -> KeyRecoveryOut:
@@ -113,7 +112,7 @@ async def create_key_recovery(
     return KeyRecoveryOut.model_validate(recovery)
 
 
-@router.post("/suspensions", status_code=201, summary="Suspend a user", responses=problems(IsOperator))
+@router.post("/suspensions", summary="Suspend a user", responses=problems(IsOperator))
 async def create_suspension(db: WriteDb, cipher: CipherDep, scope: AsOperator, body: SuspensionCreate) -> SuspensionOut:
     """Shut a user out, for example when the account was misused. Their sessions end, and from the next call on they
     are refused.
@@ -140,19 +139,28 @@ async def list_clients(db: ReadDb, scope: AsOperator) -> ItemList[ClientOut]:
     return ItemList(items=[ClientOut.model_validate(row) for row in await clients.list_clients(db)])
 
 
+@router.get("/clients/{client_id}", summary="Read a client")
+async def read_client(db: ReadDb, scope: AsOperator, client_id: ClientId) -> ClientOut:
+    """One program or service that may ask for tokens, also after it was revoked. Secrets are never shown, and nothing
+    is changed.
+    """
+    return ClientOut.model_validate(await clients.get_client(db, client_id))
+
+
 @router.post("/clients", status_code=201, summary="Register a client")
 @without_stored_answer
-async def create_client(db: WriteDb, scope: AsOperator, body: ClientCreate) -> ClientSecretOut:
+async def create_client(response: Response, db: WriteDb, scope: AsOperator, body: ClientCreate) -> ClientSecretOut:
     """Register a service, which gets its first secret, or a public program that signs in by scan. Note the secret now:
     it is shown only in this answer.
 
     Give a service only the scopes that it needs.
     """
     client = await clients.create_client(db, scope.actor, name=body.name, kind=body.kind, scopes=body.scopes)
+    set_location(response, f"/v1/operator/clients/{client.client_id}")
     return ClientSecretOut(client_id=client.client_id, client_secret=client.secret)
 
 
-@router.post("/clients/{client_id}/secrets", status_code=201, summary="Rotate the secret of a client")
+@router.post("/clients/{client_id}/secrets", summary="Rotate the secret of a client")
 @without_stored_answer
 async def create_client_secret(
     db: WriteDb, scope: AsOperator, client_id: ClientId, body: ClientSecretCreate

@@ -277,11 +277,16 @@ async def remove_key(db: AsyncConnection, scope: UserScope, key_id: UUID) -> Non
     await record(db, scope.actor, "security_key.removed", subject=("security_key", key_id))
 
 
-_KEYS = PagedStatement(
-    select(*KEY_COLUMNS).where(SecurityKey.user_id == bindparam("user_id")), SecurityKey.id, row=SecurityKeyOut
-)
+_KEYS_OF_USER = select(*KEY_COLUMNS).where(SecurityKey.user_id == bindparam("user_id"))
+_KEYS = PagedStatement(_KEYS_OF_USER, SecurityKey.id, row=SecurityKeyOut)
+_KEY = _KEYS_OF_USER.where(SecurityKey.id == bindparam("key_id"))
 
 
 async def list_security_keys(db: Readable, scope: UserScope, paging: Paging) -> Page[SecurityKeyOut]:
     """Return a page of the user's keys, the oldest first."""
     return Page[SecurityKeyOut].from_slice(await _KEYS.fetch(db, paging, user_id=scope.user_id))
+
+
+async def get_security_key(db: Readable, scope: UserScope, key_id: UUID) -> SecurityKeyOut:
+    """Return one of the user's keys. Raises NotFound."""
+    return await one_or_404(db, _KEY, SecurityKeyOut, {"user_id": scope.user_id, "key_id": key_id})

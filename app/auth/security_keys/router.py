@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.auth.accounts.queries import get_me
@@ -36,6 +36,7 @@ from app.core.services import SETTINGS
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.web.errors import NotFound, build_problem_response, problems
+from app.web.locations import set_location
 
 router = APIRouter(route_class=TransactionalRoute, tags=["me"])
 
@@ -48,7 +49,6 @@ def _build_relying_party(request: Request) -> RelyingParty:
 
 @router.post(
     "/v1/me/security-key-challenges",
-    status_code=201,
     summary="Ask for a challenge for a security key",
     responses=problems(NoSecurityKey),
 )
@@ -74,7 +74,7 @@ async def create_challenge(
     responses=problems(StepUpNeeded, FreshSignInNeeded, EnrolmentNeeded, SecurityKeyRefused, SecurityKeyTaken),
 )
 async def create_security_key(
-    request: Request, db: WriteDb, scope: SignedIn, body: SecurityKeyCreate
+    request: Request, response: Response, db: WriteDb, scope: SignedIn, body: SecurityKeyCreate
 ) -> SecurityKeyOut | JSONResponse:
     """Register a security key. This is the second step: send the result of the browser's
     `navigator.credentials.create`. Register two keys, so that you can still sign in after you have lost one.
@@ -87,7 +87,10 @@ async def create_security_key(
     result = await register_key(
         db, scope, _build_relying_party(request), answer, name=body.name, enrolment_code=body.enrolment_code
     )
-    return build_problem_response(request, result) if isinstance(result, SecurityKeyRefused) else result
+    if isinstance(result, SecurityKeyRefused):
+        return build_problem_response(request, result)
+    set_location(response, f"/v1/me/security-keys/{result.id}")
+    return result
 
 
 @router.get("/v1/me/security-keys", summary="My security keys")
@@ -97,6 +100,12 @@ async def list_security_keys(
     """List the security keys of the user, with their names and the time of their last use. Remove a key that is lost.
     Nothing is changed."""
     return await keys.list_security_keys(db, scope, paging)
+
+
+@router.get("/v1/me/security-keys/{key_id}", summary="Read a security key", responses=problems(NotFound))
+async def read_security_key(db: ReadDb, scope: SignedIn, key_id: KeyId) -> SecurityKeyOut:
+    """One key of the user, with its name and when it was last used. Nothing is changed."""
+    return await keys.get_security_key(db, scope, key_id)
 
 
 @router.patch("/v1/me/security-keys/{key_id}", summary="Rename a security key", responses=problems(NotFound))

@@ -38,6 +38,7 @@ from app.sheets.writer import XLSX
 from app.web.downloads import build_download
 from app.web.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, problems
 from app.web.event_stream import STREAMS, EventStream
+from app.web.locations import describe_location, set_location
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/imports", route_class=TransactionalRoute, tags=["imports"])
 
@@ -82,7 +83,7 @@ async def read_template(scope: Reader, db: ReadDb) -> Response:
     summary="Upload a sheet",
     status_code=202,
     max_body_size=MAX_UPLOAD_BYTES,
-    responses=UPLOAD_PROBLEMS,
+    responses=describe_location(202) | UPLOAD_PROBLEMS,
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -126,7 +127,7 @@ async def create_import(
     is refused with its reason: correct the file and upload it again.
     """
     import_id = await operations.create_import(db, cipher, scope, await read_upload_form(request))
-    response.headers["Location"] = f"/v1/orgs/{scope.org_id}/imports/{import_id}"
+    set_location(response, f"/v1/orgs/{scope.org_id}/imports/{import_id}")
     return await queries.get_import(db, scope.org_id, import_id)
 
 

@@ -20,6 +20,7 @@ from app.orgs.errors import UnknownUnit
 from app.orgs.names import Kind
 from app.orgs.regions import format_region_path
 from app.web.errors import problems
+from app.web.locations import set_location
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["members"])
 
@@ -31,7 +32,7 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
     "/orgs/{org_id}/join-links", summary="Create a link to join", status_code=201, responses=problems(UnknownUnit)
 )
 async def create_join_link(
-    request: Request, scope: Writer, body: JoinLinkCreate, db: WriteDb, cipher: CipherDep
+    request: Request, response: Response, scope: Writer, body: JoinLinkCreate, db: WriteDb, cipher: CipherDep
 ) -> JoinLinkOut:
     """An admin creates a link and a QR code with which people request to join the directory of the org or of one of
     its units. The link has a time at which it expires, and a number of uses.
@@ -40,6 +41,7 @@ async def create_join_link(
     decides.
     """
     row = await links.create_join_link(db, cipher, scope, body)
+    set_location(response, f"/v1/orgs/{scope.org_id}/join-links/{row.id}")
     return links.build_join_link_out(row, cipher, SETTINGS.of(request).issuer)
 
 
@@ -51,6 +53,15 @@ async def list_join_links(
     Nothing is changed."""
     found, address = await links.list_join_links(db, scope.org_id, paging), SETTINGS.of(request).issuer
     return Page[JoinLinkOut].from_slice(found.map(lambda row: links.build_join_link_out(row, cipher, address)))
+
+
+@router.get("/orgs/{org_id}/join-links/{link_id}", summary="Read a link to join of the org")
+async def read_own_join_link(
+    request: Request, scope: Reader, link_id: UUID, db: ReadDb, cipher: CipherDep
+) -> JoinLinkOut:
+    """One link of the org or of a unit, with how often it was used. Nothing is changed."""
+    row = await links.get_join_link(db, scope.org_id, link_id)
+    return links.build_join_link_out(row, cipher, SETTINGS.of(request).issuer)
 
 
 @router.get(

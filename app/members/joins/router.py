@@ -36,6 +36,7 @@ from app.members.schemas import MemberOut
 from app.orgs.errors import UnknownUnit
 from app.web.errors import TooManyRequests, problems
 from app.web.etags import format_etag
+from app.web.locations import set_location
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["members"])
 
@@ -71,7 +72,7 @@ async def create_join_request(
     most five waiting requests at a time.
     """
     request_id = await operations.create_join_request(db, user, body)
-    response.headers["Location"] = f"/v1/me/join-requests/{request_id}"
+    set_location(response, f"/v1/me/join-requests/{request_id}")
     return await queries.get_own_join_request(db, user.user_id, request_id)
 
 

@@ -33,6 +33,7 @@ from app.members.queries import get_member
 from app.members.schemas import MemberOut
 from app.web.errors import problems
 from app.web.etags import format_etag
+from app.web.locations import set_location
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["members"])
 
@@ -46,7 +47,9 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
     status_code=201,
     responses=problems(RealNameRequired, UnknownOrg, AlreadyInDirectory, LinkRequestOpen, TooManyLinkRequests),
 )
-async def create_link_request(user: SignedIn, body: LinkRequestCreate, db: WriteDb) -> LinkRequestOut:
+async def create_link_request(
+    user: SignedIn, body: LinkRequestCreate, db: WriteDb, response: Response
+) -> LinkRequestOut:
     """The caller requests to be linked to their row in the directory of an org, which has another phone. An admin of
     the org decides within 30 days. The caller's real name must be verified.
 
@@ -54,6 +57,7 @@ async def create_link_request(user: SignedIn, body: LinkRequestCreate, db: Write
     nothing about the directory.
     """
     request_id = await operations.create_link_request(db, user, body)
+    set_location(response, f"/v1/me/link-requests/{request_id}")
     return await queries.get_own_request(db, user.user_id, request_id)
 
 
@@ -63,6 +67,12 @@ async def list_my_link_requests(
 ) -> Page[LinkRequestOut]:
     """List the link requests that the caller has made, the newest first, with their states. Nothing is changed."""
     return await queries.list_own_requests(db, user.user_id, paging)
+
+
+@router.get("/me/link-requests/{request_id}", summary="Read my link request")
+async def read_my_link_request(user: SignedIn, request_id: UUID, db: ReadDb) -> LinkRequestOut:
+    """One request of the caller, and what became of it. Nothing is changed."""
+    return await queries.get_own_request(db, user.user_id, request_id)
 
 
 @router.delete(

@@ -29,6 +29,7 @@ from app.members.transfers.unit_moves import move_people
 from app.orgs.errors import UnknownUnit
 from app.web.errors import problems
 from app.web.etags import format_etag
+from app.web.locations import set_location
 
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["members"])
 
@@ -51,7 +52,7 @@ async def create_person_transfer(
     An admin of this org cannot be transferred before they resign. Only one transfer of a person can wait at a time.
     """
     transfer_id = await operations.create_person_transfer(db, scope, member_id, body)
-    response.headers["Location"] = f"/v1/orgs/{scope.org_id}/person-transfers/{transfer_id}"
+    set_location(response, f"/v1/orgs/{scope.org_id}/person-transfers/{transfer_id}")
     return await queries.get_person_transfer(db, scope.org_id, transfer_id)
 
 
@@ -121,7 +122,7 @@ async def refuse_person_transfer(scope: Writer, transfer_id: UUID, body: PersonT
     await operations.refuse_person_transfer(db, scope, transfer_id, body.reason)
 
 
-@router.post("/moves", summary="Move everybody of a unit", status_code=201, responses=problems(UnknownUnit))
+@router.post("/moves", summary="Move everybody of a unit", responses=problems(UnknownUnit))
 async def create_move(scope: Writer, body: MoveCreate, db: WriteDb) -> MoveOut:
     """Move all people of a unit into another unit, or to the org itself, in one call, for example before the unit is
     removed. Their other units stay as they are.

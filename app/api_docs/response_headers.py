@@ -1,0 +1,77 @@
+"""The headers of answers that a client acts on, in the OpenAPI document: each follows from the kind of the answer."""
+
+from typing import Any
+
+from app.web.locations import LOCATION
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "ETag": {
+        "description": "The state of what the answer shows. Send it as `If-Match` with an edit, or as `If-None-Match` "
+        "with a read.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "Location": LOCATION,
+    "Retry-After": {
+        "description": "The seconds after which the call can be repeated.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "WWW-Authenticate": {
+        "description": "What the call needs: a token (RFC 6750), or a stronger proof (RFC 9470).",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "Content-Disposition": {
+        "description": "The name under which the file is saved.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+}
+"""An answer has one of these headers only if the document declares it, and always if it is declared as required."""
+
+
+def declare_headers(operation: dict[str, Any], schemas: dict[str, Any], *, oauth: bool) -> None:
+    """Add the headers of each answer of an operation.
+
+    `oauth` says that errors have the form of OAuth: a client that sends its secret in the body gets no challenge.
+    """
+    for status, answer in operation["responses"].items():
+        contents = answer.get("content", {}).values()
+        versioned = ["version" in schemas[name]["properties"] for content in contents for name in _list_kinds(content)]
+        headers: dict[str, Any] = {}
+        if status == "201":
+            headers["Location"] = _refer("Location")
+        if status == "304" or (status.startswith("2") and any(versioned)):
+            headers["ETag"] = _refer("ETag") if all(versioned) else _make_optional("ETag")
+        if status in ("429", "503"):
+            headers["Retry-After"] = _refer("Retry-After")
+        if any("idempotency-key-in-use" in content.get("examples", {}) for content in contents):
+            headers["Retry-After"] = _make_optional("Retry-After")
+        if status == "401":
+            headers["WWW-Authenticate"] = _make_optional("WWW-Authenticate") if oauth else _refer("WWW-Authenticate")
+        if any(content.get("schema", {}).get("format") == "binary" for content in contents):
+            headers["Content-Disposition"] = _refer("Content-Disposition")
+        if headers:
+            answer["headers"] = answer.get("headers", {}) | headers
+
+
+def list_response_headers(answer: dict[str, Any]) -> dict[str, bool]:
+    """Return the names of the headers that an answer declares, each with whether every such answer has it."""
+    declared = answer.get("headers", {})
+    return {name: bool(shown.get("required", "$ref" in shown)) for name, shown in declared.items()}
+
+
+def _list_kinds(content: dict[str, Any]) -> list[str]:
+    """Return the names of the schemas of an answer: one, or those of a union."""
+    schema = content.get("schema", {})
+    refs = [one.get("$ref", "") for one in schema.get("anyOf", [schema])]
+    return [ref.rpartition("/")[2] for ref in refs if ref]
+
+
+def _refer(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/headers/{name}"}
+
+
+def _make_optional(name: str) -> dict[str, Any]:
+    return HEADERS[name] | {"required": False}
