@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.authz.access import Public
 from app.authz.cookies import is_secure
-from app.console.account import security
+from app.console.account import memberships, security
 from app.console.audit import pages as audit
 from app.console.certification import (
     applications,
@@ -61,7 +61,8 @@ async def find_nothing(path: str) -> Response:
 
 
 routers: tuple[APIRouter, ...] = (
-    *(assets.router, sign_in.router, sign_in.signed_in_router, home.router, home.glance_router, security.router),
+    *(assets.router, sign_in.router, sign_in.signed_in_router, home.router, home.glance_router),
+    *(memberships.router, security.router),
     *(directory.router, people.router, selection.router, units.router, moves.router, hierarchy.router),
     *(imports.router, reports.router, audit.router),
     *(

@@ -176,6 +176,25 @@ def unit_paths(org_id: UUID | ColumnElement[UUID], name: str = "unit_paths") -> 
     return _add_cycle_check(walk.union_all(step))
 
 
+def unit_chains(units: Select[UUID, UUID | None], name: str = "unit_chains") -> CTE:
+    """Build a CTE of these units (org and id) with the units that contain them, of any number of orgs.
+
+    Columns: org_id, unit_id and name (of the unit at which the chain starts), id, parent_id, path (the names from `id`
+    down to that unit). The row whose parent_id is NULL has the whole path.
+    """
+    start = units.subquery()
+    walk = (
+        select(Unit.org_id, Unit.id.label("unit_id"), Unit.name, Unit.id, Unit.parent_id, Unit.name.label("path"))
+        .join(start, and_(start.c[0] == Unit.org_id, start.c[1] == Unit.id))
+        .cte(name, recursive=True)
+    )
+    path = Unit.name + "/" + walk.c.path
+    step = select(walk.c.org_id, walk.c.unit_id, walk.c.name, Unit.id, Unit.parent_id, path).where(
+        Unit.org_id == walk.c.org_id, Unit.id == walk.c.parent_id
+    )
+    return _add_cycle_check(walk.union_all(step))
+
+
 def unit_subtrees(org_id: ColumnElement[UUID], at: BindParameter[datetime], name: str = "unit_subtrees") -> CTE:
     """Build a CTE of pairs of units that the org had immediately before an instant. Columns: top, id.
 
