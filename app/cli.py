@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from app.commands import auth as commands
-from app.commands.configuration import read_plain_settings, read_settings, with_database
+from app.commands.configuration import complete_database_url, read_plain_settings, read_settings
 from app.commands.keys import keys
 from app.commands.points import points
 from app.commands.totals import totals
@@ -68,8 +68,8 @@ def run() -> None:
 
 @cli.command()
 def serve() -> None:
-    """Serve the API alone. The database must be migrated; a worker runs separately."""
-    settings = with_database(read_settings())
+    """Serve the API, without a worker: run `xuezu worker` beside it. The database must be migrated."""
+    settings = complete_database_url(read_settings())
     from app.serving import serve as serve_api
 
     serve_api(settings)
@@ -82,7 +82,7 @@ def worker(
     """Run the jobs: imports, exports, totals, and clean-ups of expired data."""
     if while_stdin_open:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
-    settings = with_database(read_settings())
+    settings = complete_database_url(read_settings())
     assert settings.database_url is not None
     import uvloop
 
@@ -107,7 +107,7 @@ def migrate() -> None:
     """Migrate the database to this version's revision."""
     from app.database import migration
 
-    settings = with_database(read_plain_settings())
+    settings = complete_database_url(read_plain_settings())
     assert settings.database_url is not None
     asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), show=print))
     print(f"The database is at revision {migration.get_head_revision()}.")

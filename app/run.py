@@ -146,7 +146,7 @@ async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> Non
 
     async with _supervised_worker(settings, api_ready):
         app = create_app(settings)
-        server = Server(app, settings, ready, STREAMS.of(app).end_all)
+        server = Server(app, settings, ready, STREAMS.get(app).end_all)
         await server.serve(sockets)
         print_line("Stopping the worker")
 

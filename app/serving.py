@@ -167,7 +167,7 @@ def serve(settings: Settings) -> None:
         warm_up()
 
     # Event streams have no end of their own: the server ends them when it stops.
-    server = Server(app, settings, ready, STREAMS.of(app).end_all)
+    server = Server(app, settings, ready, STREAMS.get(app).end_all)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve(sockets))
     log.info("stopped")

@@ -42,7 +42,7 @@ def main() -> None:
             self.watching = asyncio.create_task(_watch(lines))
 
     serving.Server = Watched  # type: ignore[misc]
-    serving.serve(Settings().with_secrets())
+    serving.serve(Settings().complete_secrets())
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ class Measured:
 
     @contextmanager
     def worker(self) -> Iterator[None]:
-        """Run the worker for the block."""
+        """Run the worker during the `with` block."""
         with self.process("worker", ("-m", "app.cli", "worker"), None):
             yield
 
@@ -222,7 +222,7 @@ def _run_over_world(scale: Scale, directory: Path) -> Iterator[Measured]:
     day = today()
     wanted = {"form": 2, "day": str(day), "divisor": scale.divisor, "file": str(scale.file) if scale.file else None}
     stored = json.loads(made.read_text()) if made.exists() else {}
-    settings = Settings(data_dir=directory / "data", public_url=PUBLIC_URL).with_secrets()
+    settings = Settings(data_dir=directory / "data", public_url=PUBLIC_URL).complete_secrets()
     if {name: stored.get(name) for name in wanted} != wanted:
         shutil.rmtree(directory / "postgres", ignore_errors=True)
         print(f"Writing the world at 1/{scale.divisor}" if scale.divisor > 1 else "Writing the world", flush=True)

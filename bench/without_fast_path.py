@@ -11,7 +11,7 @@ from app.serving import Server, listen
 
 
 def main() -> None:
-    settings = Settings().with_secrets()
+    settings = Settings().complete_secrets()
     logs.configure("json", process="api")
     server = Server(create_app(settings, fast_path=False), settings, lambda: None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

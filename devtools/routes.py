@@ -12,7 +12,7 @@ from devtools.providers.router import alipay_router, clients_router, sms_router
 
 def add_routes(app: FastAPI) -> None:
     """Add the routes to the app. A simulated provider has routes only if the settings select it."""
-    settings = SETTINGS.of(app)
+    settings = SETTINGS.get(app)
     routing.add_routes(app, clients_router)
     if settings.sms_provider is Provider.SIMULATED:
         routing.add_routes(app, sms_router)

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app import schema
-from app.commands.configuration import read_plain_settings, with_database
+from app.commands.configuration import complete_database_url, read_plain_settings
 from app.database.db import build_engine_url
 from app.database.migration import LOCK_TIMEOUT
 from app.schema.audit import Xid8
@@ -44,7 +44,7 @@ async def online() -> None:
     # A caller in this process (the command line, the tests) gives the address; otherwise it is the settings'.
     given = context.config.attributes.get("database_url")
     if given is None:
-        database_url = with_database(read_plain_settings()).database_url
+        database_url = complete_database_url(read_plain_settings()).database_url
         assert database_url is not None
         given = database_url.get_secret_value()
     engine = create_async_engine(

@@ -158,7 +158,7 @@ def directory() -> Iterator[Path]:
 def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(
         database_url=SecretStr(database_url), data_dir=tmp_path_factory.mktemp("data"), database_pool=20
-    ).with_secrets()
+    ).complete_secrets()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -178,7 +178,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture(scope="session")
 def engine(app: FastAPI) -> AsyncEngine:
-    return ENGINE.of(app)
+    return ENGINE.get(app)
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     contract = Contract(app)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app, client=("127.0.0.1", 50000)),
-        base_url=SETTINGS.of(app).issuer,
+        base_url=SETTINGS.get(app).issuer,
         event_hooks={"response": [contract.check]},
         headers={"Accept-Language": "en"},
     ) as client:

@@ -135,12 +135,12 @@ class People:
         if self._app is None:
             return await self.register_over_http(phone=phone, name=name, verified=verified, party=party)
         phone, name = phone or fresh_phone(), name or fresh_name()
-        cipher, actor = CIPHER.of(self._app), Actor(client_id="xuezu-app", address="127.0.0.1")
-        async with ENGINE.of(self._app).begin() as db:
+        cipher, actor = CIPHER.get(self._app), Actor(client_id="xuezu-app", address="127.0.0.1")
+        async with ENGINE.get(self._app).begin() as db:
             client = await get_public_client(db, "xuezu-app")
             user_id = (await find_or_register_user(db, cipher, actor, phone)).id
             actor = replace(actor, user_id=user_id)
-            issuer = ISSUER.of(self._app)
+            issuer = ISSUER.get(self._app)
             tokens = await start_session(db, issuer, actor, client, user_id, methods=["sms"], device=None)
             assert tokens.refresh_token is not None
             scope = UserScope(user_id, uuid4(), client.id, ("sms",), None, False, actor)

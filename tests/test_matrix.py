@@ -156,7 +156,7 @@ async def scene(app: FastAPI, engine: AsyncEngine, api: httpx.AsyncClient, peopl
     learner = await people.register(verified=False, party=False)
     operator_phone = fresh_phone()
     async with engine.begin() as db:
-        code = await add_operator(db, CIPHER.of(app), Actor(), operator_phone, "张审核")
+        code = await add_operator(db, CIPHER.get(app), Actor(), operator_phone, "张审核")
         clients = [
             await create_client(db, Actor(), name="matrix", scopes=scopes) for scopes in (["point-events:write"], [])
         ]

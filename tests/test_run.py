@@ -221,7 +221,7 @@ def test_unusable_settings_are_refused(
 
 
 def test_production_without_its_own_secrets_is_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Settings(data_dir=directory).with_secrets()
+    Settings(data_dir=directory).complete_secrets()
     stored = json.loads((directory / "secrets.json").read_text())
     production = {"XUEZU_DATA_DIR": str(directory), "XUEZU_ENV": "production"}
     assert "needs XUEZU_DATA_KEYS and XUEZU_INDEX_KEY: make them with `xuezu keys`" in run_refused("run", **production)

@@ -64,7 +64,7 @@ async def approve_change_request(db: AsyncConnection, scope: OrgScope, request_i
     org now has another superior), ChangeRequestDecided, ChangeRequestExpired, SiblingNameTaken.
     """
     change = await _lock_received_request(db, scope, request_id)
-    if not await accept_change(db, scope.actor.for_other_org(), change, scope.user.user_id):
+    if not await accept_change(db, scope.actor.get_actor_for_other_org(), change, scope.user.user_id):
         return ChangeRequestStale()
     await _record_decision(db, scope, change, "change_request.accepted")
     return change.org_id
@@ -180,8 +180,8 @@ async def _decline_request(db: AsyncConnection, request_id: UUID, user_id: UUID,
 
 
 async def apply_change(db: AsyncConnection, actor: Actor, change: Change) -> bool:
-    """Apply the change if the org is as it was at the time of the request. Return whether it is applied. Raises
-    SiblingNameTaken."""
+    """Make the requested change if the org has not changed since the request. Return whether the change was made.
+    Raises SiblingNameTaken."""
     statement = update(Org).where(Org.id == change.org_id).returning(Org.id)
     if change.kind == "rename":
         assert change.name_after is not None

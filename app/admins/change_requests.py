@@ -122,7 +122,7 @@ def _build_values(org: LockedOrg, kind: str, successor: UUID, reason: str | None
 
 
 async def _create_request(db: AsyncConnection, scope: OrgScope, values: dict[str, Any]) -> NewChangeRequest:
-    """Insert the request with an audit entry, and apply it at once if no consent is needed."""
+    """Insert the request with an audit entry. If the org has no superior that must approve, make the change at once."""
     superior_id = await tree.find_superior_id(db, scope.org_id)
     await _require_free_name(db, superior_id, values.get("name_after"))
     columns = {"org_id": scope.org_id, "requested_by": scope.user.user_id, **values}

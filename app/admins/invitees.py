@@ -104,5 +104,7 @@ async def decline_if_name_differs(
     if await finish_request(db, kind, State.DECLINED, kind.table.id == offer_id, by=user.user_id, reason=NAME_DIFFERS):
         noun = kind.name.replace("-", "_")
         after, subject = {"reason": NAME_DIFFERS}, (kind.subject, offer_id)
-        await record(db, user.actor.for_other_org(), f"{noun}.declined", org_id=org_id, subject=subject, after=after)
+        await record(
+            db, user.actor.get_actor_for_other_org(), f"{noun}.declined", org_id=org_id, subject=subject, after=after
+        )
     return InviteeNameDiffers()

@@ -140,7 +140,7 @@ async def refuse_admin_invitation(db: AsyncConnection, user: UserScope, invitati
     if not await finish_request(db, ADMIN_INVITATION, State.DECLINED, *conditions, by=user.user_id):
         await _raise_already_ended(db, *conditions)
     subject = ("admin_invitation", invitation_id)
-    await record(db, user.actor.for_other_org(), "admin_invitation.declined", org_id=org_id, subject=subject)
+    await record(db, user.actor.get_actor_for_other_org(), "admin_invitation.declined", org_id=org_id, subject=subject)
 
 
 async def _raise_already_ended(db: AsyncConnection, *conditions: ColumnElement[bool]) -> NoReturn:

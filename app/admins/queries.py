@@ -84,7 +84,7 @@ _INVITATION = _INVITATIONS_OF_ORG.where(AdminInvitation.id == bindparam("invitat
 _INVITATIONS = PagedStatement(_INVITATIONS_OF_ORG, AdminInvitation.id.desc(), row=_Invitation)
 
 
-def _admin_invitation_out(cipher: Cipher, row: _Invitation) -> AdminInvitationOut:
+def _build_admin_invitation(cipher: Cipher, row: _Invitation) -> AdminInvitationOut:
     phone = None if row.phone_cipher is None else mask(cipher.decrypt_text(row.phone_cipher, row.id))
     return AdminInvitationOut(
         id=row.id,
@@ -104,13 +104,13 @@ async def list_admin_invitations(
 ) -> Page[AdminInvitationOut]:
     """Return the org's invitations, the newest first, with masked phones."""
     found = await _INVITATIONS.fetch(db, paging, org_id=org_id)
-    return Page[AdminInvitationOut].from_slice(found.map(lambda row: _admin_invitation_out(cipher, row)))
+    return Page[AdminInvitationOut].from_slice(found.map(lambda row: _build_admin_invitation(cipher, row)))
 
 
 async def get_admin_invitation(db: Readable, cipher: Cipher, org_id: UUID, invitation_id: UUID) -> AdminInvitationOut:
     """Return one of the org's invitations. Raises NotFound."""
     parameters = {"org_id": org_id, "invitation_id": invitation_id}
-    return _admin_invitation_out(cipher, await one_or_404(db, _INVITATION, _Invitation, parameters))
+    return _build_admin_invitation(cipher, await one_or_404(db, _INVITATION, _Invitation, parameters))
 
 
 class _ReceivedInvitation(NamedTuple):
@@ -197,7 +197,7 @@ async def list_recovery_offers(
         found = await _RECOVERY_OFFERS.fetch(db, paging, superior_id=superior_id)
     else:
         found = await _RECOVERY_OFFERS_TO.fetch(db, paging, superior_id=superior_id, org_id=org_id)
-    return Page[RecoveryOfferOut].from_slice(found.map(lambda row: _recovery_offer_out(cipher, row)))
+    return Page[RecoveryOfferOut].from_slice(found.map(lambda row: _build_recovery_offer(cipher, row)))
 
 
 async def get_recovery_offer(
@@ -212,10 +212,10 @@ async def get_recovery_offer(
         row = await one_or_404(db, _RECOVERY_OFFER, _RecoveryOffer, parameters)
     else:
         row = await one_or_404(db, _RECOVERY_OFFER_TO, _RecoveryOffer, parameters | {"org_id": org_id})
-    return _recovery_offer_out(cipher, row)
+    return _build_recovery_offer(cipher, row)
 
 
-def _recovery_offer_out(cipher: Cipher, row: _RecoveryOffer) -> RecoveryOfferOut:
+def _build_recovery_offer(cipher: Cipher, row: _RecoveryOffer) -> RecoveryOfferOut:
     phone = None if row.phone_cipher is None else mask(cipher.decrypt_text(row.phone_cipher, row.id))
     return RecoveryOfferOut(
         id=row.id,
@@ -304,9 +304,9 @@ def _change_request_out(row: _Change) -> ChangeRequestOut:
         state=State(row.state),
         name_before=row.name_before,
         name_after=row.name_after,
-        main_admin_before=None if row.before_id is None else _named_admin_out(row.before_name),
-        main_admin_after=None if row.after_id is None else _named_admin_out(row.after_name),
-        requested_by=_named_admin_out(row.requester_name),
+        main_admin_before=None if row.before_id is None else _build_named_admin(row.before_name),
+        main_admin_after=None if row.after_id is None else _build_named_admin(row.after_name),
+        requested_by=_build_named_admin(row.requester_name),
         reason=row.reason,
         requested_at=row.requested_at,
         expires_at=row.expires_at,
@@ -315,7 +315,7 @@ def _change_request_out(row: _Change) -> ChangeRequestOut:
     )
 
 
-def _named_admin_out(name: str | None) -> NamedAdminOut:
+def _build_named_admin(name: str | None) -> NamedAdminOut:
     return NamedAdminOut(name=name, verified=name is not None)
 
 

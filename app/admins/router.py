@@ -27,7 +27,7 @@ from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import ItemList, Page, Paging, paged_by
 from app.members.errors import MemberWithoutPhone, PhoneOfAnotherMember
-from app.orgs.advice import advice_out, list_level_advice
+from app.orgs.advice import build_advice, list_level_advice
 from app.orgs.errors import PartyMemberRequired
 from app.web.errors import Problem, build_problem_response, problems
 from app.web.locations import set_location
@@ -164,7 +164,7 @@ async def accept_admin_invitation(
     org = await operations.accept_admin_invitation(db, cipher, user, invitation_id)
     if isinstance(org, Problem):
         return build_problem_response(request, org)
-    advice = advice_out(await list_level_advice(db, user.user_id))
+    advice = build_advice(await list_level_advice(db, user.user_id))
     return AdminshipOut(org_id=org.id, org_name=org.name, advice=advice)
 
 

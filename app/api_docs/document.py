@@ -38,7 +38,7 @@ def describe_api(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
-    development: bool = SETTINGS.of(app).development
+    development: bool = SETTINGS.get(app).development
     configure_pages(app, development=development)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.approvals.kinds import KINDS, PENDING, Column, Kind
 from app.audit_log.entries import Actor, record
 from app.database.db import on_constraint
-from app.database.row_types import row_maker
+from app.database.row_types import build_row_maker
 from app.database.rows import one_or_404
 from app.schema.approvals import CertificationState, State
 from app.schema.messages import Message
@@ -58,7 +58,7 @@ async def get_waiting_request(
         raise expired
     if state != State.PENDING:
         raise decided
-    return row_maker(row, [column.key for column in columns])(values)
+    return build_row_maker(row, [column.key for column in columns])(values)
 
 
 async def finish_request(
@@ -227,5 +227,5 @@ async def _record_ended(
             continue
         after = {column: str(org_id) for column, org_id in request.orgs.items()}
         for org_id in dict.fromkeys(request.orgs.values()):
-            acting = actor if org_id == of_org else actor.for_other_org()
+            acting = actor if org_id == of_org else actor.get_actor_for_other_org()
             await record(db, acting, action, org_id=org_id, subject=subject, after=after)

@@ -21,7 +21,7 @@ class Actor:
     address: str | None = None
     request_id: str | None = None
 
-    def for_other_org(self) -> "Actor":
+    def get_actor_for_other_org(self) -> "Actor":
         """Return the actor for the audit entry of an org for which this actor does not act: the request id alone, so
         that the entry names no person."""
         return Actor(request_id=self.request_id)

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
 from app.authz.scopes import SCOPES
-from app.core.cipher import hash_secret, new_secret
+from app.core.cipher import create_secret, hash_secret
 from app.database.db import Readable
 from app.database.rows import fetch_rows, one_or_404
 from app.schema.auth import ClientSecret, OAuthClient, Session
@@ -149,6 +149,6 @@ async def get_client(db: Readable, client_id: str) -> ClientRow:
 
 
 async def _add_secret(db: AsyncConnection, client_id: str) -> str:
-    secret = new_secret()
+    secret = create_secret()
     await db.execute(insert(ClientSecret).values(client_id=client_id, secret_hash=hash_secret(secret)))
     return secret

@@ -13,9 +13,9 @@ from sqlalchemy import Interval, bindparam, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
-from app.auth.oauth.protocol import Client, OAuthError, invalid_grant
+from app.auth.oauth.protocol import Client, OAuthError, build_invalid_grant
 from app.authz.tokens import LIFETIME, TokenIssuer, TokenVerifier
-from app.core.cipher import hash_secret, new_secret
+from app.core.cipher import create_secret, hash_secret
 from app.schema.auth import OAuthClient, RefreshToken, Session, User
 from app.web.errors import Unauthorized
 from app.web.schemas import Out
@@ -104,7 +104,7 @@ async def start_session(
 async def _issue_tokens(
     db: AsyncConnection, issuer: TokenIssuer, client: Client, user_id: UUID, session_id: UUID
 ) -> TokenOut:
-    refresh_token = new_secret()
+    refresh_token = create_secret()
     added = {
         "token_hash": hash_secret(refresh_token),
         "session_id": session_id,
@@ -124,7 +124,7 @@ async def refresh_session(
     A reused token ends the session. That OAuthError is returned, not raised, so that the transaction commits.
     """
     which = {"digest": hash_secret(refresh_token), "of_client": client.id}
-    refused = invalid_grant("the refresh token is unknown, used, revoked or expired")
+    refused = build_invalid_grant("the refresh token is unknown, used, revoked or expired")
     session_id = await db.scalar(_USE_TOKEN, which)
     if session_id is None:
         copied = await db.scalar(_FIND_USED_TOKEN, which)

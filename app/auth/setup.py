@@ -48,7 +48,7 @@ def require_providers(settings: Settings) -> None:
 @asynccontextmanager
 async def provide_sign_in(app: FastAPI) -> AsyncIterator[None]:
     """Provide the services of sign-in, from the engine, settings and cipher of the app, until the app stops."""
-    settings, cipher = SETTINGS.of(app), CIPHER.of(app)
+    settings, cipher = SETTINGS.get(app), CIPHER.get(app)
     assert settings.database_url is not None
     database_url = settings.database_url.get_secret_value()
     # A request that already has a pooled connection loads the keys, so the load must not wait for the pool.
@@ -58,7 +58,7 @@ async def provide_sign_in(app: FastAPI) -> AsyncIterator[None]:
     VERIFIER.provide(app, TokenVerifier(keys, settings.issuer))
     ISSUER.provide(app, TokenIssuer(keys, settings.issuer))
     make_gateway, make_alipay = load_sms_provider(settings), load_alipay_provider(settings)
-    SMS.provide(app, make_gateway and make_gateway(settings, ENGINE.of(app), cipher))
+    SMS.provide(app, make_gateway and make_gateway(settings, ENGINE.get(app), cipher))
     ALIPAY.provide(app, make_alipay and make_alipay(settings, cipher))
     watch = SignInWatch(build_plain_url(database_url), keys.refresh)
     WATCH.provide(app, watch)

@@ -137,7 +137,7 @@ async def _read_token(request: Request, credentials: Credentials) -> AccessToken
         return read_cookie_token(request)
     if credentials is None:
         raise Unauthorized
-    verifier = VERIFIER.of(request)
+    verifier = VERIFIER.get(request)
     return await verifier.verify(credentials.credentials)
 
 
@@ -171,7 +171,7 @@ def _build_user_scope(request: Request, token: AccessToken, row: SessionRow | Op
 async def _authorize_user(request: Request, token: VerifiedToken) -> UserScope:
     if token.session_id is None:
         raise UserNeeded
-    row = await SESSION_STATEMENT.fetch_row(POOL.of(request), session_id=token.session_id)
+    row = await SESSION_STATEMENT.fetch_row(POOL.get(request), session_id=token.session_id)
     if row is None:
         raise Unauthorized
     scope = _build_user_scope(request, token, row)
@@ -204,7 +204,7 @@ async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permis
     """
     if token.session_id is None:
         raise UserNeeded
-    row = await ORG_STATEMENT.fetch_row(POOL.of(request), session_id=token.session_id, org_id=org_id)
+    row = await ORG_STATEMENT.fetch_row(POOL.get(request), session_id=token.session_id, org_id=org_id)
     if row is None:
         raise Unauthorized
     get_request_state(request).user_id = row.user_id
@@ -226,7 +226,7 @@ async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permis
 async def _authorize_operator(request: Request, token: VerifiedToken) -> OperatorScope:
     if token.session_id is None:
         raise NotFound
-    row = await OPERATOR_STATEMENT.fetch_row(POOL.of(request), session_id=token.session_id)
+    row = await OPERATOR_STATEMENT.fetch_row(POOL.get(request), session_id=token.session_id)
     if row is None:
         raise Unauthorized
     get_request_state(request).user_id = row.user_id
@@ -276,7 +276,7 @@ def Service(scope: str) -> params.Depends:  # noqa: N802
     async def authorize_service(request: Request, token: VerifiedToken) -> ServiceScope:
         if token.session_id is not None:
             raise Forbidden
-        client = await CLIENT_STATEMENT.fetch_row(POOL.of(request), client_id=token.client_id)
+        client = await CLIENT_STATEMENT.fetch_row(POOL.get(request), client_id=token.client_id)
         if client is None:
             raise Unauthorized
         # A token can have fewer scopes than its client. A scope that the client has lost since then does not count.

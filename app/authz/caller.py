@@ -136,7 +136,7 @@ def _build_org_select() -> Select[*tuple[Any, ...]]:
         .where(Member.org_id == Org.id, Member.user_id == User.id, Member.removed_at.is_(None))
         .correlate(Org, User)
     )
-    superiors = tree.ancestors(org_id)
+    superiors = tree.build_ancestors(org_id)
     superior = aliased(Org)
     keyless_superior = (
         select(func.bool_or(func.right(superior.region_code, 4) != "0000"))

@@ -54,7 +54,7 @@ def find_cookie_session(request: Request) -> CookieSession | None:
     encrypted = request.cookies.get(build_cookie_name(request, name), "")
     if not encrypted or len(encrypted) > _MAX_LENGTH:
         return None
-    cipher = CIPHER.of(request)
+    cipher = CIPHER.get(request)
     try:
         raw = base64.urlsafe_b64decode(encrypted + "=" * (-len(encrypted) % 4))
         session = CookieSession.model_validate_json(cipher.decrypt(raw, name))
@@ -79,7 +79,7 @@ def is_renewal_due(session: CookieSession) -> bool:
 def set_session_cookie(request: Request, response: Response, name: str, session: CookieSession) -> None:
     """Encrypt the session into the cookie, which expires after the idle time or at the end of the session."""
     session = session.model_copy(update={"renewed_at": int(time.time())})
-    cipher = CIPHER.of(request)
+    cipher = CIPHER.get(request)
     encrypted = base64.urlsafe_b64encode(cipher.encrypt(session.model_dump_json(), name)).rstrip(b"=").decode()
     response.set_cookie(
         build_cookie_name(request, name),
@@ -104,5 +104,5 @@ def build_cookie_name(request: Request, name: str) -> str:
 
 
 def is_secure(request: Request) -> bool:
-    issuer: str = SETTINGS.of(request).issuer
+    issuer: str = SETTINGS.get(request).issuer
     return issuer.startswith("https:")

@@ -12,7 +12,7 @@ def is_foreign_origin(request: Request) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return False
-    ours = {SETTINGS.of(request).issuer.partition("://")[2], request.headers.get("host")}
+    ours = {SETTINGS.get(request).issuer.partition("://")[2], request.headers.get("host")}
     return origin.partition("://")[2] not in ours
 
 

@@ -108,7 +108,7 @@ async def _compare_indexes(db: AsyncConnection, cipher: Cipher) -> None:
             phone = cipher.decrypt_text(row.phone_cipher, row.id)
         except Undecryptable:
             continue
-        if row.phone_index not in cipher.phone_indexes(phone):
+        if row.phone_index not in cipher.list_phone_indexes(phone):
             raise CannotStart(
                 "XUEZU_INDEX_KEY is not the key by which phones and ID numbers of this database are found: "
                 f"{_OR_ANOTHER_DATABASE}"

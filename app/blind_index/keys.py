@@ -41,18 +41,18 @@ class BlindIndexer:
 
     def index_phone(self, phone: str) -> bytes:
         """Return the current index of a whole phone number."""
-        return self.get_current_index(self.cipher.phone_index(phone))
+        return self.get_current_index(self.cipher.index_phone(phone))
 
     def get_current_index(self, index: bytes) -> bytes:
         """Return the current index of a value that had this index before the rotation."""
         if index < self.moved_below and self.cipher.is_current(index):
-            return self.cipher.reindex(index)
+            return self.cipher.reindex_value(index)
         return index
 
     def index_last4(self, org_id: UUID, phone: str) -> bytes:
         """Return the index of the last four digits of a member's phone. It uses the same key as the whole phone."""
         index = _index_last4(self.cipher, org_id, phone[-4:])
-        return index if self.cipher.is_current(self.index_phone(phone)) else self.cipher.reindex(index)
+        return index if self.cipher.is_current(self.index_phone(phone)) else self.cipher.reindex_value(index)
 
 
 async def lock_index_key(db: AsyncConnection, cipher: Cipher) -> BlindIndexer:

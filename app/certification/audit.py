@@ -23,5 +23,5 @@ async def record_for_each_org(
     Only the entry of the scope's org names the actor.
     """
     for org_id in dict.fromkeys((scope.org_id, *other_ids)):
-        actor = scope.actor if org_id == scope.org_id else scope.actor.for_other_org()
+        actor = scope.actor if org_id == scope.org_id else scope.actor.get_actor_for_other_org()
         await record(db, actor, action, org_id=org_id, subject=subject, before=before, after=after)

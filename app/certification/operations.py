@@ -25,7 +25,7 @@ from app.certification.schemas import ApplicationCreate, ApplicationCreated, App
 from app.core.cipher import Cipher
 from app.database.db import on_constraint
 from app.hierarchy import tree
-from app.orgs.advice import advice_out, list_edge_advice
+from app.orgs.advice import build_advice, list_edge_advice
 from app.orgs.links import insert_link, revoke_link, use_link
 from app.orgs.locks import lock_orgs_for_edit
 from app.orgs.queries import get_card
@@ -98,7 +98,7 @@ async def create_application(db: AsyncConnection, scope: OrgScope, body: Applica
     after = {"superior_id": str(invitation.org_id), "subordinate_id": str(scope.org_id)}
     await record_for_each_org(db, scope, "application.created", invitation.org_id, subject=subject, after=after)
     created = await queries.get_application(db, application_id)
-    advice = advice_out(list_edge_advice(await get_card(db, invitation.org_id), scope.org))
+    advice = build_advice(list_edge_advice(await get_card(db, invitation.org_id), scope.org))
     return ApplicationCreated(**created.model_dump(), advice=advice)
 
 

@@ -49,7 +49,7 @@ class TransferEdges(Protocol):
     def certification_id(self) -> UUID: ...
 
 
-_ANCESTORS = tree.ancestors(bindparam("org_id", type_=Uuid()))
+_ANCESTORS = tree.build_ancestors(bindparam("org_id", type_=Uuid()))
 _CHAIN = (
     select(Org.id, Org.name, _ANCESTORS.c.distance)
     .join(_ANCESTORS, _ANCESTORS.c.id == Org.id)
@@ -57,7 +57,7 @@ _CHAIN = (
 )
 
 
-_SUBTREE = tree.subtree(bindparam("org_id", type_=Uuid()))
+_SUBTREE = tree.build_subtree(bindparam("org_id", type_=Uuid()))
 _COUNT_ORGS = select(func.count()).select_from(_SUBTREE)
 _ONE_SUBORDINATE = Listing(Sort.NAME, descending=False, paging=Paging(1, None))
 

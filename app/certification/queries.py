@@ -24,7 +24,7 @@ from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging, Slice
 from app.database.rows import fetch_row, fetch_rows, one_or_404
 from app.hierarchy import tree
-from app.orgs.advice import advice_out, list_edge_advice
+from app.orgs.advice import build_advice, list_edge_advice
 from app.orgs.queries import ORG_NAMES
 from app.orgs.regions import format_region_path
 from app.schema.approvals import CertificationState
@@ -188,7 +188,7 @@ def _complete_application(org: OrgCard, application: ReceivedApplicationOut) -> 
     """Return the application with the region's name in place of its code, and with advice about the edge."""
     applicant = _Applicant(application.subordinate_kind, application.subordinate_region)
     region = format_region_path(applicant.region_code)
-    advice = advice_out(list_edge_advice(org, applicant)) if application.state is CertificationState.PENDING else []
+    advice = build_advice(list_edge_advice(org, applicant)) if application.state is CertificationState.PENDING else []
     return application.model_copy(update={"subordinate_region": region, "advice": advice})
 
 
@@ -258,7 +258,7 @@ _NODES = PagedStatement(
     *_BY_NAME,
     row=OrgNode,
 )
-_ANCESTORS = tree.ancestors(_ORG_ID)
+_ANCESTORS = tree.build_ancestors(_ORG_ID)
 _SUPERIORS = (
     select(Org.id, Org.name, _ANCESTORS.c.distance)
     .join(_ANCESTORS, _ANCESTORS.c.id == Org.id)
@@ -269,7 +269,7 @@ _SUPERIORS = (
 
 @cache
 def _select_subordinates(search: SearchBy | None) -> PagedStatement[SubordinateOut]:
-    statement = _SUBORDINATES if search is None else _SUBORDINATES.where(ORG_NAMES.condition(search))
+    statement = _SUBORDINATES if search is None else _SUBORDINATES.where(ORG_NAMES.build_condition(search))
     return PagedStatement(statement, *_BY_NAME, row=SubordinateOut)
 
 
@@ -279,7 +279,7 @@ async def list_subordinates(
     """Return the direct subordinates of an org, ordered by name. `wanted` searches the names by characters, pinyin or
     initials. One index serves each page of each org, so that every page costs the same."""
     statement = _select_subordinates(None if wanted is None else SearchBy.of(wanted))
-    parameters = {} if wanted is None else ORG_NAMES.parameters(wanted)
+    parameters = {} if wanted is None else ORG_NAMES.build_parameters(wanted)
     return Page[SubordinateOut].from_slice(await statement.fetch(db, paging, org_id=org_id, **parameters))
 
 

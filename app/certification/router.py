@@ -65,7 +65,7 @@ async def create_invitation(
     """
     row = await operations.create_invitation(db, cipher, scope, body)
     set_location(response, f"/v1/orgs/{scope.org_id}/invitations/{row.id}")
-    return build_invitation_out(row, cipher, SETTINGS.of(request).issuer)
+    return build_invitation_out(row, cipher, SETTINGS.get(request).issuer)
 
 
 @router.get("/orgs/{org_id}/invitations", summary="List invitations to subordinates")
@@ -74,7 +74,7 @@ async def list_invitations(
 ) -> Page[InvitationOut]:
     """List the invitations of the org, the newest first, with the number of times that each was used. Nothing is
     changed."""
-    found, address = await queries.list_invitations(db, scope.org_id, paging), SETTINGS.of(request).issuer
+    found, address = await queries.list_invitations(db, scope.org_id, paging), SETTINGS.get(request).issuer
     return Page[InvitationOut].from_slice(found.map(lambda row: build_invitation_out(row, cipher, address)))
 
 
@@ -84,7 +84,7 @@ async def read_own_invitation(
 ) -> InvitationOut:
     """One invitation of the org, with its link and how often it was used. Nothing is changed."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
-    return build_invitation_out(row, cipher, SETTINGS.of(request).issuer)
+    return build_invitation_out(row, cipher, SETTINGS.get(request).issuer)
 
 
 @router.get(
@@ -99,7 +99,7 @@ async def draw_invitation(
     """Get the invitation as a picture of its QR code, to be shown or printed. The QR code contains the same address as
     the link. Nothing is changed."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
-    picture = await draw_svg(build_invitation_out(row, cipher, SETTINGS.of(request).issuer).link)
+    picture = await draw_svg(build_invitation_out(row, cipher, SETTINGS.get(request).issuer).link)
     return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
 
 

@@ -31,7 +31,7 @@ class Kind(StrEnum):
     DEVICE = "device"
 
 
-def in_transaction(work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T:
+def run_in_transaction(work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T:
     """Run `work` in one transaction on the configured database. Raises CannotStart."""
     from app.commands.configuration import read_settings_and_database
     from app.core.cipher import Cipher
@@ -78,7 +78,7 @@ def create_client(
     from app.auth import clients as operations
 
     try:
-        created = in_transaction(
+        created = run_in_transaction(
             lambda db, _: operations.create_client(db, actor(), name=name, kind=kind.value, scopes=scope or ())
         )
     except operations.UnknownScope as unknown:
@@ -121,7 +121,7 @@ def list_clients() -> None:
     """List all clients."""
     from app.auth import clients as operations
 
-    for row in in_transaction(lambda db, _: operations.list_clients(db)):
+    for row in run_in_transaction(lambda db, _: operations.list_clients(db)):
         state = "revoked" if row.revoked_at else f"{row.secrets} secrets" if row.kind == "service" else "public"
         typer.echo(f"{row.id}  {row.kind}  {row.name}  {' '.join(row.scopes) or '-'}  {state}")
 
@@ -135,7 +135,7 @@ def add_operator(
     from app.auth.operators import operators as operations
 
     number = _parse_phone(phone)
-    code = in_transaction(lambda db, cipher: operations.add_operator(db, cipher, actor(), number, name))
+    code = run_in_transaction(lambda db, cipher: operations.add_operator(db, cipher, actor(), number, name))
     typer.echo(f"enrolment_code={code}")
     typer.echo("Sign in by phone code and register the first security key with this code (POST /v1/me/security-keys).")
 
@@ -147,7 +147,7 @@ def remove_operator(phone: str) -> None:
 
     number = _parse_phone(phone)
     try:
-        in_transaction(lambda db, cipher: operations.remove_operator(db, cipher, actor(), number))
+        run_in_transaction(lambda db, cipher: operations.remove_operator(db, cipher, actor(), number))
     except operations.NoSuchOperator:
         raise CannotStart("No operator has this phone: see `xuezu operators list`.") from None
     typer.echo("The operator is removed.")
@@ -158,7 +158,7 @@ def list_operators() -> None:
     """List the operators."""
     from app.auth.operators import operators as operations
 
-    for row in in_transaction(lambda db, _: operations.list_operators(db)):
+    for row in run_in_transaction(lambda db, _: operations.list_operators(db)):
         typer.echo(f"{row.user_id}  {row.name}  {row.keys} keys")
 
 
@@ -167,7 +167,7 @@ def rotate_signing_key() -> None:
     """Create the next key of the access tokens. No user is signed out."""
     from app.authz import signing_keys as operations
 
-    kid = in_transaction(lambda db, cipher: operations.rotate_signing_key(db, cipher, actor()))
+    kid = run_in_transaction(lambda db, cipher: operations.rotate_signing_key(db, cipher, actor()))
     typer.echo(f"{kid} signs from {operations.LEAD.total_seconds():.0f} seconds on.")
 
 
@@ -176,7 +176,7 @@ def drop_signing_key(kid: str) -> None:
     """Drop a leaked key and all access tokens that it signed. Refresh tokens stay valid."""
     from app.authz import signing_keys as operations
 
-    if not in_transaction(lambda db, _: operations.drop_signing_key(db, actor(), kid)):
+    if not run_in_transaction(lambda db, _: operations.drop_signing_key(db, actor(), kid)):
         raise CannotStart(f"There is no signing key {kid}: see /oauth/jwks.")
     typer.echo(f"{kid} is dropped.")
 
@@ -194,6 +194,6 @@ def _run_for_client(client_id: str, work: Callable[[AsyncConnection, Cipher], Aw
     from app.auth.clients import NoSuchClient
 
     try:
-        return in_transaction(work)
+        return run_in_transaction(work)
     except NoSuchClient:
         raise CannotStart(f"There is no live client {client_id} to do this with: see `xuezu clients list`.") from None

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import typer
 from pydantic import SecretStr, ValidationError
 
-from app.core.data_dir import unwritable_directory
+from app.core.data_dir import build_directory_error
 from app.core.settings import CannotStart, ConfigurationError, Settings
 from app.database import migration
 from app.embedded import require_embedded
@@ -49,9 +49,9 @@ def read_settings() -> Settings:
     """Return the settings of the environment with their secrets. Raises CannotStart."""
     settings = read_plain_settings()
     try:
-        return settings.with_secrets()
+        return settings.complete_secrets()
     except OSError as error:
-        raise unwritable_directory(settings.data_dir, error) from error
+        raise build_directory_error(settings.data_dir, error) from error
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"The development secrets in {settings.data_dir / 'secrets.json'} are damaged: put the file back, or "
@@ -59,8 +59,9 @@ def read_settings() -> Settings:
         ) from error
 
 
-def with_database(settings: Settings) -> Settings:
-    """Return the settings with a database: without XUEZU_DATABASE_URL, that of a running embedded server.
+def complete_database_url(settings: Settings) -> Settings:
+    """Return the settings with the URL of a database: XUEZU_DATABASE_URL, or else the URL of the embedded server,
+    which must be running.
 
     Raises CannotStart.
     """
@@ -84,7 +85,7 @@ def read_settings_and_database(*, with_all_data_keys: bool = True) -> Settings:
     """
     from app.blind_index.key_checks import require_keys
 
-    settings = with_database(read_settings())
+    settings = complete_database_url(read_settings())
     assert settings.database_url is not None
     asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
     asyncio.run(require_keys(settings, with_all_data_keys=with_all_data_keys))

@@ -34,12 +34,12 @@ class Undecryptable(Exception):  # noqa: N818
 
 class Cipher:
     def __init__(self, settings: Settings) -> None:
-        keys = settings.parsed_data_keys()
+        keys = settings.parse_data_keys()
         self.primary = next(iter(keys))
-        self.data_key_checks = {key_id: key_check(key) for key_id, key in keys.items()}
+        self.data_key_checks = {key_id: build_key_check(key) for key_id, key in keys.items()}
         self._keys = {key_id: AESGCM(key) for key_id, key in keys.items()}
-        self._index_keys = settings.parsed_index_keys()[::-1]  # index in the list = generation
-        self._next_index_key = settings.parsed_next_index_key()
+        self._index_keys = settings.parse_index_keys()[::-1]  # index in the list = generation
+        self._next_index_key = settings.parse_next_index_key()
 
     @property
     def primary_prefix(self) -> bytes:
@@ -72,7 +72,7 @@ class Cipher:
             index = _hmac(key, index) + _mark(generation)
         return index
 
-    def phone_index(self, phone: str) -> bytes:
+    def index_phone(self, phone: str) -> bytes:
         """Return the blind index of a phone number in its normal form. Users and members have the same."""
         return self.index("phone", phone)
 
@@ -86,15 +86,15 @@ class Cipher:
         """Return whether a next index key is configured."""
         return self._next_index_key is not None
 
-    def indexes(self, *parts: str) -> list[bytes]:
+    def list_indexes(self, *parts: str) -> list[bytes]:
         """Return every index that the value can have now: one, or two during a rotation of the index key."""
         index = self.index(*parts)
-        return [index, self.reindex(index)] if self.is_rotating else [index]
+        return [index, self.reindex_value(index)] if self.is_rotating else [index]
 
-    def phone_indexes(self, phone: str) -> list[bytes]:
-        return self.indexes("phone", phone)
+    def list_phone_indexes(self, phone: str) -> list[bytes]:
+        return self.list_indexes("phone", phone)
 
-    def reindex(self, index: bytes) -> bytes:
+    def reindex_value(self, index: bytes) -> bytes:
         """Return the index by the next key of the value with this index by the current keys."""
         assert self._next_index_key is not None
         return _hmac(self._next_index_key, index) + _mark(self.generation + 1)
@@ -110,13 +110,13 @@ class Cipher:
 
     @property
     def index_key_checks(self) -> list[bytes]:
-        """Return the hash of each index key (`key_check`), by generation."""
-        return [key_check(key) for key in self._index_keys]
+        """Return the hash of each index key (`build_key_check`), by generation."""
+        return [build_key_check(key) for key in self._index_keys]
 
     @property
     def next_key_check(self) -> bytes:
         assert self._next_index_key is not None
-        return key_check(self._next_index_key)
+        return build_key_check(self._next_index_key)
 
 
 _INDEX = 16
@@ -135,7 +135,7 @@ def get_key_id(encrypted: bytes) -> str:
     return encrypted[1:end].decode("ascii", "replace") if len(encrypted) > end + _NONCE else ""
 
 
-def key_check(key: bytes) -> bytes:
+def build_key_check(key: bytes) -> bytes:
     """Return a hash that identifies an index key or a data key and reveals nothing about it."""
     return _hmac(key, b"which key is this")
 
@@ -144,18 +144,19 @@ def _mark(generation: int) -> bytes:
     return bytes([generation])
 
 
-def new_secret() -> str:
+def create_secret() -> str:
     """Return a secret of 256 random bits in base64url."""
     return secrets.token_urlsafe(32)
 
 
 def hash_secret(secret: str) -> bytes:
-    """Return the SHA-256 of a secret of high entropy (`new_secret`), for look-up. Not for codes that can be guessed."""
+    """Return the SHA-256 of a secret of high entropy (`create_secret`), by which the secret is found. Not for codes
+    that can be guessed."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 async def _cipher(request: Request) -> Cipher:
-    return CIPHER.of(request)
+    return CIPHER.get(request)
 
 
 CipherDep = Annotated[Cipher, Depends(_cipher)]

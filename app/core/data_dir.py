@@ -20,7 +20,7 @@ def lock_data_dir(data_dir: Path) -> Iterator[None]:
         data_dir.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise unwritable_directory(data_dir, error) from error
+        raise build_directory_error(data_dir, error) from error
     with os.fdopen(descriptor, "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -36,7 +36,7 @@ def lock_data_dir(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def unwritable_directory(path: Path, error: OSError) -> CannotStart:
+def build_directory_error(path: Path, error: OSError) -> CannotStart:
     """Return the error for a data directory that cannot be created or written."""
     return CannotStart(
         f"The data directory {path} cannot be written ({error.strerror}): "

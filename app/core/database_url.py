@@ -20,7 +20,7 @@ def is_database_url(text: str) -> bool:
     return _ADDRESS.fullmatch(text) is not None
 
 
-def with_password(database_url: str, password: str) -> str:
+def replace_password(database_url: str, password: str) -> str:
     """Return the address with this password, of any characters, in place of its own. Raises ValueError if the text is
     no address, or if the address has no user."""
     parts = _ADDRESS.fullmatch(database_url)

@@ -40,7 +40,7 @@ def get_locale() -> Locale:
     """Return the language of this request or job."""
     current = _current.get()
     if not isinstance(current, str):
-        current = accepted_locale(current)
+        current = choose_locale(current)
         _current.set(current)
     return current
 
@@ -60,12 +60,12 @@ def use_locale(locale: Locale) -> Iterator[None]:
         _current.reset(token)
 
 
-def as_locale(text: str | None) -> Locale:
+def parse_locale(text: str | None) -> Locale:
     """Return the language with this name, or Chinese for any other text."""
     return "en" if text == "en" else SOURCE
 
 
-def accepted_locale(headers: Headers) -> Locale:
+def choose_locale(headers: Headers) -> Locale:
     """Return the supported language that Accept-Language prefers (RFC 9110 §12.5.4)."""
     wanted: dict[Locale, float] = {}
     for header, value in headers:
@@ -74,12 +74,12 @@ def accepted_locale(headers: Headers) -> Locale:
                 tag, _, weight = part.partition(";")
                 language = tag.strip().partition("-")[0]
                 if language in TAGS:
-                    wanted.setdefault(as_locale(language), _weight(weight))
+                    wanted.setdefault(parse_locale(language), _parse_weight(weight))
     best = max(wanted, key=wanted.__getitem__, default=SOURCE)  # of equal weights, the first
     return best if wanted.get(best) else SOURCE
 
 
-def _weight(parameter: str) -> float:
+def _parse_weight(parameter: str) -> float:
     try:
         weight = float(parameter.partition("q=")[2] or 1)
     except ValueError:

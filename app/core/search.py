@@ -104,8 +104,8 @@ class NameSearch:
     initials: InstrumentedAttribute[str]
     after: Spelling | None = None
 
-    def condition(self, by: SearchBy) -> ColumnElement[bool]:
-        """Return the condition that a row matches. The statement is run with `parameters`."""
+    def build_condition(self, by: SearchBy) -> ColumnElement[bool]:
+        """Return the condition that a row matches. The statement is run with `build_parameters`."""
         if by is SearchBy.LETTERS:
             found = [_has_prefix(self.pinyin, "letters"), _has_prefix(self.initials, "letters")]
             if self.after is not None:
@@ -118,8 +118,8 @@ class NameSearch:
             return grams
         return and_(grams, func.strpos(func.name_key(self.name), bindparam("text", type_=Text())) > 0)
 
-    def parameters(self, typed: str) -> dict[str, Any]:
-        """Return the parameters of `condition` for the typed text."""
+    def build_parameters(self, typed: str) -> dict[str, Any]:
+        """Return the parameters of `build_condition` for the typed text."""
         text = make_name_key(typed)
         match SearchBy.of(typed):
             case SearchBy.LETTERS:

@@ -2,7 +2,7 @@
 
     ENGINE = Service[AsyncEngine]("engine")      next to `create_engine`
     ENGINE.provide(app, create_engine(settings)) where the app is created
-    ENGINE.of(request)                           where it is needed; the type checker knows it as an AsyncEngine
+    ENGINE.get(request)                           where it is needed; the type checker knows it as an AsyncEngine
 
 Nothing else reads `app.state`; a test checks that.
 """
@@ -26,9 +26,9 @@ class Service(Generic[T]):
         """Set the service of the app, in place of the previous one."""
         setattr(app.state, self._name, service)
 
-    def of(self, source: FastAPI | Request) -> T:
-        """Return the service of the app, or of the app that answers the request. Raises AttributeError if there is
-        none."""
+    def get(self, source: FastAPI | Request) -> T:
+        """Return the service of an app. A request stands for the app that answers it. Raises AttributeError if the app
+        has no such service."""
         app: FastAPI = source if isinstance(source, FastAPI) else source.app
         found: Any = getattr(app.state, self._name)
         typed: T = found

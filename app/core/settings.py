@@ -12,7 +12,7 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.core.database_url import is_database_url, with_password
+from app.core.database_url import is_database_url, replace_password
 
 
 class Environment(StrEnum):
@@ -130,7 +130,7 @@ class Settings(BaseSettings):
                 raise ConfigurationError(MALFORMED_DATABASE_URL)
             if self.database_password is None:
                 return database_url
-            return with_password(database_url, self.database_password.get_secret_value())
+            return replace_password(database_url, self.database_password.get_secret_value())
         except ValueError:
             raise ConfigurationError(
                 "XUEZU_DATABASE_PASSWORD needs the name of a user in XUEZU_DATABASE_URL: write "
@@ -147,14 +147,14 @@ class Settings(BaseSettings):
         assert self.public_url is not None
         return self.public_url
 
-    def with_secrets(self) -> Self:
+    def complete_secrets(self) -> Self:
         """Return the settings with both keys present and well formed.
 
         In development, missing keys are created once and stored in `data_dir/secrets.json`. In production they must be
         configured, and a key from such a file is refused by its `development-` id.
         """
         if self.development:
-            stored = _development_secrets(self.data_dir)
+            stored = _read_development_secrets(self.data_dir)
             self.data_keys = self.data_keys or SecretStr(stored["data_keys"])
             self.index_key = self.index_key or SecretStr(stored["index_key"])
         missing = [name for name in ("data_keys", "index_key") if getattr(self, name) is None]
@@ -163,7 +163,7 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 f"XUEZU_ENV=production needs {names}: make them with `xuezu keys` and keep them in your secret store."
             )
-        keys, index_keys = self.parsed_data_keys(), [*self.parsed_index_keys(), self.parsed_next_index_key() or b""]
+        keys, index_keys = self.parse_data_keys(), [*self.parse_index_keys(), self.parse_next_index_key() or b""]
         if not self.development and (
             any(key_id.startswith("development") for key_id in keys)
             or any(key.startswith(b"development") for key in index_keys)
@@ -173,7 +173,7 @@ class Settings(BaseSettings):
             )
         return self
 
-    def parsed_data_keys(self) -> dict[str, bytes]:
+    def parse_data_keys(self) -> dict[str, bytes]:
         assert self.data_keys is not None
         keys: dict[str, bytes] = {}
         for item in self.data_keys.get_secret_value().split(","):
@@ -183,12 +183,12 @@ class Settings(BaseSettings):
                 raise ConfigurationError("XUEZU_DATA_KEYS: each key is written `id:base64`, the id 1 to 40 characters.")
         return keys
 
-    def parsed_index_keys(self) -> list[bytes]:
+    def parse_index_keys(self) -> list[bytes]:
         """Return all index keys, newest first."""
         assert self.index_key is not None
         return [_parse_key(item.strip(), "XUEZU_INDEX_KEY") for item in self.index_key.get_secret_value().split(",")]
 
-    def parsed_next_index_key(self) -> bytes | None:
+    def parse_next_index_key(self) -> bytes | None:
         given = self.next_index_key
         return None if given is None else _parse_key(given.get_secret_value().strip(), "XUEZU_NEXT_INDEX_KEY")
 
@@ -208,7 +208,7 @@ def make_key(marked: bytes = b"") -> str:
     return base64.b64encode(marked + secrets.token_bytes(32 - len(marked))).decode()
 
 
-def _development_secrets(data_dir: Path) -> dict[str, str]:
+def _read_development_secrets(data_dir: Path) -> dict[str, str]:
     path = data_dir / "secrets.json"
     if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True)

@@ -60,12 +60,12 @@ class Table(DeclarativeBase):
 
 
 def build_engine_url(database_url: str) -> str:
-    """Return a `postgresql://…` address in the form for SQLAlchemy's asyncpg dialect."""
+    """Return a `postgresql://…` URL with the driver that SQLAlchemy needs (`postgresql+asyncpg://…`)."""
     return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+asyncpg://", database_url)
 
 
 def build_plain_url(database_url: str) -> str:
-    """Return the address in the form for asyncpg and the PostgreSQL programs."""
+    """Return a database URL without the name of a SQLAlchemy driver, as asyncpg, psql and pg_dump need it."""
     return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", database_url)
 
 
@@ -124,11 +124,11 @@ class ReadConnection(StatementSource):
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """Return the rows of a statement that runs on the read pool (`DriverStatement.fetch`)."""
-        return await POOL.of(self._request).fetch(sql, *arguments)
+        return await POOL.get(self._request).fetch(sql, *arguments)
 
     async def _open(self) -> AsyncConnection:
         if self._connection is None:
-            self._connection = await ENGINE.of(self._request).connect()
+            self._connection = await ENGINE.get(self._request).connect()
             await self._connection.execution_options(isolation_level="AUTOCOMMIT")
         return self._connection
 
@@ -206,7 +206,7 @@ def _wrap_write(handler: Handler) -> Handler:
             async def open_db() -> AsyncConnection:
                 nonlocal opened
                 if opened is None:
-                    opened = await stack.enter_async_context(ENGINE.of(request).begin())
+                    opened = await stack.enter_async_context(ENGINE.get(request).begin())
                 return opened
 
             stack.push_async_callback(request.close)  # closes the files of an uploaded form

@@ -16,9 +16,9 @@ from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import visitors
 
-from app.core.cipher import key_check
+from app.core.cipher import build_key_check
 from app.core.settings import Settings
-from app.database.row_types import row_maker
+from app.database.row_types import build_row_maker
 
 R = TypeVar("R", bound=NamedTuple)
 
@@ -28,10 +28,10 @@ SHARE = 4
 """The read pool has one of this many connections of a process. Each serves thousands of statements a second."""
 
 
-def application_name(settings: Settings) -> str:
+def build_application_name(settings: Settings) -> str:
     """Return the `application_name` of this process's connections. It shows which processes know the next index key."""
-    key = settings.parsed_next_index_key()
-    return "xuezu" if key is None else f"xuezu, next index key {key_check(key).hex()[:16]}"
+    key = settings.parse_next_index_key()
+    return "xuezu" if key is None else f"xuezu, next index key {build_key_check(key).hex()[:16]}"
 
 
 async def connect(settings: Settings, **options: Any) -> asyncpg.Connection:
@@ -43,7 +43,7 @@ async def connect(settings: Settings, **options: Any) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(
             address,
-            server_settings={"application_name": application_name(settings), "timezone": "UTC"},
+            server_settings={"application_name": build_application_name(settings), "timezone": "UTC"},
             timeout=CONNECT_SECONDS,
             **caches,
             **options,
@@ -161,7 +161,7 @@ class DriverStatement(Generic[R]):
         written: Any = visitors.replacement_traverse(statement, {}, replace_parameter)
         self.sql = str(written.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
         self._parameters = parameters
-        self._make = row_maker(row, statement.selected_columns.keys())
+        self._make = build_row_maker(row, statement.selected_columns.keys())
         assert found == set(parameters), set(parameters) - found
 
     async def fetch_row(self, source: StatementSource | AsyncConnection, **values: Any) -> R | None:

@@ -19,7 +19,7 @@ from sqlalchemy.sql import operators
 
 from app.core.i18n import gettext
 from app.database.db import Readable
-from app.database.row_types import R, row_maker
+from app.database.row_types import R, build_row_maker
 from app.web.errors import Invalid
 from app.web.schemas import Out
 
@@ -79,7 +79,7 @@ class Paging:
         """Return the number of rows to read: one more than `limit`, to find out whether there is a next page."""
         return self.limit + 1
 
-    def parameters(self) -> dict[str, Any]:
+    def build_parameters(self) -> dict[str, Any]:
         """Return the parameters that `paginate` adds: the number of rows and the values of the cursor."""
         return {"page_rows": self.rows} | {f"after_{number}": value for number, value in enumerate(self.after or ())}
 
@@ -93,7 +93,7 @@ class PagedStatement(Generic[R]):
 
     def __init__(self, statement: Select[*tuple[Any, ...]], *keys: SortKey, row: type[R]) -> None:
         key_columns = (_get_column(key).label(f"sort_key_{number}") for number, key in enumerate(keys))
-        self._make = row_maker(row, statement.selected_columns.keys())
+        self._make = build_row_maker(row, statement.selected_columns.keys())
         self._whole_row = not issubclass(row, tuple)  # an `Out` ignores the sort keys
         self._keys = keys
         self._statement = statement.add_columns(*key_columns)
@@ -109,7 +109,7 @@ class PagedStatement(Generic[R]):
     async def fetch(self, db: Readable, paging: Paging, **values: Any) -> Slice[R]:
         """Return one page, with the cursor of the next one."""
         statement = self._first_page if paging.after is None else self._later_page
-        found = (await db.execute(statement, values | paging.parameters())).all()
+        found = (await db.execute(statement, values | paging.build_parameters())).all()
         cut = len(self._keys)
         shown = found[: paging.limit]
         return Slice(

@@ -8,7 +8,7 @@ from app.web.schemas import Out
 R = TypeVar("R", bound="NamedTuple | Out")
 
 
-def row_maker(row: type[R], columns: Iterable[str]) -> Callable[[Any], R]:
+def build_row_maker(row: type[R], columns: Iterable[str]) -> Callable[[Any], R]:
     """Return the function that turns a database row with these columns into `row`. Raises TypeError if they do not
     match."""
     if issubclass(row, Out):

@@ -22,7 +22,7 @@ from sqlalchemy import Executable, Row
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from app.database.db import Readable
-from app.database.row_types import R, row_maker
+from app.database.row_types import R, build_row_maker
 from app.web.errors import NotFound
 
 Ts = TypeVarTuple("Ts")
@@ -33,14 +33,14 @@ Parameters: TypeAlias = Mapping[str, Any] | None
 async def fetch_rows(db: Readable, statement: Executable, row: type[R], parameters: Parameters = None) -> list[R]:
     """Return all rows of a statement."""
     result = await db.execute(statement, parameters)
-    make = row_maker(row, result.keys())
+    make = build_row_maker(row, result.keys())
     return [make(found) for found in result]
 
 
 async def fetch_row(db: Readable, statement: Executable, row: type[R], parameters: Parameters = None) -> R | None:
     """Return the only row of a statement, or None. Raises MultipleResultsFound."""
     result = await db.execute(statement, parameters)
-    make = row_maker(row, result.keys())
+    make = build_row_maker(row, result.keys())
     found = result.one_or_none()
     return None if found is None else make(found)
 

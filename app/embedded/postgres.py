@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 import psutil
 
-from app.core.data_dir import unwritable_directory
+from app.core.data_dir import build_directory_error
 from app.core.settings import CannotStart
 from app.core.startup import ShowLine, show_nothing
 from app.embedded.programs import allow_traversal, get_system_user, make_readable, run, set_owner
@@ -150,7 +150,7 @@ def _require_own_directory(directory: Path) -> None:
         with tempfile.TemporaryFile(dir=directory.parent):
             pass
     except OSError as error:
-        raise unwritable_directory(directory.parent, error) from error
+        raise build_directory_error(directory.parent, error) from error
     user = get_system_user()
     if directory.exists() and directory.stat().st_uid not in {user.pw_uid if user else os.geteuid(), os.geteuid()}:
         raise CannotStart(
@@ -166,7 +166,7 @@ def _create_data_dir(directory: Path) -> None:
     try:
         draft.mkdir(mode=0o700)
     except OSError as error:
-        raise unwritable_directory(directory.parent, error) from error
+        raise build_directory_error(directory.parent, error) from error
     set_owner(draft)
     allow_traversal(directory.parent, show_nothing)
     result = run(

@@ -83,7 +83,7 @@ def caller_parameters(scope: OrgScope) -> dict[str, Any]:
 async def list_exports(db: Readable, scope: OrgScope, paging: Paging) -> Page[ExportOut]:
     """Return a page of the caller's exports, the newest first."""
     return Page[ExportOut].from_slice(
-        (await _OWN_EXPORTS_PAGE.fetch(db, paging, **caller_parameters(scope))).map(_to_export_out)
+        (await _OWN_EXPORTS_PAGE.fetch(db, paging, **caller_parameters(scope))).map(_build_export)
     )
 
 
@@ -92,7 +92,7 @@ async def get_export(db: Readable, scope: OrgScope, export_id: UUID) -> ExportOu
     row = await one_or_404(db, _OWN_EXPORT, _ExportRow, caller_parameters(scope) | {"export_id": export_id})
     if row.expired:
         raise ExportExpired
-    return _to_export_out(row)
+    return _build_export(row)
 
 
 async def get_finished_export(db: Readable, scope: OrgScope, export_id: UUID) -> ExportOut:
@@ -134,7 +134,7 @@ async def stream_content(engine: AsyncEngine, cipher: Cipher, org_id: UUID, expo
         number += 1
 
 
-def _to_export_out(row: _ExportRow) -> ExportOut:
+def _build_export(row: _ExportRow) -> ExportOut:
     day = row.created_at.astimezone(SHANGHAI)
     content = f"/v1/orgs/{row.org_id}/exports/{row.id}/content" if row.state == "done" else None
     return ExportOut(file_name=f"{row.kind}-{day:%Y%m%d}.{row.format}", content=content, **row._asdict())

@@ -58,7 +58,7 @@ async def read_export_content(
 
     Nothing is changed. If the file is not ready (409), read the export until its state is `done`.
     """
-    return stream_download(await queries.open_export_file(ENGINE.of(request), db, cipher, scope, export_id))
+    return stream_download(await queries.open_export_file(ENGINE.get(request), db, cipher, scope, export_id))
 
 
 @router.delete("/{export_id}", summary="Delete an export", status_code=204)

@@ -51,7 +51,7 @@ async def livez() -> Alive:
 async def readyz(request: Request) -> Ready:
     """Tell the load balancer whether the process can serve requests: the database answers and is at the revision of
     this code. If the answer is 503, send no traffic and call again later; do not restart the process."""
-    engine = ENGINE.of(request)
+    engine = ENGINE.get(request)
     try:
         async with asyncio.timeout(ANSWER_SECONDS), engine.connect() as connection:
             present = await connection.scalar(text("SELECT version_num FROM alembic_version"))

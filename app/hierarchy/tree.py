@@ -59,7 +59,7 @@ async def find_superior_id(db: AsyncConnection, org_id: UUID) -> UUID | None:
     return superior_id
 
 
-def ancestors(org_id: UUID | BindParameter[UUID], name: str = "ancestors") -> CTE:
+def build_ancestors(org_id: UUID | BindParameter[UUID], name: str = "ancestors") -> CTE:
     """Build a CTE of the org (distance 0) and all its superiors. Columns: id, distance (1 is the direct superior)."""
     walk = select(_get_start(org_id).label("id"), literal(0).label("distance")).cte(name, recursive=True)
     step = select(Certification.superior_id, walk.c.distance + 1).where(
@@ -80,12 +80,12 @@ def is_under_one_of(org: type[Org], roots: Select[UUID]) -> ColumnElement[bool]:
     return exists(select(superiors.c.id).where(superiors.c.id.in_(roots))).correlate(org)
 
 
-def subtree(org_id: UUID | BindParameter[UUID], name: str = "subtree") -> CTE:
+def build_subtree(org_id: UUID | BindParameter[UUID], name: str = "subtree") -> CTE:
     """Build a CTE of the org (distance 0) and all orgs in its subtree. Columns: id, distance."""
-    return subtrees(select(_get_start(org_id)), name)
+    return build_subtrees(select(_get_start(org_id)), name)
 
 
-def subtrees(roots: Select[UUID], name: str = "subtrees") -> CTE:
+def build_subtrees(roots: Select[UUID], name: str = "subtrees") -> CTE:
     """Build a CTE of these orgs (distance 0) and all orgs in their subtrees. Columns: id, distance.
 
     An org that is in several subtrees has a row for each of them. PostgreSQL evaluates the recursion lazily, so a LIMIT
@@ -99,7 +99,9 @@ def subtrees(roots: Select[UUID], name: str = "subtrees") -> CTE:
     return _add_cycle_check(walk.union_all(step))
 
 
-def branches(org_id: UUID | BindParameter[UUID], at: datetime | BindParameter[datetime], name: str = "branches") -> CTE:
+def build_branches(
+    org_id: UUID | BindParameter[UUID], at: datetime | BindParameter[datetime], name: str = "branches"
+) -> CTE:
     """Build a CTE of the org and all orgs in its subtree, in the hierarchy immediately before an instant.
 
     Columns: id, branch (the direct subordinate whose subtree contains the row's org; null for the org itself).
@@ -111,7 +113,7 @@ def branches(org_id: UUID | BindParameter[UUID], at: datetime | BindParameter[da
     return _add_cycle_check(walk.union_all(step))
 
 
-def ancestors_at(org_id: UUID, at: datetime, name: str = "ancestors_at") -> CTE:
+def build_ancestors_at(org_id: UUID, at: datetime, name: str = "ancestors_at") -> CTE:
     """Build a CTE of the org (distance 0) and all its superiors, in the hierarchy immediately before an instant.
     Columns: id, distance."""
     walk = select(literal(org_id, Uuid()).label("id"), literal(0).label("distance")).cte(name, recursive=True)
@@ -121,7 +123,7 @@ def ancestors_at(org_id: UUID, at: datetime, name: str = "ancestors_at") -> CTE:
     return _add_cycle_check(walk.union_all(step))
 
 
-def superiors_on(org_id: ColumnElement[UUID], days: ColumnElement[Any], name: str = "superiors_on") -> CTE:
+def build_superiors_on(org_id: ColumnElement[UUID], days: ColumnElement[Any], name: str = "superiors_on") -> CTE:
     """Build a CTE of all superiors of the org on each of the days (an array), in the tree of the stored totals.
 
     Columns: day, id, subordinate_id (the direct subordinate of `id` whose subtree contains the org), distance.
@@ -148,7 +150,7 @@ def is_edge_before(at: datetime | BindParameter[datetime]) -> ColumnElement[bool
     return and_(Certification.certified_at < at, or_(Certification.ended_at.is_(None), Certification.ended_at >= at))
 
 
-def unit_subtree(
+def build_unit_subtree(
     org_id: UUID | ColumnElement[UUID], unit_id: UUID | ColumnElement[UUID], name: str = "unit_subtree"
 ) -> CTE:
     """Build a CTE of the unit (distance 0) and all live units in its subtree. Columns: id, distance."""
@@ -159,7 +161,7 @@ def unit_subtree(
     return _add_cycle_check(walk.union_all(step))
 
 
-def unit_paths(org_id: UUID | ColumnElement[UUID], name: str = "unit_paths") -> CTE:
+def build_unit_paths(org_id: UUID | ColumnElement[UUID], name: str = "unit_paths") -> CTE:
     """Build a CTE of all live units of the org with their paths.
 
     Columns: id, path (the names from the top down: `党总支/支部`), sort (a sort key: each unit comes before its
@@ -195,7 +197,7 @@ def unit_chains(units: Select[UUID, UUID | None], name: str = "unit_chains") -> 
     return _add_cycle_check(walk.union_all(step))
 
 
-def unit_subtrees(org_id: ColumnElement[UUID], at: BindParameter[datetime], name: str = "unit_subtrees") -> CTE:
+def build_unit_subtrees(org_id: ColumnElement[UUID], at: BindParameter[datetime], name: str = "unit_subtrees") -> CTE:
     """Build a CTE of pairs of units that the org had immediately before an instant. Columns: top, id.
 
     Each unit `top` has a row with itself and with each unit that is in its subtree now.
@@ -219,7 +221,7 @@ def _add_cycle_check(walk: CTE) -> CTE:
     return walk.suffix_with(text("CYCLE id SET is_circle USING walked"))
 
 
-_ANCESTORS = ancestors(bindparam("org_id", type_=Uuid()))
+_ANCESTORS = build_ancestors(bindparam("org_id", type_=Uuid()))
 _IS_IN_SUBTREE = select(exists(select(_ANCESTORS.c.id).where(_ANCESTORS.c.id == bindparam("root_id"))))
 
 

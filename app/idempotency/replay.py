@@ -129,7 +129,7 @@ async def replay_or_claim(request: Request, user_id: UUID) -> None:
     found = (await db.execute(_CLAIM, {"digest": digest})).one()
     if not found.free:
         raise KeyInUse
-    cipher = CIPHER.of(request)
+    cipher = CIPHER.get(request)
     if found.status is not None:
         if found.request_hash != request_hash:
             raise KeyReused

@@ -39,7 +39,7 @@ from app.audit_log.entries import Actor, record
 from app.blind_index.keys import ALL_MOVED, WrongIndexKey
 from app.core.cipher import Cipher
 from app.core.settings import Settings
-from app.database.driver import application_name
+from app.database.driver import build_application_name
 from app.database.locks import Lock, lock
 from app.database.rows import fetch_rows
 from app.key_rotation.data_key import RowsStayLocked
@@ -85,7 +85,7 @@ async def rotate_index_key(
 ) -> None:
     """Reindex every value with the next key. Raises NextKeyMissing, WrongIndexKey, RowsStayLocked."""
     cipher = Cipher(settings)
-    await _begin_rotation(engine, cipher, application_name(settings))
+    await _begin_rotation(engine, cipher, build_application_name(settings))
     failures = 0
     while True:
         try:
@@ -152,7 +152,7 @@ async def _run_step(db: AsyncConnection, cipher: Cipher, size: int) -> bytes:
     values = (await db.scalars(_select_next_values(cipher, moved_below, size))).all()
     moved_below = ALL_MOVED if len(values) < size else values[-1] + b"\0"
     if values:
-        pairs = {"before": list(values), "now": [cipher.reindex(value) for value in values]}
+        pairs = {"before": list(values), "now": [cipher.reindex_value(value) for value in values]}
         await _move_members(db, cipher, pairs)
         for column in SHARED_COLUMNS:
             await db.execute(_build_column_update(column), pairs)
@@ -228,8 +228,8 @@ async def _move_members(db: AsyncConnection, cipher: Cipher, pairs: dict[str, li
         given = {
             "orgs": [row.org_id for row in rows],
             "ids": [row.id for row in rows],
-            "phones": [cipher.reindex(row.phone_index) for row in rows],
-            "last4s": [cipher.reindex(row.phone_last4_index) for row in rows],
+            "phones": [cipher.reindex_value(row.phone_index) for row in rows],
+            "last4s": [cipher.reindex_value(row.phone_last4_index) for row in rows],
         }
         await db.execute(_MOVE_MEMBERS, given)
 
@@ -271,8 +271,8 @@ async def _reindex_import_rows(engine: AsyncEngine, cipher: Cipher) -> None:
                     "orgs": [row.org_id for row in rows],
                     "imports": [row.import_id for row in rows],
                     "rows": [row.row_no for row in rows],
-                    "phones": [cipher.reindex(row.phone_index) for row in rows],
-                    "last4s": [cipher.reindex(row.phone_last4_index) for row in rows],
+                    "phones": [cipher.reindex_value(row.phone_index) for row in rows],
+                    "last4s": [cipher.reindex_value(row.phone_last4_index) for row in rows],
                 }
                 await db.execute(_MOVE_IMPORT_ROWS, given)
         async with engine.connect() as db:

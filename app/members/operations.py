@@ -64,12 +64,12 @@ SELECT id FROM added
 
 
 async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: MemberCreate) -> MemberOut:
-    """Add a person to the directory (S8, S17). The row is active at once if a registered user has the phone (S18).
+    """Add a person to the org's directory. The row is active at once if a registered user has the phone.
 
-    A person without a mobile phone is never active, and several people of one name can be added.
+    The row of a person without a mobile phone is never active. Several rows without a phone can have the same name.
 
-    Locks the org, the account and the phone. Raises PhoneExists with the member that has the phone, PartyMembersOnly,
-    UnknownUnit, and Unavailable if another transaction links the account in the same org.
+    Locks the org, the account and the phone. Raises PhoneExists, which contains the member that has the phone;
+    PartyMembersOnly; UnknownUnit; and Unavailable if another transaction links the account in the same org.
     """
     await lock_org_shared(db, scope)
     party = _get_party_flag(scope, True if body.probationary else body.party)

@@ -262,7 +262,7 @@ async def find_member_by_phone(
     return None if row is None else make_member_out(cipher, row)
 
 
-_PATHS = tree.unit_paths(_ORG_ID)
+_PATHS = tree.build_unit_paths(_ORG_ID)
 _PATHS_IN_ORDER = select(_PATHS.c.path).order_by(_PATHS.c.sort)
 _PATHS_BY_ID = select(_PATHS.c.id, _PATHS.c.path)
 
@@ -295,9 +295,9 @@ def _get_parameters(cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> dict[
     given: dict[str, Any] = {"org_id": org_id}
     match _get_shape(wanted).search, wanted.q:
         case SearchBy(), str(typed):
-            given |= _NAMES.parameters(typed)
+            given |= _NAMES.build_parameters(typed)
         case "last4", str(typed):
-            given["last4_indexes"] = cipher.indexes(*build_last4_parts(org_id, typed))
+            given["last4_indexes"] = cipher.list_indexes(*build_last4_parts(org_id, typed))
     if wanted.unit_id is not None:
         given["unit_id"] = wanted.unit_id
     return given
@@ -331,7 +331,7 @@ def _build_conditions(shape: _Shape) -> Sequence[ColumnElement[bool]]:
         case "none":
             found.append(false())
         case SearchBy() as by:
-            found.append(_NAMES.condition(by))
+            found.append(_NAMES.build_condition(by))
     if shape.unit is not None:
         found.append(_is_in_unit(subtree=shape.unit == "subtree"))
     if shape.at_org is not None:
@@ -357,7 +357,7 @@ def _is_in_unit(*, subtree: bool) -> ColumnElement[bool]:
     where = [UnitMembership.org_id == _ORG_ID, UnitMembership.member_id == Member.id, UnitMembership.until.is_(None)]
     if not subtree:
         return exists().where(*where, UnitMembership.unit_id == _UNIT_ID)
-    units = select(tree.unit_subtree(_ORG_ID, _UNIT_ID).c.id)
+    units = select(tree.build_unit_subtree(_ORG_ID, _UNIT_ID).c.id)
     # PostgreSQL evaluates the array once, and a subquery for each person.
     return exists().where(*where, UnitMembership.unit_id == func.any(func.array(units.scalar_subquery())))
 
@@ -369,7 +369,7 @@ def _build_subtree_page(*, after_cursor: bool) -> PagedStatement[MemberRow]:
     It takes one page of members from each unit, then the first page of all of these. The cost therefore does not
     depend on the number of people in the org or in the subtree.
     """
-    units = tree.unit_subtree(_ORG_ID, _UNIT_ID)
+    units = tree.build_unit_subtree(_ORG_ID, _UNIT_ID)
     members_of_unit = select(UnitMembership.member_id).where(
         UnitMembership.org_id == _ORG_ID, UnitMembership.unit_id == units.c.id, UnitMembership.until.is_(None)
     )

@@ -18,7 +18,11 @@ _SEPARATORS = tuple(f"%{code:02x}".encode() for code in (*range(0x20), ord("/"),
 
 
 class RequestHead:
-    """Refuse repeated headers (400), match the path undecoded, and answer HEAD as GET without a body."""
+    """Middleware for the line and the headers of a request.
+
+    It refuses repeated headers (400). It leaves a path undecoded that has an encoded separator (`%2F`), so that the
+    route does not change. It answers HEAD as GET without a body.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

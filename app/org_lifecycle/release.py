@@ -32,4 +32,4 @@ async def release_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_
     subject = ("certification", ended)
     await record_for_each_org(db, scope, "certification.ended", subordinate_id, subject=subject, before=before)
     await add_message_to_admins(db, subordinate_id, MessageKind.ORG_RELEASED, actor_id=scope.user.user_id)
-    await apply_pending_changes(db, scope.actor.for_other_org(), subordinate_id)
+    await apply_pending_changes(db, scope.actor.get_actor_for_other_org(), subordinate_id)

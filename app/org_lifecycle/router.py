@@ -16,7 +16,7 @@ from app.org_lifecycle import closure, operations, release, reopening
 from app.org_lifecycle import queries as closure_queries
 from app.org_lifecycle.schemas import ClosureOut
 from app.orgs import queries
-from app.orgs.advice import advice_out, list_level_advice, list_name_advice
+from app.orgs.advice import build_advice, list_level_advice, list_name_advice
 from app.orgs.errors import (
     ClosureOpen,
     NameKindMismatch,
@@ -63,7 +63,7 @@ async def create_org(response: Response, user: SignedIn, body: OrgCreate, db: Wr
     card = await queries.get_card(db, org_id)
     set_location(response, f"/v1/orgs/{org_id}")
     response.headers["ETag"] = format_etag(card.version)
-    return OrgCreated.of(card, advice=advice_out(advice))
+    return OrgCreated.of(card, advice=build_advice(advice))
 
 
 ACCEPTED: dict[int | str, dict[str, Any]] = {
@@ -108,7 +108,7 @@ async def update_org(response: Response, scope: Writer, body: OrgUpdate, version
     advice = await list_name_advice(db, name, card.region_code, org_id=scope.org_id) if body.name is not None else []
     advice += await list_level_advice(db, scope.user.user_id) if body.region_code is not None else []
     response.headers["ETag"] = format_etag(card.version)
-    return OrgUpdated.of(card, advice=advice_out(advice), change_request_id=change_request_id)
+    return OrgUpdated.of(card, advice=build_advice(advice), change_request_id=change_request_id)
 
 
 REQUESTED: dict[int | str, dict[str, Any]] = {

@@ -57,6 +57,6 @@ def list_edge_advice(superior: EdgeEnd, subordinate: EdgeEnd) -> list[Advice]:
     return advice
 
 
-def advice_out(advice: Sequence[Advice]) -> list[AdviceOut]:
+def build_advice(advice: Sequence[Advice]) -> list[AdviceOut]:
     """Return the advice as part of a response body."""
     return [AdviceOut.model_validate(item) for item in advice]

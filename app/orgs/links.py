@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.cipher import Cipher, hash_secret, new_secret
+from app.core.cipher import Cipher, create_secret, hash_secret
 from app.core.ids import make_id
 from app.schema.links import OrgLink
 
@@ -34,7 +34,7 @@ async def insert_link(
 
     The token is stored as a hash for look-ups, and encrypted so that it can be shown again.
     """
-    token, link_id = new_secret(), make_id()
+    token, link_id = create_secret(), make_id()
     await db.execute(
         insert(table).values(
             id=link_id,

@@ -163,7 +163,7 @@ _ROOTS = (
     .where(OrgAdmin.user_id == _USER_ID, or_(_KEY_PROVED, func.right(Org.region_code, 4) != literal_column("'0000'")))
 )
 _MEMBER_OF = select(Member.org_id).where(Member.user_id == _USER_ID, Member.removed_at.is_(None))
-_SUBTREES = tree.subtrees(_ROOTS)
+_SUBTREES = tree.build_subtrees(_ROOTS)
 _COUNT_VISIBLE = select(func.count()).select_from(select(_SUBTREES.c.id).limit(MAX_COLLECTED_ORGS + 1).subquery())
 
 
@@ -174,7 +174,7 @@ async def search_orgs(db: Readable, user: UserScope, wanted: OrgFilter, paging: 
     While no key is proved, the subtree of an org whose admins need one is absent.
     """
     visible = {"user_id": user.user_id, "key_proved": user.key_proved}
-    parameters = visible | _get_filter_parameters(wanted) | paging.parameters()
+    parameters = visible | _get_filter_parameters(wanted) | paging.build_parameters()
     collected = (await db.execute(_COUNT_VISIBLE, visible)).scalar_one() <= MAX_COLLECTED_ORGS
     statement = _build_search(_get_filter_shape(wanted), collected=collected, after_cursor=paging.after is not None)
     return Slice.cut(await fetch_rows(db, statement, OrgFoundRow, parameters), paging, lambda org: (org.name, org.id))
@@ -221,7 +221,7 @@ def _get_filter_shape(wanted: OrgFilter) -> _FilterShape:
 def _build_conditions(shape: _FilterShape) -> Sequence[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if shape.search is not None:
-        conditions.append(ORG_NAMES.condition(shape.search))
+        conditions.append(ORG_NAMES.build_condition(shape.search))
     if shape.region:
         conditions.append(Org.region_code >= bindparam("region_begin"))
         conditions.append(Org.region_code < bindparam("region_end"))
@@ -237,7 +237,7 @@ def _get_filter_parameters(wanted: OrgFilter) -> dict[str, Any]:
     """Return the parameters of the statement that `_build_search` builds for the filter."""
     parameters: dict[str, Any] = {}
     if wanted.q is not None:
-        parameters |= ORG_NAMES.parameters(wanted.q)
+        parameters |= ORG_NAMES.build_parameters(wanted.q)
     if wanted.region_code is not None:
         begin = "" if wanted.region_code == NATION else wanted.region_code
         # A region's code begins with the code of the region that contains it, without that code's zeros at the end.
@@ -253,7 +253,7 @@ def _get_filter_parameters(wanted: OrgFilter) -> dict[str, Any]:
 
 UNIT_ENDED = func.coalesce(Unit.last_day < literal_column("(now() AT TIME ZONE 'Asia/Shanghai')::date"), False)
 """Whether the unit is a temporary branch past its last day."""
-_PATHS = tree.unit_paths(_ORG_ID)
+_PATHS = tree.build_unit_paths(_ORG_ID)
 _UNITS = (
     select(
         Unit.id,

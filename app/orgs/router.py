@@ -13,7 +13,7 @@ from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import ItemList, Page, Paging, paged_by
 from app.fastpath.route import fast_get
 from app.orgs import names, queries
-from app.orgs.advice import advice_out, list_name_advice
+from app.orgs.advice import build_advice, list_name_advice
 from app.orgs.errors import UnknownRegion
 from app.orgs.names import Kind
 from app.orgs.queries import OrgFilter, OrgFoundRow
@@ -69,7 +69,7 @@ async def check_name(user: SignedIn, body: NameCheckCreate, db: WriteDb) -> Name
         for error in names.list_name_errors(body.name, body.kind)
     ]
     advice = await list_name_advice(db, body.name, body.region_code) if not errors else []
-    return NameCheckOut(errors=errors, advice=advice_out(advice))
+    return NameCheckOut(errors=errors, advice=build_advice(advice))
 
 
 async def _read_filter(

@@ -59,7 +59,7 @@ _CHILDREN = (
 _CHILDREN_OF_ORG = _CHILDREN.where(Unit.parent_id.is_(None))
 _CHILDREN_OF_UNIT = _CHILDREN.where(Unit.parent_id == bindparam("parent_id"))
 
-_PATHS = tree.unit_paths(_ORG_ID)
+_PATHS = tree.build_unit_paths(_ORG_ID)
 _TARGET = select(_PATHS.c.path).where(_PATHS.c.id == bindparam("unit_id")).scalar_subquery()
 _CHAIN = select(_PATHS.c.id).where(func.starts_with(_TARGET + "/", _PATHS.c.path + "/")).order_by(_PATHS.c.distance)
 _BY_PATH = (

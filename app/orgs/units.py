@@ -61,9 +61,9 @@ _UPDATE = update(Unit).where(Unit.org_id == bindparam("of_org"), Unit.id == _UNI
 _LIVE = select(Unit.name, Unit.kind, Unit.last_day, Unit.parent_id, Unit.position, Unit.version).where(
     Unit.org_id == _ORG_ID, Unit.id == _UNIT_ID, Unit.removed_at.is_(None)
 )
-_PATHS = tree.unit_paths(_ORG_ID)
+_PATHS = tree.build_unit_paths(_ORG_ID)
 _DEPTH = select(_PATHS.c.distance + 1).where(_PATHS.c.id == _UNIT_ID)
-_SUBTREE = tree.unit_subtree(_ORG_ID, _UNIT_ID)
+_SUBTREE = tree.build_unit_subtree(_ORG_ID, _UNIT_ID)
 _HEIGHT = select(func.max(_SUBTREE.c.distance) + 1, func.bool_or(_SUBTREE.c.id == bindparam("new_parent_id")))
 
 

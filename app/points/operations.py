@@ -226,8 +226,8 @@ def _build_phone_columns(cipher: Cipher, events: Sequence[PointEvent]) -> dict[s
     phones = [event.get("phone") for event in events]
     if not any(phones):
         return {"phones": "", "next_phones": ""}
-    indexes = [cipher.phone_index(phone) if phone else None for phone in phones]
-    next_indexes = [index and cipher.reindex(index) for index in indexes] if cipher.is_rotating else []
+    indexes = [cipher.index_phone(phone) if phone else None for phone in phones]
+    next_indexes = [index and cipher.reindex_value(index) for index in indexes] if cipher.is_rotating else []
     return {"phones": _join_hex(indexes), "next_phones": _join_hex(next_indexes)}
 
 

@@ -54,7 +54,8 @@ PointKind = Annotated[
 
 
 class PointEventCreate(Body):
-    """One event. It counts once per source and `event_id`; another event with the same id is ignored."""
+    """One event of a service client. Each `event_id` of the client counts once: a later event with the same `event_id`
+    is ignored."""
 
     event_id: EventId
     user_id: UUID | None = Field(default=None, description="Whose points: the user's id; or give `phone`.")

@@ -113,7 +113,7 @@ async def refuse_promotion(db: AsyncConnection, user: UserScope, promotion_id: U
     if not await finish_request(db, PROMOTION, State.DECLINED, *conditions, by=user.user_id):
         await _raise_already_ended(db, *conditions)
     subject = ("promotion", promotion_id)
-    await record(db, user.actor.for_other_org(), "promotion.declined", org_id=org_id, subject=subject)
+    await record(db, user.actor.get_actor_for_other_org(), "promotion.declined", org_id=org_id, subject=subject)
 
 
 async def accept_promotion(
@@ -163,7 +163,7 @@ async def accept_promotion(
         "people": moved.people,
     }
     edge = {"superior_id": str(org_id), "subordinate_id": str(new_id)}
-    for audited_id, actor in ((org_id, user.actor.for_other_org()), (new_id, user.actor)):
+    for audited_id, actor in ((org_id, user.actor.get_actor_for_other_org()), (new_id, user.actor)):
         await record(db, actor, "unit.promoted", org_id=audited_id, subject=("unit", offer.unit_id), after=after)
         subject = ("certification", certification_id)
         await record(db, actor, "certification.created", org_id=audited_id, subject=subject, after=edge)

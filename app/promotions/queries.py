@@ -60,7 +60,7 @@ _OFFER = _OFFERS.where(Promotion.id == bindparam("promotion_id"))
 _PROMOTIONS = PagedStatement(_OFFERS, Promotion.id.desc(), row=_Offer)
 
 
-def _promotion_out(cipher: Cipher, row: _Offer) -> PromotionOut:
+def _build_promotion(cipher: Cipher, row: _Offer) -> PromotionOut:
     return PromotionOut(
         id=row.id,
         unit_id=row.unit_id,
@@ -80,13 +80,13 @@ def _promotion_out(cipher: Cipher, row: _Offer) -> PromotionOut:
 async def list_promotions(db: Readable, cipher: Cipher, org_id: UUID, paging: Paging) -> Page[PromotionOut]:
     """Return the org's offers, the newest first, with masked phones."""
     found = await _PROMOTIONS.fetch(db, paging, org_id=org_id)
-    return Page[PromotionOut].from_slice(found.map(lambda row: _promotion_out(cipher, row)))
+    return Page[PromotionOut].from_slice(found.map(lambda row: _build_promotion(cipher, row)))
 
 
 async def get_promotion(db: Readable, cipher: Cipher, org_id: UUID, promotion_id: UUID) -> PromotionOut:
     """Return one of the org's offers. Raises NotFound."""
     parameters = {"org_id": org_id, "promotion_id": promotion_id}
-    return _promotion_out(cipher, await one_or_404(db, _OFFER, _Offer, parameters))
+    return _build_promotion(cipher, await one_or_404(db, _OFFER, _Offer, parameters))
 
 
 class _ReceivedOffer(NamedTuple):
@@ -119,7 +119,7 @@ _RECEIVED_OFFER = (
     .where(Promotion.id == bindparam("promotion_id"), PROMOTION.waiting)
     .where(is_offered_to(Promotion, bindparam("user_id", type_=Uuid())))
 )
-_SUBTREE = tree.unit_subtree(_ORG_ID, bindparam("unit_id", type_=Uuid()))
+_SUBTREE = tree.build_unit_subtree(_ORG_ID, bindparam("unit_id", type_=Uuid()))
 _COUNT_PEOPLE = select(func.count(distinct(UnitMembership.member_id))).where(
     UnitMembership.org_id == _ORG_ID, UnitMembership.unit_id.in_(select(_SUBTREE.c.id)), UnitMembership.until.is_(None)
 )

@@ -15,7 +15,7 @@ from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.members.errors import MemberWithoutPhone, PhoneOfAnotherMember
 from app.orgs import queries
-from app.orgs.advice import advice_out, list_level_advice, list_name_advice
+from app.orgs.advice import build_advice, list_level_advice, list_name_advice
 from app.orgs.errors import (
     NameKindMismatch,
     NameSuffixTyped,
@@ -139,7 +139,7 @@ async def accept_promotion(
     advice += await list_level_advice(db, user.user_id)
     set_location(response, f"/v1/orgs/{org_id}")
     response.headers["ETag"] = format_etag(card.version)
-    return OrgCreated.of(card, advice=advice_out(advice))
+    return OrgCreated.of(card, advice=build_advice(advice))
 
 
 @router.put(

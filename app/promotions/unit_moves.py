@@ -119,7 +119,7 @@ async def move_unit_into_org(
     move too.
     """
     indexer = await lock_index_key(db, cipher)
-    subtree = tree.unit_subtree(org_id, unit_id)
+    subtree = tree.build_unit_subtree(org_id, unit_id)
     units = select(Unit.id).where(Unit.org_id == org_id, Unit.id.in_(select(subtree.c.id))).order_by(Unit.id)
     unit_ids: list[UUID] = list((await db.scalars(units.with_for_update())).all())
     parameters: dict[str, Any] = {"org_id": org_id, "new_id": new_id, "unit_id": unit_id, "units": unit_ids}
@@ -140,5 +140,5 @@ async def move_unit_into_org(
         _REMOVE_UNITS,
     ):
         await db.execute(statement, parameters)
-    await supersede_transfers_of_removed(db, org_id, actor.for_other_org())
+    await supersede_transfers_of_removed(db, org_id, actor.get_actor_for_other_org())
     return MovedUnits(unit_ids, len(members))

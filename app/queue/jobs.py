@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.cipher import Cipher
-from app.core.i18n import Locale, as_locale, get_locale
+from app.core.i18n import Locale, get_locale, parse_locale
 from app.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def pack_payload(payload: Payload) -> bytes:
 def unpack_payload(stored: bytes | None) -> tuple[Payload, Locale]:
     """Return the payload and the language that `pack_payload` stored."""
     payload: Payload = orjson.loads(stored or b"{}")
-    return payload, as_locale(payload.pop(_LOCALE, None))
+    return payload, parse_locale(payload.pop(_LOCALE, None))
 
 
 def _get_queries(db: AsyncConnection) -> "Queries":

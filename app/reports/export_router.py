@@ -35,7 +35,7 @@ async def create_overview_export(
 
     Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
     """
-    export = await create_report_export(db, cipher, scope, SETTINGS.of(request), body)
+    export = await create_report_export(db, cipher, scope, SETTINGS.get(request), body)
     return _locate(response, scope, export)
 
 
@@ -53,7 +53,7 @@ async def create_trend_export(
 
     Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
     """
-    export = await create_report_export(db, cipher, scope, SETTINGS.of(request), body)
+    export = await create_report_export(db, cipher, scope, SETTINGS.get(request), body)
     return _locate(response, scope, export)
 
 
@@ -76,7 +76,7 @@ async def create_units_export(
 
     Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
     """
-    export = await create_report_export(db, cipher, scope, SETTINGS.of(request), body)
+    export = await create_report_export(db, cipher, scope, SETTINGS.get(request), body)
     return _locate(response, scope, export)
 
 
@@ -99,7 +99,7 @@ async def create_ranking_export(
 
     Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
     """
-    export = await create_report_export(db, cipher, scope, SETTINGS.of(request), body)
+    export = await create_report_export(db, cipher, scope, SETTINGS.get(request), body)
     return _locate(response, scope, export)
 
 

@@ -165,7 +165,7 @@ def _count_scores(rows: CTE, own: Select[Any], as_of: ColumnElement[Any]) -> Sco
 
 
 def _select_unit_members() -> Select[Any]:
-    subtree = tree.unit_subtree(ORG, UNIT)
+    subtree = tree.build_unit_subtree(ORG, UNIT)
     return select(UnitMembership.member_id).where(
         UnitMembership.org_id == ORG, UnitMembership.until.is_(None), UnitMembership.unit_id.in_(select(subtree.c.id))
     )

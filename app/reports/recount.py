@@ -62,7 +62,7 @@ def recount_figures(org_id: UUID | BindParameter[UUID], span: Span | SpanParamet
     day = span.until if isinstance(span, SpanParameters) else literal(span.until, Date())
     requested_org = literal(org_id, Uuid()) if isinstance(org_id, UUID) else org_id
     org = (day.label("day"), requested_org.label("org_id"))
-    orgs = tree.branches(org_id, span.end, f"{name}_orgs")
+    orgs = tree.build_branches(org_id, span.end, f"{name}_orgs")
     people = select_memberships(span.end)
     org_people = (
         select(orgs.c.id, orgs.c.branch, people.c.person, people.c.activated)

@@ -37,7 +37,7 @@ async def find_suppressed_days(
 def _build_statement(threshold: int) -> DriverStatement[DayRow]:
     org_id: ColumnElement[UUID] = bindparam("org_id", type_=Uuid())
     user_id: ColumnElement[UUID] = bindparam("user_id", type_=Uuid())
-    superiors = tree.superiors_on(org_id, DAYS)
+    superiors = tree.build_superiors_on(org_id, DAYS)
     administers = select(OrgAdmin.org_id).where(OrgAdmin.org_id == superiors.c.id, OrgAdmin.user_id == user_id).exists()
     superior_rows = select(superiors, administers.label("is_own_admin")).cte("superior_rows")
     nearest = (
@@ -74,7 +74,7 @@ def _build_statement(threshold: int) -> DriverStatement[DayRow]:
 
 async def _is_suppressed_by_recount(db: Readable, org_id: UUID, user_id: UUID, day: date, threshold: int) -> bool:
     """Return the same for one day that is not stored, by a recount level by level."""
-    superior_rows = tree.ancestors_at(org_id, get_day_end(day))
+    superior_rows = tree.build_ancestors_at(org_id, get_day_end(day))
     administers = (
         select(OrgAdmin.org_id).where(OrgAdmin.org_id == superior_rows.c.id, OrgAdmin.user_id == user_id).exists()
     )

@@ -61,7 +61,7 @@ def _statement() -> Select[Any]:
         until=bindparam("until", type_=Date()),
         end=bindparam("end", type_=DateTime(timezone=True)),
     )
-    reaches = tree.unit_subtrees(org_id, span.end)
+    reaches = tree.build_unit_subtrees(org_id, span.end)
     active = and_(
         Activation.org_id == UnitMembership.org_id,
         Activation.member_id == UnitMembership.member_id,

@@ -56,7 +56,11 @@ class Requester:
         return Viewer(self.is_own_admin, self.threshold)
 
     async def find_suppressed_days(self, db: Readable, days: Sequence[date]) -> set[date]:
-        """Return the days on which all figures of the org are suppressed because of orgs between it and the user."""
+        """Return the days on which all figures of this org are suppressed for the requester.
+
+        On such a day, the figures of this org's subtree are suppressed in the overview of one of its superiors that
+        the requester can read. The org's own overview would reveal them.
+        """
         if self.is_own_admin:
             return set()
         return await find_suppressed_days(db, self.org_id, self.user_id, days, self.threshold)

@@ -12,10 +12,12 @@ from app.database.db import Table
 
 
 class Message(Table):
-    """Something that has happened, for one user to read. The text is made from the kind when it is read.
+    """A notice for one user about something that has happened. Its text is built from `kind` when the user reads the
+    message.
 
-    There are no foreign keys: they would lock the account and the orgs at the end of every transaction that adds a
-    message, against the order of locks. No account and no org is ever deleted.
+    The table has no foreign keys. They would lock the account and the orgs at the end of every transaction that adds a
+    message, which the order of locks forbids (docs/LOCKING.md). They are not needed, because no account and no org is
+    ever deleted.
     """
 
     __tablename__ = "messages"

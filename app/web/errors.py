@@ -238,7 +238,7 @@ _RETRY_STATES = {"40001", "40P01", "53300", "57P01", "57P03", "55P03", "08000", 
 _CONNECTION_LOST = (InterfaceError, asyncpg.InterfaceError, asyncpg.InternalClientError, PoolTimeout, OSError)
 
 
-def to_problem(error: Exception) -> Problem:
+def build_problem(error: Exception) -> Problem:
     """Return the problem for an exception. Unexpected exceptions are logged without their text, which may quote
     data."""
     if isinstance(error, Problem):
@@ -285,7 +285,7 @@ def install_error_handler(app: FastAPI) -> None:
     """Register the handler that answers every error of the service as a problem."""
 
     async def on_error(request: Request, error: Exception) -> Response:
-        return build_problem_response(request, to_problem(error))
+        return build_problem_response(request, build_problem(error))
 
     for kind in (Problem, RequestValidationError, HTTPException, *_DATABASE_ERRORS, Exception):
         app.add_exception_handler(kind, on_error)

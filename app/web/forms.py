@@ -33,7 +33,7 @@ async def read_form(request: Request) -> FormData:
     Content-Length says so.
     """
     if request._form is None:
-        max_bytes = SETTINGS.of(request).max_upload_mb << 20
+        max_bytes = SETTINGS.get(request).max_upload_mb << 20
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) > max_bytes + (1 << 20):
             raise BodyTooLarge

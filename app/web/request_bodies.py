@@ -22,7 +22,8 @@ class RepeatedKey(BadRequest):
 
 
 class BodyProblem(HTTPException):
-    """A problem of the body. FastAPI turns every other exception that reading a body raises into a plain 400."""
+    """The exception that carries a problem with the body to the error handler. FastAPI passes it on, because it is an
+    HTTPException; it turns any other exception during the reading of a body into a plain 400."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.status)

@@ -24,7 +24,7 @@ from app.core.cipher import Cipher
 from app.core.i18n import use_locale
 from app.core.settings import Settings
 from app.database.db import create_engine
-from app.database.driver import application_name
+from app.database.driver import build_application_name
 from app.database.retention import CleanUp
 from app.members import jobs as members
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue, unpack_payload
@@ -114,7 +114,7 @@ async def _open_queue(settings: Settings) -> AsyncIterator[PgQueuer]:
             settings.database_url.get_secret_value(),
             min_size=2,
             max_size=4,
-            server_settings={"application_name": application_name(settings)},
+            server_settings={"application_name": build_application_name(settings)},
             **({"statement_cache_size": 0} if settings.transaction_pooler else {}),
         ) as pool:
             queue = PgQueuer.from_asyncpg_pool(pool)

@@ -22,7 +22,7 @@ def serve_live_examples(app: FastAPI) -> None:
 
     async def document(_: Request) -> JSONResponse:
         written: dict[str, Any] = app.openapi()
-        engine = ENGINE.of(app)
+        engine = ENGINE.get(app)
         try:
             async with engine.connect() as db:
                 found = await find_example_values(db)

@@ -193,7 +193,7 @@ async def answer_recovery(decision: DecisionRequest) -> Answers:
 @decision_routes("transfer", Permission.TRANSFERS_DECIDE)
 async def answer_transfer(decision: DecisionRequest) -> Answers:
     """Release, accept or refuse an org with its subtree. The preview shown must still be current (S20)."""
-    suppress_below = SETTINGS.of(decision.request).withhold_below
+    suppress_below = SETTINGS.get(decision.request).withhold_below
     found = await get_transfer(decision.db, decision.scope, decision.id, suppress_below=suppress_below)
     refusal = await transfers.refuse(*decision.route_values)
     release = found.step == "release" and found.from_id == decision.scope.org_id

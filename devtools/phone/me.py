@@ -65,7 +65,7 @@ async def show_me(request: Request, db: ReadDb, cipher: CipherDep, scope: Signed
 @router.post("/verification")
 async def begin_verification(request: Request, db: WriteDb, scope: SignedIn) -> Response:
     """Redirect to Alipay, which sends its result to the service."""
-    provider = ALIPAY.of(request)
+    provider = ALIPAY.get(request)
     if provider is None:
         raise AlipayUnavailable
     _, reference = await begin_alipay_verification(db, scope)

@@ -14,7 +14,7 @@ async def list_simulated_messages(db: Readable, cipher: Cipher, phone: str) -> l
     """Return the messages to a phone, newest first."""
     statement = (
         select(SimulatedMessage.id, SimulatedMessage.text_cipher, SimulatedMessage.arrives_at)
-        .where(SimulatedMessage.phone_index.in_(cipher.phone_indexes(phone)))
+        .where(SimulatedMessage.phone_index.in_(cipher.list_phone_indexes(phone)))
         .where(SimulatedMessage.arrives_at <= func.now())
         .order_by(SimulatedMessage.id.desc())
         .limit(10)

@@ -59,7 +59,7 @@ async def create_service_client(request: Request, db: WriteDb, body: SimulatedCl
 
 
 async def _require_started(request: Request, reference: str) -> None:
-    engine = ENGINE.of(request)
+    engine = ENGINE.get(request)
     started = select(exists().where(Verification.reference == reference, Verification.state == "started"))
     async with engine.connect() as db:
         if not await db.scalar(started):
@@ -69,11 +69,11 @@ async def _require_started(request: Request, reference: str) -> None:
 async def _notify_service(request: Request, reference: str, consent: SimulatedConsent) -> SimulatedConsentOut:
     """Send the signed notification to the service over HTTP, as the real provider does."""
     await _require_started(request, reference)
-    alipay = ALIPAY.of(request)
+    alipay = ALIPAY.get(request)
     assert isinstance(alipay, SimulatedAlipay)
     form = alipay.notification(reference, consent.name, consent.id_number)
     transport = httpx.ASGITransport(request.app)
-    async with httpx.AsyncClient(transport=transport, base_url=SETTINGS.of(request).issuer) as client:
+    async with httpx.AsyncClient(transport=transport, base_url=SETTINGS.get(request).issuer) as client:
         response = await client.post("/v1/verifications/alipay-callback", data=form)
     declined = form["passed"] == "F"
     return SimulatedConsentOut(state="declined" if declined else "consented", notified=response.is_success)

@@ -409,8 +409,8 @@ async def test_recovery_can_be_withdrawn_by_the_main_admin(people: People) -> No
 @pytest.fixture(scope="module")
 async def operator(app: FastAPI, people: People) -> Person:
     phone = fresh_phone()
-    async with ENGINE.of(app).begin() as db:
-        code = await add_operator(db, CIPHER.of(app), Actor(), phone, "张审核")
+    async with ENGINE.get(app).begin() as db:
+        code = await add_operator(db, CIPHER.get(app), Actor(), phone, "张审核")
     person = await people.register(phone=phone, verified=False, party=False)
     await prove_key(person, await register_key(person, enrolment_code=code))
     return person

@@ -25,11 +25,11 @@ ReadRefusals = Callable[[], Awaitable[dict[tuple[str, str], dict[str, Any]]]]
 async def read_refusals(app: FastAPI, engine: AsyncEngine, db: AsyncConnection) -> ReadRefusals:
     """Return a function that reads the refusals since the start of the test, by route and reason. It adds up the counts
     of several entries."""
-    await REFUSALS.of(app).end_interval(engine)
+    await REFUSALS.get(app).end_interval(engine)
     last = await db.scalar(text("SELECT uuidv7()"))
 
     async def read() -> dict[tuple[str, str], dict[str, Any]]:
-        await REFUSALS.of(app).end_interval(engine)
+        await REFUSALS.get(app).end_interval(engine)
         since = text("SELECT * FROM audit_entries WHERE action = 'request.refused' AND id > :last ORDER BY id")
         rows = (await db.execute(since, {"last": last})).mappings().all()
         found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -130,7 +130,7 @@ async def test_unknown_file_or_address_is_not_a_refusal(api: httpx.AsyncClient, 
 
 async def test_kinds_above_the_limit_are_counted_together(app: FastAPI, read_refusals: ReadRefusals) -> None:
     for number in range(MAX_KINDS + 100):
-        REFUSALS.of(app).count(Refusal("list_members", f"reason-{number}"), None)
+        REFUSALS.get(app).count(Refusal("list_members", f"reason-{number}"), None)
     found = await read_refusals()
     assert len(found) == MAX_KINDS + 1
     assert found[("other", "other")]["after"]["times"] == 100
@@ -141,9 +141,9 @@ async def test_callers_above_the_limit_are_counted_together(
 ) -> None:
     for number in range(200):
         refusal = Refusal("GET /v1/me", "unauthorized", network=f"198.51.{number}.0/24")
-        REFUSALS.of(app).count(refusal, None)
+        REFUSALS.get(app).count(refusal, None)
     before = await count_entries(db)
-    await REFUSALS.of(app).write(engine)
+    await REFUSALS.get(app).write(engine)
     added = await count_entries(db) - before
     assert added == MAX_CALLERS + 1
     assert (await read_refusals())[("GET /v1/me", "unauthorized")]["after"]["times"] == 200
@@ -156,15 +156,15 @@ async def test_kind_has_at_most_two_entries_in_an_interval(
 ) -> None:
     before = await count_entries(db)
     for _ in range(50):
-        REFUSALS.of(app).count(Refusal("GET /v1/me", "unauthorized"), None)
-        await REFUSALS.of(app).write(engine)
+        REFUSALS.get(app).count(Refusal("GET /v1/me", "unauthorized"), None)
+        await REFUSALS.get(app).write(engine)
     assert await count_entries(db) - before == 1
     assert (await read_refusals())[("GET /v1/me", "unauthorized")]["after"]["times"] == 50
     assert await count_entries(db) - before == 2
 
 
 async def test_refusals_are_counted_in_the_metric(app: FastAPI, api: httpx.AsyncClient) -> None:
-    total = REFUSALS.of(app).total
+    total = REFUSALS.get(app).total
     labels = ("GET /v1/orgs/{org_id}/members", "unauthorized")
     before = total.snapshot().get(labels, 0)
     for _ in range(3):
@@ -179,7 +179,7 @@ async def test_metric_labels_contain_no_value_of_a_request(app: FastAPI, api: ht
         await api.get(f"/v1/orgs/{guess}/members")
         await api.get(f"/nowhere/{guess}")
         await api.get("/v1/me", headers={"Authorization": f"Bearer {guess}"})
-    routes = {route for route, _ in REFUSALS.of(app).total.snapshot()}
+    routes = {route for route, _ in REFUSALS.get(app).total.snapshot()}
     assert not [route for route in routes if "guess" in route or "nowhere" in route]
 
 
@@ -188,9 +188,9 @@ async def test_refusals_that_cannot_be_written_remain_counted(
 ) -> None:
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    REFUSALS.of(app).count(Refusal("list_members", "lost"), "first")
+    REFUSALS.get(app).count(Refusal("list_members", "lost"), "first")
     nowhere = create_async_engine("postgresql+asyncpg://nobody@127.0.0.1:1/none")
-    await REFUSALS.of(app).write(nowhere)
-    REFUSALS.of(app).count(Refusal("list_members", "lost"), "second")
+    await REFUSALS.get(app).write(nowhere)
+    REFUSALS.get(app).count(Refusal("list_members", "lost"), "second")
     entry = (await read_refusals())[("list_members", "lost")]
     assert (entry["after"]["times"], entry["request_id"]) == (2, "first")

@@ -12,8 +12,8 @@ from tests.people import People, Person, fresh_phone
 
 async def enrol(app: FastAPI, phone: str) -> str:
     """Make the user with this phone an operator. Return the enrolment code for the first key."""
-    async with ENGINE.of(app).begin() as db:
-        return await add_operator(db, CIPHER.of(app), Actor(), phone, "张审核")
+    async with ENGINE.get(app).begin() as db:
+        return await add_operator(db, CIPHER.get(app), Actor(), phone, "张审核")
 
 
 async def create_operator(app: FastAPI, people: People) -> Person:

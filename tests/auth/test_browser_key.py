@@ -32,7 +32,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture
 async def person(app: FastAPI) -> AsyncIterator[Person]:
-    url: str = SETTINGS.of(app).issuer
+    url: str = SETTINGS.get(app).issuer
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=url) as phone:
         yield await People(phone).register()
 
@@ -46,7 +46,7 @@ async def page(app: FastAPI, browser: Browser) -> AsyncIterator[Page]:
         await devices.send("WebAuthn.enable")
         key = {"protocol": "ctap2", "transport": "usb", "automaticPresenceSimulation": True}
         await devices.send("WebAuthn.addVirtualAuthenticator", {"options": key})
-        await opened.goto(f"{SETTINGS.of(app).issuer}/livez")
+        await opened.goto(f"{SETTINGS.get(app).issuer}/livez")
         yield opened
 
 

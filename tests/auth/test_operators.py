@@ -81,8 +81,8 @@ async def test_first_key_needs_the_enrolment_code_which_works_once(app: FastAPI,
 async def test_next_call_of_a_removed_operator_is_refused(app: FastAPI, people: People) -> None:
     person = await create_operator(app, people)
     assert (await person.get("/v1/operator/clients")).status_code == 200
-    async with ENGINE.of(app).begin() as db:
-        await remove_operator(db, CIPHER.of(app), Actor(), person.phone)
+    async with ENGINE.get(app).begin() as db:
+        await remove_operator(db, CIPHER.get(app), Actor(), person.phone)
     assert (await person.get("/v1/operator/clients")).status_code == 404
 
 

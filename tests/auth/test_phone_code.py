@@ -33,10 +33,10 @@ def change_code(code: str) -> str:
 
 async def age_code(db: AsyncConnection, app: FastAPI, phone: str, by: timedelta) -> None:
     """Move the expiry of a phone's code back by this time."""
-    cipher = CIPHER.of(app)
+    cipher = CIPHER.get(app)
     await db.execute(
         text("UPDATE phone_codes SET expires_at = expires_at - CAST(:by AS interval) WHERE phone_index = :index"),
-        {"by": by, "index": cipher.phone_index(phone)},
+        {"by": by, "index": cipher.index_phone(phone)},
     )
 
 

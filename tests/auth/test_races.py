@@ -88,8 +88,8 @@ async def phone_code(api: httpx.AsyncClient, app: FastAPI, anybody: Caller, db: 
     phone = fresh_phone()
     await api.post("/v1/phone-codes", json={"phone": phone})
     code = (await api.get("/v1/simulator/sms", params={"phone": phone})).json()["items"][0]["code"]
-    cipher = CIPHER.of(app)
-    return PhoneCode(anybody, db, phone, code, cipher.phone_index(phone))
+    cipher = CIPHER.get(app)
+    return PhoneCode(anybody, db, phone, code, cipher.index_phone(phone))
 
 
 async def test_concurrent_sign_ins_with_one_code_give_one_session(phone_code: PhoneCode) -> None:
@@ -109,10 +109,10 @@ async def test_concurrent_guesses_count_five_tries(phone_code: PhoneCode) -> Non
 
 async def test_concurrent_first_sign_ins_register_one_account(app: FastAPI) -> None:
     """Concurrent first sign-ins of one phone register one user."""
-    cipher = CIPHER.of(app)
+    cipher = CIPHER.get(app)
 
     async def register(phone: str) -> str:
-        async with ENGINE.of(app).begin() as connection:
+        async with ENGINE.get(app).begin() as connection:
             return str((await find_or_register_user(connection, cipher, Actor(), phone)).id)
 
     for _ in range(FEW_ROUNDS):

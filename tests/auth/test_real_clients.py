@@ -35,7 +35,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture(scope="module")
 def url(app: FastAPI) -> str:
-    address: str = SETTINGS.of(app).issuer
+    address: str = SETTINGS.get(app).issuer
     return address
 
 

@@ -33,7 +33,7 @@ async def test_service_gets_a_token_with_its_scopes(app: FastAPI, api: httpx.Asy
     assert granted.headers["cache-control"] == "no-store"
     assert granted.json()["scope"] == SCOPE
     assert "refresh_token" not in granted.json()
-    verifier = VERIFIER.of(app)
+    verifier = VERIFIER.get(app)
     token = await verifier.verify(granted.json()["access_token"])
     assert (token.subject, token.session_id, token.scopes) == (client_id, None, frozenset({SCOPE}))
 

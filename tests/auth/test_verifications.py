@@ -89,7 +89,7 @@ async def test_verified_user_cannot_verify_again(people: People, person: Person)
 
 
 async def test_repeated_notification_changes_nothing(app: FastAPI, person: Person) -> None:
-    alipay = ALIPAY.of(app)
+    alipay = ALIPAY.get(app)
     assert isinstance(alipay, SimulatedAlipay)
     begun = await begin_alipay(person)
     reference = begun["redirect_url"].rsplit("/", 1)[1]
@@ -105,7 +105,7 @@ async def test_repeated_notification_changes_nothing(app: FastAPI, person: Perso
 async def test_notification_without_a_valid_signature_is_refused(
     app: FastAPI, people: People, person: Person, change: str
 ) -> None:
-    alipay = ALIPAY.of(app)
+    alipay = ALIPAY.get(app)
     assert isinstance(alipay, SimulatedAlipay)
     other = await begin_alipay(await people.register(verified=False, party=False))
     begun = await begin_alipay(person)

@@ -94,7 +94,7 @@ async def test_step_arrives_after_a_lost_listen_connection(
     console = await Console.request(person.api)
     stream = stream_events(live, await open_ticket(live, console))
     assert (await anext(stream))["state"] == "pending"
-    async with ENGINE.of(app).begin() as db:
+    async with ENGINE.get(app).begin() as db:
         ended = await db.execute(
             text(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'xuezu listening'"
@@ -126,7 +126,7 @@ async def test_waiting_stream_uses_no_pooled_connection(app: FastAPI, live: http
     streams = [stream_events(live, await open_ticket(live, console)) for console in consoles]
     firsts = await asyncio.gather(*(anext(stream) for stream in streams))
     assert {first["state"] for first in firsts} == {"pending"}
-    pool = ENGINE.of(app).pool
+    pool = ENGINE.get(app).pool
     assert isinstance(pool, QueuePool)
     assert pool.checkedout() == 0
     for stream in streams:

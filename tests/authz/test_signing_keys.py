@@ -32,8 +32,8 @@ async def wait_until_published(api: httpx.AsyncClient, kid: str, present: bool =
 
 
 async def rotate(app: FastAPI, **options: timedelta) -> str:
-    async with ENGINE.of(app).begin() as db:
-        return await rotate_signing_key(db, CIPHER.of(app), Actor(), **options)
+    async with ENGINE.get(app).begin() as db:
+        return await rotate_signing_key(db, CIPHER.get(app), Actor(), **options)
 
 
 async def refresh(person: Person) -> str:
@@ -49,7 +49,7 @@ async def read_status(api: httpx.AsyncClient, token: str) -> int:
 
 async def test_rotation_ends_no_session(app: FastAPI, people: People) -> None:
     person = await people.register(verified=False, party=False)
-    keys = SIGNING_KEYS.of(app)
+    keys = SIGNING_KEYS.get(app)
     before, _ = await keys.get_signing_key()
     next_kid = await rotate(app)
     await wait_until_published(people.api, next_kid)
@@ -67,7 +67,7 @@ async def test_tokens_of_a_dropped_key_are_refused_at_once(app: FastAPI, people:
     person = await people.register(verified=False, party=False)
     assert await read_status(people.api, person.token) == 200
     await rotate(app, lead=timedelta())
-    async with ENGINE.of(app).begin() as db:
+    async with ENGINE.get(app).begin() as db:
         assert await drop_signing_key(db, Actor(), leaked)
     await wait_until_published(people.api, leaked, present=False)
     assert await read_status(people.api, person.token) == 401
@@ -97,7 +97,7 @@ async def test_processes_that_start_together_create_one_key(settings: Settings, 
 
     async def kids(application: FastAPI) -> set[str]:
         async with application.router.lifespan_context(application):
-            ring = SIGNING_KEYS.of(application)
+            ring = SIGNING_KEYS.get(application)
             return {key["kid"] for key in (await ring.build_jwks())["keys"]}
 
     seen = await asyncio.gather(*(kids(application) for application in apps))
@@ -109,4 +109,4 @@ async def test_private_key_is_stored_encrypted(app: FastAPI, db: AsyncConnection
     encrypted = await db.scalar(text("SELECT private_cipher FROM signing_keys WHERE kid = :kid"), {"kid": kid})
     assert encrypted is not None
     assert b"PRIVATE" not in encrypted
-    assert CIPHER.of(app).decrypt(encrypted, kid).startswith(b"-----BEGIN PRIVATE KEY-----")
+    assert CIPHER.get(app).decrypt(encrypted, kid).startswith(b"-----BEGIN PRIVATE KEY-----")

@@ -62,7 +62,7 @@ async def person(people: People) -> Person:
 
 @pytest.fixture(scope="module")
 async def forge(app: FastAPI, person: Person) -> Forge:
-    keys = SIGNING_KEYS.of(app)
+    keys = SIGNING_KEYS.get(app)
     return Forge(*await keys.get_signing_key(), person.token)
 
 
@@ -243,7 +243,7 @@ async def test_other_authorization_schemes_are_refused(api: httpx.AsyncClient, f
 
 
 async def test_unknown_key_ids_cause_at_most_one_load(app: FastAPI, api: httpx.AsyncClient, forge: Forge) -> None:
-    keys = SIGNING_KEYS.of(app)
+    keys = SIGNING_KEYS.get(app)
     loads = 0
     load = keys._load
 
@@ -265,7 +265,7 @@ async def test_unknown_key_ids_cause_at_most_one_load(app: FastAPI, api: httpx.A
 
 
 async def test_cached_token_is_refused_after_it_expires(app: FastAPI, api: httpx.AsyncClient, forge: Forge) -> None:
-    verifier = VERIFIER.of(app)
+    verifier = VERIFIER.get(app)
     short = forge.sign(claims={"exp": int(time.time()) + 2})
     assert await read_status(api, short) == 200
     assert await verifier.verify(short) is await verifier.verify(short)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from starlette.types import Message, Receive, Scope, Send
 
 from app.core.i18n import (
-    accepted_locale,
+    choose_locale,
     get_locale,
     gettext,
     join_words,
@@ -44,7 +44,7 @@ from app.middleware.locale import RequestLocale
 )
 def test_accept_language_selects_the_preferred_supported_language(header: str | None, locale: str) -> None:
     headers = [] if header is None else [(b"accept", b"*/*"), (b"accept-language", header.encode("latin-1"))]
-    assert accepted_locale(headers) == locale
+    assert choose_locale(headers) == locale
 
 
 def test_english_plural_has_two_forms() -> None:

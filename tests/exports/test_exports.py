@@ -201,7 +201,7 @@ COLUMNS = (Column("name", "名"), Column("figure", "数"))
 
 @pytest.fixture
 def export_worker(app: FastAPI, settings: Settings, engine: AsyncEngine) -> Worker:
-    return Worker(settings, engine, CIPHER.of(app))
+    return Worker(settings, engine, CIPHER.get(app))
 
 
 def make_paused_kind(started: asyncio.Event, resume: asyncio.Event) -> ExportKind:
@@ -267,7 +267,7 @@ async def test_part_of_another_export_is_not_decrypted(
     await worker()
     swap = "UPDATE export_parts SET content_cipher = (SELECT content_cipher FROM export_parts WHERE export_id = :one)"
     await db.execute(text(f"{swap} WHERE export_id = :two"), {"one": UUID(one["id"]), "two": UUID(two["id"])})
-    content = stream_content(engine, CIPHER.of(app), UUID(org["id"]), UUID(two["id"]))
+    content = stream_content(engine, CIPHER.get(app), UUID(org["id"]), UUID(two["id"]))
     with pytest.raises(Undecryptable):
         await anext(content)
     # The test deletes the export, because a part that cannot be decrypted would make a rotation of the keys fail.

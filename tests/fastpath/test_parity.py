@@ -66,7 +66,7 @@ async def both(app: FastAPI, settings: Settings) -> AsyncIterator[Both]:
     async with plain.router.lifespan_context(plain):
         clients = [
             httpx.AsyncClient(
-                transport=httpx.ASGITransport(one, client=("127.0.0.1", 50000)), base_url=SETTINGS.of(app).issuer
+                transport=httpx.ASGITransport(one, client=("127.0.0.1", 50000)), base_url=SETTINGS.get(app).issuer
             )
             for one in (app, plain)
         ]

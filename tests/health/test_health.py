@@ -27,7 +27,7 @@ async def test_service_without_a_migrated_database_is_not_ready(directory: Path)
         await migration.migrate_to_head(server.url())
         # `sslmode=` is a libpq option that many hosted databases have in their address.
         address = SecretStr(f"{server.url()}&sslmode=disable")
-        settings = Settings(database_url=address, data_dir=directory, database_pool=2).with_secrets()
+        settings = Settings(database_url=address, data_dir=directory, database_pool=2).complete_secrets()
         app = create_app(settings)
         async with (
             app.router.lifespan_context(app),

@@ -62,10 +62,10 @@ def database(server_url: str, worker_id: str) -> str:
 @pytest.fixture
 async def people(database: str, tmp_path: Path) -> AsyncIterator[People]:
     """The service with a database of its own."""
-    app = create_app(Settings(database_url=SecretStr(database), data_dir=tmp_path).with_secrets())
+    app = create_app(Settings(database_url=SecretStr(database), data_dir=tmp_path).complete_secrets())
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 50000))
-        async with httpx.AsyncClient(transport=transport, base_url=SETTINGS.of(app).issuer) as api:
+        async with httpx.AsyncClient(transport=transport, base_url=SETTINGS.get(app).issuer) as api:
             yield People(api)
 
 

@@ -93,7 +93,7 @@ async def test_rotation_beside_writes_loses_nothing(
             number += 1
 
     # The service has the new key, but encrypts with the old key until its restart.
-    service: Cipher = CIPHER.of(app)
+    service: Cipher = CIPHER.get(app)
     service._keys |= both._keys
     writer = asyncio.create_task(write())
     small = EncryptedColumn(MEMBERS.attribute, MEMBERS.bound_columns, batch_size=3)
@@ -126,11 +126,11 @@ async def test_rotation_beside_writes_loses_nothing(
             ).all()
         found = {str(row.id): alone.decrypt_text(row.phone_cipher, row.id) for row in rows}
         assert {member_id: found[member_id] for member_id in phones} == phones
-        assert all(row.phone_index == alone.phone_index(found[str(row.id)]) for row in rows)
+        assert all(row.phone_index == alone.index_phone(found[str(row.id)]) for row in rows)
         with pytest.raises(Undecryptable):
             alone.decrypt(rows[0].phone_cipher, UUID(int=1))
     finally:
-        service.primary = next(iter(settings.parsed_data_keys()))
+        service.primary = next(iter(settings.parse_data_keys()))
         await _rotate_back(engine, settings, both)
     # After the rotation back, the file that was made before is complete.
     (export,) = await list_all(admin, f"/v1/orgs/{org['id']}/exports")

@@ -72,7 +72,7 @@ def keys(server_url: str, worker_id: str, tmp_path_factory: pytest.TempPathFacto
     url = migrated_database(server_url, f"xuezu_{worker_id}_index_keys")
     before = Settings(
         database_url=SecretStr(url), data_dir=tmp_path_factory.mktemp("index-keys"), database_pool=12
-    ).with_secrets()
+    ).complete_secrets()
     new = make_key()
     assert before.index_key is not None
     return Keys(
@@ -93,7 +93,7 @@ async def serve(settings: Settings) -> AsyncIterator[tuple[httpx.AsyncClient, As
             headers={"Accept-Language": "en"},
         ) as api,
     ):
-        yield api, ENGINE.of(app)
+        yield api, ENGINE.get(app)
 
 
 @dataclass
@@ -284,7 +284,7 @@ async def test_index_key_rotation_beside_writers_loses_and_duplicates_no_person(
         assert await count_indexes_of_other_length(engine, 17) == {}
         async with engine.connect() as db:
             people = await db.scalars(text("SELECT DISTINCT person FROM memberships WHERE NOT activated"))
-            index = Cipher(keys.after).phone_index(scene.shared_phone)
+            index = Cipher(keys.after).index_phone(scene.shared_phone)
             assert index[:16] in {person.bytes for person in people.all()}
 
 

@@ -42,7 +42,7 @@ async def add_user(connection: asyncpg.Connection, settings: Settings) -> None:
     cipher, user_id, phone = Cipher(settings), uuid4(), "13800138000"
     await connection.execute(
         "INSERT INTO users (id, phone_cipher, phone_index) VALUES ($1, $2, $3)",
-        *(user_id, cipher.encrypt(phone, user_id), cipher.phone_index(phone)),
+        *(user_id, cipher.encrypt(phone, user_id), cipher.index_phone(phone)),
     )
 
 

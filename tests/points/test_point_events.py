@@ -56,7 +56,7 @@ async def test_batch_with_repeated_ids_uses_a_custom_plan(
 ) -> None:
     """From the sixth execution on PostgreSQL would use a generic plan, which is slow for a thousand events."""
     scope = ServiceScope(service.source, frozenset(), Actor())
-    cipher = CIPHER.of(app)
+    cipher = CIPHER.get(app)
     async with engine.begin() as db:
         for _ in range(8):
             twice = event(str(uuid4()))
@@ -140,7 +140,7 @@ class Phones:
         self.db, self.cipher = db, cipher
 
     async def set(self, person: Person, since: datetime, phone: str | None = None) -> None:
-        index = self.cipher.phone_index(phone or person.phone)
+        index = self.cipher.index_phone(phone or person.phone)
         changed = text("UPDATE users SET phone_index = :index WHERE id = :id")
         await self.db.execute(changed, {"index": index, "id": person.user_id})
         started = text("UPDATE users SET phone_since = :since WHERE id = :id")
@@ -150,13 +150,13 @@ class Phones:
         written = text(
             "INSERT INTO user_phones (user_id, phone_index, since, until) VALUES (:id, :index, :since, :until)"
         )
-        values = {"id": person.user_id, "index": self.cipher.phone_index(phone), "since": since, "until": until}
+        values = {"id": person.user_id, "index": self.cipher.index_phone(phone), "since": since, "until": until}
         await self.db.execute(written, values)
 
 
 @pytest.fixture
 async def phones(db: AsyncConnection, app: FastAPI) -> Phones:
-    return Phones(db, CIPHER.of(app))
+    return Phones(db, CIPHER.get(app))
 
 
 def at(days_ago: int, hour: int) -> datetime:
@@ -360,7 +360,7 @@ async def test_concurrent_batches_with_common_events_count_each_once(
     async def record(events: list[dict[str, Any]]) -> list[str]:
         sent = PointEventsCreate.model_validate({"events": events})
         async with engine.begin() as db:
-            return await record_point_events(db, CIPHER.of(app), scope, sent.events)
+            return await record_point_events(db, CIPHER.get(app), scope, sent.events)
 
     for _ in range(20):
         events = [event(person.user_id, points=1) for _ in range(1000)]
@@ -378,13 +378,13 @@ async def test_concurrent_batches_with_common_events_count_each_once(
 async def test_phone_is_found_by_either_key_during_rotation(
     app: FastAPI, people: People, service: PointsService, engine: AsyncEngine
 ) -> None:
-    rotating = Cipher(SETTINGS.of(app).model_copy(update={"next_index_key": SecretStr(make_key())}))
+    rotating = Cipher(SETTINGS.get(app).model_copy(update={"next_index_key": SecretStr(make_key())}))
     scope = ServiceScope(service.source, frozenset(), Actor())
     settled, moved = await register_learner(people), await register_learner(people)
     events = [event(phone=settled.phone), event(phone=moved.phone), event(settled.user_id), event(phone=fresh_phone())]
     sent = PointEventsCreate.model_validate({"events": events}).events
     async with engine.connect() as db:
-        index = rotating.reindex(rotating.phone_index(moved.phone))
+        index = rotating.reindex_value(rotating.index_phone(moved.phone))
         move = text("UPDATE users SET phone_index = :index WHERE id = :id")
         await db.execute(move, {"index": index, "id": moved.user_id})
         outcomes = await record_point_events(db, rotating, scope, sent)

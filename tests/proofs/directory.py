@@ -20,7 +20,7 @@ from app.auth.operators import operators
 from app.authz.access import OperatorScope
 from app.core.cipher import Cipher
 from app.schema.auth import User
-from app.web.errors import NotFound, to_problem
+from app.web.errors import NotFound, build_problem
 from tests.members.sheets import upload
 from tests.people import Person, fresh_id_number, fresh_org_name
 
@@ -71,7 +71,7 @@ class Directory:
 
     async def list_free_phones(self) -> Sequence[str]:
         """Return the phones that no account has."""
-        indexes = {index: phone for phone in self.phones for index in self.cipher.phone_indexes(phone)}
+        indexes = {index: phone for phone in self.phones for index in self.cipher.list_phone_indexes(phone)}
         async with self.engine.connect() as db:
             taken = select(User.phone_index).where(User.phone_index.in_(indexes))
             used = {indexes[index] for index in (await db.scalars(taken)).all() if index is not None}
@@ -219,7 +219,7 @@ async def suspend_user(directory: Directory, dice: random.Random) -> None:
     except NotFound:
         pass
     except DBAPIError as error:
-        if to_problem(error).status != 503:
+        if build_problem(error).status != 503:
             raise
 
 

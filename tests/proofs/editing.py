@@ -161,7 +161,7 @@ async def run_part_in_process(part: Part) -> Outcome:
 
 async def _main(report: Json) -> Outcome:
     part = Part(**report | {"editors": [Editor(**editor) for editor in report["editors"]]})
-    settings = Settings(database_url=SecretStr(part.database_url), data_dir=Path(part.data_dir)).with_secrets()
+    settings = Settings(database_url=SecretStr(part.database_url), data_dir=Path(part.data_dir)).complete_secrets()
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         return await run_part(app, part)

@@ -90,17 +90,17 @@ class Stage:
 @asynccontextmanager
 async def open_stage(url: str, data_dir: Path) -> AsyncIterator[Stage]:
     """Start the service with this database, with two admins and a platform operator."""
-    settings = Settings(database_url=SecretStr(url), data_dir=data_dir).with_secrets()
+    settings = Settings(database_url=SecretStr(url), data_dir=data_dir).complete_secrets()
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 50000))
         hooks = {"response": [Contract(app).check]}
         async with (
             httpx.AsyncClient(transport=transport, base_url=str(settings.public_url), event_hooks=hooks) as api,
-            ENGINE.of(app).connect() as db,
+            ENGINE.get(app).connect() as db,
         ):
             await db.execution_options(isolation_level="AUTOCOMMIT")
             people = People(api)
             admin, second = await people.register(), await people.register()
             scenes = Scenes(admin, second, await create_operator(app, people), db)
-            yield Stage(ENGINE.of(app), db, people, scenes)
+            yield Stage(ENGINE.get(app), db, people, scenes)

@@ -106,7 +106,7 @@ def settings(server_url: str, worker_id: str, tmp_path: Path) -> Settings:
     url = SecretStr(migrated_database(server_url, f"xuezu_{worker_id}_directory"))
     next_key = SecretStr(make_key())
     created = Settings(database_url=url, data_dir=tmp_path / "data", database_pool=20, next_index_key=next_key)
-    return created.with_secrets()
+    return created.complete_secrets()
 
 
 @asynccontextmanager
@@ -127,7 +127,7 @@ async def open_directory(settings: Settings, seed: int) -> AsyncIterator[tuple[D
                     await add_admin(admin, org, other)
             for name in UNITS:
                 await add_unit(admin, org, name)
-        engine = ENGINE.of(app)
+        engine = ENGINE.get(app)
         phones = [fresh_phone() for _ in range(PHONES)]
         ids = [org["id"] for org in orgs]
         yield Directory(api, engine, Cipher(settings), admins, ids, phones, random.Random(seed)), engine

@@ -25,7 +25,7 @@ async def service(api: httpx.AsyncClient, engine: AsyncEngine) -> PointsService:
 
 @pytest.fixture
 def no_suppression(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SETTINGS.of(app), "withhold_below", 1)
+    monkeypatch.setattr(SETTINGS.get(app), "withhold_below", 1)
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,7 @@ async def stored_app(stored_settings: Settings) -> AsyncIterator[FastAPI]:
 async def stored_people(stored_app: FastAPI) -> AsyncIterator[People]:
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(stored_app, client=("127.0.0.1", 50000)),
-        base_url=SETTINGS.of(stored_app).issuer,
+        base_url=SETTINGS.get(stored_app).issuer,
         event_hooks={"response": [Contract(stored_app).check]},
     ) as client:
         yield People(client)
@@ -54,7 +54,7 @@ async def stored_people(stored_app: FastAPI) -> AsyncIterator[People]:
 
 @pytest.fixture(scope="session")
 async def stored_service(stored_people: People, stored_app: FastAPI) -> PointsService:
-    return await sign_in_service(stored_people.api, ENGINE.of(stored_app))
+    return await sign_in_service(stored_people.api, ENGINE.get(stored_app))
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ async def recounted_scene(people: People, service: PointsService, engine: AsyncE
 async def stored_scene(
     stored_people: People, stored_service: PointsService, stored_app: FastAPI, rollup: asyncpg.Connection
 ) -> Scene:
-    return Scene(stored_people, stored_service, ENGINE.of(stored_app), rollup)
+    return Scene(stored_people, stored_service, ENGINE.get(stored_app), rollup)
 
 
 @pytest.fixture(params=["stored", "recounted"])

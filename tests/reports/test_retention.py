@@ -119,7 +119,7 @@ async def test_failed_clean_up_does_not_block_the_rollup(
     monkeypatch.setattr(registry, "_BY_NAME", {"scores": replace(CLEAN_UPS[0], run=fail)})
     owner = await stored_people.register()
     org = UUID((await owner.create_org())["id"])
-    await registry.request_clean_up(ENGINE.of(stored_app), CLEAN_UPS[0])
+    await registry.request_clean_up(ENGINE.get(stored_app), CLEAN_UPS[0])
     working = asyncio.create_task(run_worker(stored_settings))
     try:
         await asyncio.wait_for(failed.wait(), 60)

@@ -31,7 +31,7 @@ async def test_stored_reports_equal_a_naive_count(
     chance = random.Random(40 + seed)
     viewer = await stored_people.register()
     world = make_world(chance, UUID(viewer.user_id), orgs=10, people=30)
-    await write_world(ENGINE.of(stored_app), world)
+    await write_world(ENGINE.get(stored_app), world)
     await send_events(stored_service, world)
     while await run_cycle(rollup):
         pass
@@ -40,7 +40,7 @@ async def test_stored_reports_equal_a_naive_count(
     for org in world.orgs:
         for day in (today(), today() - timedelta(days=chance.randrange(1, 20))):
             await check_overview(viewer, world, org, day, chance.choice(list(DAYS)), stored_since)
-    async with ENGINE.of(stored_app).connect() as db:
+    async with ENGINE.get(stored_app).connect() as db:
         for org in world.orgs:
             moving, counted = (
                 await count_transfer_figures(db, Requester(org, UUID(viewer.user_id), is_own_admin=True, threshold=0)),
@@ -60,7 +60,7 @@ async def test_report_states_its_instant(
 ) -> None:
     owner = await stored_people.register()
     world = make_fixed_world(UUID(owner.user_id), random.Random(1), [3, 3], [None, 0])
-    await write_world(ENGINE.of(stored_app), world)
+    await write_world(ENGINE.get(stored_app), world)
     while await run_cycle(rollup):
         pass
     await build_missing_days(rollup, today(), tomorrow=False)
@@ -79,8 +79,8 @@ async def test_report_states_its_instant(
 async def test_stored_totals_of_few_people_are_suppressed(
     stored_people: People, stored_app: FastAPI, rollup: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(SETTINGS.of(stored_app), "withhold_below", 3)
-    engine = ENGINE.of(stored_app)
+    monkeypatch.setattr(SETTINGS.get(stored_app), "withhold_below", 3)
+    engine = ENGINE.get(stored_app)
     owner = await stored_people.register()
     world = make_fixed_world(UUID(owner.user_id), random.Random(6), [9, 2, 0, 3, 4, 9], [None, 0, 0, 2, 2, 0])
     await write_world(engine, world)

@@ -17,7 +17,7 @@ import app as package
 from app.core.calendar import today
 from app.core.services import SETTINGS
 from app.database.db import ENGINE
-from app.hierarchy.tree import ancestors, subtree
+from app.hierarchy.tree import build_ancestors, build_subtree
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.verify import find_differences
 from tests.acts import (
@@ -246,13 +246,13 @@ async def test_person_linked_in_one_of_two_orgs_counts_once(people: People) -> N
 async def test_stored_totals_equal_a_recount(stored_app: FastAPI, rollup: asyncpg.Connection) -> None:
     """Every stored total equals a recount."""
     # tests/reports compares stored totals and recounts of random histories, also while changes arrive.
-    settings = SETTINGS.of(stored_app)
+    settings = SETTINGS.get(stored_app)
     transport = httpx.ASGITransport(stored_app, client=("127.0.0.1", 50000))
     async with httpx.AsyncClient(transport=transport, base_url=settings.issuer) as api:
         superior_admin, superior, founder, org = await create_pair(People(api, stored_app))
         for _ in range(3):
             await add_member(founder, org)
-        service = await sign_in_service(api, ENGINE.of(stored_app))
+        service = await sign_in_service(api, ENGINE.get(stored_app))
         await service.outcomes(event(founder.user_id, points=7))
         while await run_cycle(rollup):
             pass
@@ -323,7 +323,7 @@ def test_recursion_is_in_one_file_and_starts_at_the_requested_node() -> None:
     }
     assert set(found) == {"hierarchy/tree.py", "reports/rollup/sql/propagation.sql"}
     assert found["reports/rollup/sql/propagation.sql"] == 1
-    for walk in (ancestors(uuid4()), subtree(uuid4())):
+    for walk in (build_ancestors(uuid4()), build_subtree(uuid4())):
         start, _, step = str(select(walk)).partition("UNION")
         assert "RECURSIVE" in start
         assert "certifications" not in start, "the walk does not start at one id"

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.i18n import Locale, get_locale, use_locale
 from app.core.settings import Settings, make_key
-from app.database.driver import application_name
+from app.database.driver import build_application_name
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
 from app.worker import worker as working
 from app.worker.worker import run_worker
@@ -161,8 +161,8 @@ async def test_worker_connections_show_their_index_keys(
     working_on.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working_on
-    assert set(names) <= {application_name(knowing), "xuezu rollup"}
-    assert names.count(application_name(knowing)) >= 3  # two of the queue and one of the jobs
+    assert set(names) <= {build_application_name(knowing), "xuezu rollup"}
+    assert names.count(build_application_name(knowing)) >= 3  # two of the queue and one of the jobs
 
 
 PROGRAM = """
@@ -178,7 +178,7 @@ async def hang(_, payload):
     await asyncio.sleep(60)
 
 worker.JOBS = {"note": Job(hang)}
-settings = Settings(database_url=SecretStr(sys.argv[1])).with_secrets()
+settings = Settings(database_url=SecretStr(sys.argv[1])).complete_secrets()
 asyncio.run(worker.run_worker(settings, heartbeat_timeout=timedelta(seconds=2)))
 """
 

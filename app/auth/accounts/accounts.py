@@ -139,7 +139,7 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
     if await check_phone_code(db, cipher, scope.actor, phone=phone, purpose=purpose, code=code) is not CodeCheck.RIGHT:
         return CodeRefused()
     # This deletes the codes before it locks the user's row, because a sign-in locks its code first and then the user.
-    await db.execute(delete(PhoneCode).where(PhoneCode.phone_index.in_(cipher.phone_indexes(phone))))
+    await db.execute(delete(PhoneCode).where(PhoneCode.phone_index.in_(cipher.list_phone_indexes(phone))))
     erased = {
         "status": "closed",
         "phone_index": None,

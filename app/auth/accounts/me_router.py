@@ -112,7 +112,7 @@ async def create_verification(
     One ID card verifies one account. A rejected attempt can be repeated.
     """
     if isinstance(body, AlipayVerificationCreate):
-        provider = ALIPAY.of(request)
+        provider = ALIPAY.get(request)
         if provider is None:
             raise AlipayUnavailable
         started, reference = await begin_alipay_verification(db, scope)
@@ -165,7 +165,7 @@ async def alipay_callback(request: Request, db: WriteDb, cipher: CipherDep, form
 
     The result approves or rejects the verification. A result that arrives twice counts once.
     """
-    provider = ALIPAY.of(request)
+    provider = ALIPAY.get(request)
     if provider is None:
         raise AlipayUnavailable
     await complete_alipay_verification(db, cipher, build_actor(request), provider.read(form))

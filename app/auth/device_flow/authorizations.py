@@ -21,12 +21,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import Actor, record
 from app.auth.device_flow.watch import SIGN_IN_CHANNEL
 from app.auth.errors import AlreadyScanned, CodeExpired, NotOnThisClient, ScanDecided, WrongNumber
-from app.auth.oauth.protocol import Client, OAuthError, invalid_grant, require_parameter
+from app.auth.oauth.protocol import Client, OAuthError, build_invalid_grant, require_parameter
 from app.auth.oauth.token_requests import TokenRequest
 from app.auth.rate_limits import Limit, take_token, take_token_by_address
 from app.auth.sessions import TokenOut, start_session
 from app.authz.access import UserScope
-from app.core.cipher import hash_secret, new_secret
+from app.core.cipher import create_secret, hash_secret
 from app.database.db import Readable, on_constraint
 from app.database.rows import fetch_row
 from app.schema.auth import DeviceAuthorization, OAuthClient, Session, User
@@ -71,7 +71,7 @@ async def start_device_authorization(
     Raises TooManyRequests; Unavailable if another authorization has the same random user code.
     """
     await take_token_by_address(db, ADDRESS_LIMIT, actor.address)
-    device_code = new_secret()
+    device_code = create_secret()
     user_code = normalize_user_code("".join(secrets.choice(_LETTERS) for _ in range(8)))
     values = {
         "client_id": client.id,
@@ -267,7 +267,7 @@ async def redeem_device_code(request: TokenRequest) -> TokenOut | OAuthError:
     }
     row = (await request.db.execute(_POLL, given)).one_or_none()
     if row is None or row.before == "redeemed":
-        return invalid_grant("the device code is unknown or used")
+        return build_invalid_grant("the device code is unknown or used")
     denied = OAuthError("access_denied", "refused on the phone")
     subject = ("device_authorization", row.id)
     if row.state == "redeemed":

@@ -64,7 +64,7 @@ async def create_device_authorization(
         db, build_actor(request, client_id=client.id), client, describe_device(request)
     )
     response.headers.update(NO_STORE)
-    issuer = SETTINGS.of(request).issuer
+    issuer = SETTINGS.get(request).issuer
     return DeviceAuthorizationOut(
         device_code=started.device_code,
         user_code=started.user_code,
@@ -80,7 +80,7 @@ async def _get_live_scan_uri(request: Request, db: Readable, user_code: UserCode
     found = await find_user_code(db, user_code)
     if found is None:
         raise NotFound
-    return build_scan_uri(SETTINGS.of(request).issuer, found)
+    return build_scan_uri(SETTINGS.get(request).issuer, found)
 
 
 @router.get(f"{_PATH}/qr.svg", summary="QR code as SVG", response_class=Response)
@@ -128,7 +128,7 @@ async def put_ticket(
         path=f"/v1/device-authorizations/{opened.user_code}",
         httponly=True,
         samesite="strict",
-        secure=SETTINGS.of(request).issuer.startswith("https:"),
+        secure=SETTINGS.get(request).issuer.startswith("https:"),
     )
 
 
@@ -164,5 +164,5 @@ async def stream_device_authorization(
     code. Where the connection breaks, open the stream again: it begins with the present state.
     """
     found = await find_by_ticket(db, user_code, ticket)
-    events = stream_sign_in_events(ENGINE.of(request), WATCH.of(request), found.id)
-    return EventStream(events, STREAMS.of(request))
+    events = stream_sign_in_events(ENGINE.get(request), WATCH.get(request), found.id)
+    return EventStream(events, STREAMS.get(request))

@@ -9,7 +9,7 @@ from sqlalchemy import Integer, bindparam, case, cast, extract, func, select, up
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.auth.device_flow.authorizations import normalize_user_code
-from app.core.cipher import hash_secret, new_secret
+from app.core.cipher import create_secret, hash_secret
 from app.database.db import Readable
 from app.database.rows import fetch_row, one_or_404
 from app.schema.auth import DeviceAuthorization, User
@@ -75,7 +75,7 @@ async def find_user_code(db: Readable, user_code: str) -> str | None:
 
 async def open_ticket(db: AsyncConnection, user_code: str, device_code: str) -> OpenedTicket:
     """Create a ticket for a console that sends the secret of the code; it replaces an old ticket. Raises NotFound."""
-    ticket = new_secret()
+    ticket = create_secret()
     left = cast(extract("epoch", DeviceAuthorization.expires_at - func.now()), Integer)
     statement = (
         update(DeviceAuthorization)

@@ -74,11 +74,11 @@ class OAuthErrorResponse(JSONResponse):
         self.error = error.error
 
 
-def invalid_request(description: str) -> OAuthError:
+def build_invalid_request(description: str) -> OAuthError:
     return OAuthError("invalid_request", description)
 
 
-def invalid_grant(description: str) -> OAuthError:
+def build_invalid_grant(description: str) -> OAuthError:
     return OAuthError("invalid_grant", description)
 
 
@@ -114,21 +114,21 @@ async def _read_form(request: Request) -> dict[str, str]:
     An empty parameter counts as absent. Raises OAuthError for a repeated parameter or an unreadable body.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
-        raise invalid_request(f"the body must be {_FORM}")
+        raise build_invalid_request(f"the body must be {_FORM}")
     if request.url.query:
-        raise invalid_request("parameters go into the body")
+        raise build_invalid_request("parameters go into the body")
     body = await request.body()
     if len(body) > _MAX_LENGTH:
         raise OAuthError("invalid_request", "the body is too large", status=413)
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50)
     except ValueError:
-        raise invalid_request("the body is not a form of UTF-8") from None
+        raise build_invalid_request("the body is not a form of UTF-8") from None
     form = dict(pairs)
     if len(form) != len(pairs):
-        raise invalid_request("a parameter is given twice")
+        raise build_invalid_request("a parameter is given twice")
     if any(has_unshowable(text) for pair in pairs for text in pair):
-        raise invalid_request("a parameter holds control characters")
+        raise build_invalid_request("a parameter holds control characters")
     return {name: value for name, value in form.items() if value}
 
 
@@ -151,7 +151,7 @@ def require_parameter(form: Mapping[str, str], name: str) -> str:
     """Return a parameter of the form. Raises OAuthError (invalid_request) if it is missing."""
     value = form.get(name)
     if value is None:
-        raise invalid_request(f"{name} is missing")
+        raise build_invalid_request(f"{name} is missing")
     return value
 
 
@@ -174,7 +174,7 @@ _ERRORS: Mapping[int, str] = {
 - `access_denied`: The person has refused the sign-in. Show a new code only if the person wants one.
 - `expired_token`: The code has expired. Ask for a new one with `POST /oauth/device_authorization`.""",
     401: "- `invalid_client`: The client is unknown or revoked, or its secret is wrong. Check both.",
-    413: "- `invalid_request`: The body is too large. Send only the parameters that are listed here.",
+    413: "- `build_invalid_request`: The body is too large. Send only the parameters that are listed here.",
     429: "- `temporarily_unavailable`: Too many requests. Wait for the seconds of `Retry-After`.",
     503: "- `temporarily_unavailable`: The service cannot answer now. Try again after `Retry-After`.",
 }
@@ -234,10 +234,10 @@ async def authenticate_client(db: AsyncConnection, request: Request, form: Mappi
     if authorization is not None:
         headers = {"WWW-Authenticate": 'Basic realm="xuezu", charset="UTF-8"'}
         if "client_secret" in form:
-            raise invalid_request("the client authenticates in two ways at once")
+            raise build_invalid_request("the client authenticates in two ways at once")
         client_id, secret = _parse_basic_credentials(authorization)
         if form.get("client_id", client_id) != client_id:
-            raise invalid_request("two client ids")
+            raise build_invalid_request("two client ids")
     else:
         client_id, secret = require_parameter(form, "client_id"), form.get("client_secret")
     client = await _find_client(db, client_id, secret)
@@ -264,13 +264,13 @@ def _parse_basic_credentials(authorization: str) -> tuple[str, str]:
         name, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
         client_id, client_secret = (unquote_plus(part, errors="strict") for part in (name, secret))
     except (binascii.Error, ValueError):
-        raise invalid_request("the Authorization header cannot be read") from None
+        raise build_invalid_request("the Authorization header cannot be read") from None
     if not colon or has_unshowable(client_id + client_secret):
-        raise invalid_request("the Authorization header cannot be read")
+        raise build_invalid_request("the Authorization header cannot be read")
     return client_id, client_secret
 
 
 def refuse_foreign_origin(request: Request) -> None:
     """Raise OAuthError for a browser's cross-origin request: pages of other sites may not use these endpoints."""
     if is_foreign_origin(request):
-        raise invalid_request("requests of other origins are refused")
+        raise build_invalid_request("requests of other origins are refused")

@@ -30,4 +30,4 @@ class TokenRequest:
 def build_token_request(request: Request, db: AsyncConnection, client: Client, form: Mapping[str, str]) -> TokenRequest:
     """Return the data of a call by an authenticated client."""
     actor = build_actor(request, client_id=client.id)
-    return TokenRequest(db, CIPHER.of(request), ISSUER.of(request), client, form, actor, describe_device(request))
+    return TokenRequest(db, CIPHER.get(request), ISSUER.get(request), client, form, actor, describe_device(request))

@@ -15,7 +15,7 @@ from app.auth.accounts.registration import find_or_register_user
 from app.auth.errors import IsOperator
 from app.auth.sessions import end_sessions
 from app.authz.access import OperatorScope
-from app.core.cipher import Cipher, hash_secret, new_secret
+from app.core.cipher import Cipher, create_secret, hash_secret
 from app.database.rows import fetch_rows
 from app.members.activation import activate_user
 from app.schema.auth import Operator, SecurityKey, User
@@ -51,7 +51,7 @@ async def add_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone:
     code.
     """
     account = await find_or_register_user(db, cipher, actor, phone)
-    code = new_secret()
+    code = create_secret()
     columns = {"name": name, "enrolment_hash": hash_secret(code), "removed_at": None}
     await db.execute(
         insert(Operator)
@@ -66,7 +66,7 @@ async def add_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone:
 
 async def remove_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str) -> None:
     """Remove an operator; their next call is refused. Raises NoSuchOperator."""
-    user_with_phone = select(User.id).where(User.phone_index.in_(cipher.phone_indexes(phone))).scalar_subquery()
+    user_with_phone = select(User.id).where(User.phone_index.in_(cipher.list_phone_indexes(phone))).scalar_subquery()
     removed = await db.scalar(
         update(Operator)
         .where(Operator.user_id == user_with_phone, Operator.removed_at.is_(None))
@@ -96,7 +96,7 @@ async def _remove_keys(db: AsyncConnection, user_id: UUID) -> int:
 
 async def _lock_user_by_phone(db: AsyncConnection, cipher: Cipher, phone: str) -> UUID:
     """Lock the user with this phone FOR UPDATE and return the id. Raises NotFound, IsOperator."""
-    statement = select(User.id).where(User.phone_index.in_(cipher.phone_indexes(phone))).with_for_update()
+    statement = select(User.id).where(User.phone_index.in_(cipher.list_phone_indexes(phone))).with_for_update()
     user_id: UUID | None = await db.scalar(statement)
     if user_id is None:
         raise NotFound

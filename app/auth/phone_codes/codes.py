@@ -54,7 +54,7 @@ async def make_phone_code(
     `bound_to` binds the code to a user. Raises TooManyRequests by phone, by address and overall. The result does not
     depend on whether a user has the phone.
     """
-    await take_token(db, PHONE_LIMIT, cipher.phone_index(phone).hex())
+    await take_token(db, PHONE_LIMIT, cipher.index_phone(phone).hex())
     await take_token_by_address(db, ADDRESS_LIMIT, actor.address)
     await take_token(db, OVERALL_LIMIT, "all")
     indexer = await lock_index_key(db, cipher)
@@ -86,11 +86,11 @@ async def check_phone_code(
     bound_to: str = "",
 ) -> CodeCheck:
     """Use the phone's live code, or count a wrong try. One statement does both, so a code is used only once."""
-    right = PhoneCode.code_hash.in_(cipher.indexes(*_build_code_parts(phone, purpose, bound_to, code)))
+    right = PhoneCode.code_hash.in_(cipher.list_indexes(*_build_code_parts(phone, purpose, bound_to, code)))
     statement = (
         update(PhoneCode)
         .where(
-            PhoneCode.phone_index.in_(cipher.phone_indexes(phone)),
+            PhoneCode.phone_index.in_(cipher.list_phone_indexes(phone)),
             PhoneCode.purpose == purpose,
             PhoneCode.used_at.is_(None),
             PhoneCode.expires_at > func.now(),

@@ -50,7 +50,7 @@ def load_sms_provider(settings: Settings) -> MakeGateway | None:
 
 def get_gateway(request: Request) -> SmsGateway:
     """Return the SMS gateway of the process. Raises PhoneCodesUnavailable without one."""
-    gateway = SMS.of(request)
+    gateway = SMS.get(request)
     if gateway is None:
         raise PhoneCodesUnavailable
     return gateway

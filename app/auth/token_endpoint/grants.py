@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 from app.auth.accounts.registration import find_or_register_user
 from app.auth.device_flow.authorizations import redeem_device_code
 from app.auth.oauth.grant_types import GRANTS, GrantType
-from app.auth.oauth.protocol import NO_STORE, OAuthError, invalid_grant, invalid_request, require_parameter
+from app.auth.oauth.protocol import NO_STORE, OAuthError, build_invalid_grant, build_invalid_request, require_parameter
 from app.auth.oauth.token_requests import TokenRequest
 from app.auth.phone_codes.codes import CodeCheck, Purpose, check_phone_code
 from app.auth.sessions import TokenOut, refresh_session, start_session
@@ -57,7 +57,7 @@ async def redeem_phone_code(request: TokenRequest) -> TokenOut | OAuthError:
     try:
         phone = _PHONE.validate_python(require_parameter(request.form, "phone"))
     except ValidationError:
-        raise invalid_request("phone is not a mobile number") from None
+        raise build_invalid_request("phone is not a mobile number") from None
     checked = await check_phone_code(
         request.db,
         request.cipher,
@@ -67,10 +67,10 @@ async def redeem_phone_code(request: TokenRequest) -> TokenOut | OAuthError:
         code=require_parameter(request.form, "code"),
     )
     if checked is not CodeCheck.RIGHT:
-        return invalid_grant("the code is wrong, used or expired")
+        return build_invalid_grant("the code is wrong, used or expired")
     account = await find_or_register_user(request.db, request.cipher, request.actor, phone)
     if account.status != "active":
-        return invalid_grant("the account is disabled")
+        return build_invalid_grant("the account is disabled")
     actor = replace(request.actor, user_id=account.id)
     return await start_session(
         request.db, request.issuer, actor, request.client, account.id, methods=["sms"], device=request.device

@@ -47,7 +47,7 @@ async def metadata(request: Request) -> dict[str, Any]:
 
     Nothing is changed, and no token is needed.
     """
-    issuer = SETTINGS.of(request).issuer
+    issuer = SETTINGS.get(request).issuer
     methods = ["none", "client_secret_basic", "client_secret_post"]
     return {
         "issuer": issuer,
@@ -71,7 +71,7 @@ async def jwks(request: Request, response: Response) -> dict[str, list[dict[str,
     Cache the answer as long as `Cache-Control` allows. If a token names a key that you do not have, read the list
     again.
     """
-    keys = SIGNING_KEYS.of(request)
+    keys = SIGNING_KEYS.get(request)
     response.headers["Cache-Control"] = "public, max-age=60"
     return await keys.build_jwks()
 
@@ -121,5 +121,5 @@ async def revoke(request: Request, db: WriteDb, form: Form) -> Response:
     refuse_foreign_origin(request)
     client = await authenticate_client(db, request, form)
     actor = build_actor(request, client_id=client.id)
-    await revoke_token(db, VERIFIER.of(request), actor, client, require_parameter(form, "token"))
+    await revoke_token(db, VERIFIER.get(request), actor, client, require_parameter(form, "token"))
     return Response(status_code=200)

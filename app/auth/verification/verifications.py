@@ -14,7 +14,7 @@ from app.auth.verification.alipay import Consent
 from app.auth.verification.schemas import VerificationOut
 from app.authz.access import UserScope
 from app.blind_index.keys import BlindIndexer, lock_index_key
-from app.core.cipher import Cipher, new_secret
+from app.core.cipher import Cipher, create_secret
 from app.core.ids import make_id
 from app.database.db import on_constraint
 from app.members.activation import activate_user
@@ -57,7 +57,7 @@ async def begin_alipay_verification(db: AsyncConnection, scope: UserScope) -> tu
     Raises AlreadyVerified, TooManyRequests.
     """
     await _require_new_attempt_allowed(db, scope)
-    reference = new_secret()
+    reference = create_secret()
     values = {
         "user_id": scope.user_id,
         "method": "alipay",

@@ -178,7 +178,7 @@ async def delete_key(request: Request, db: WriteDb, scope: SignedIn, key_id: Key
 
 
 def _build_relying_party(request: Request) -> RelyingParty:
-    return RelyingParty.of(SETTINGS.of(request).issuer)
+    return RelyingParty.of(SETTINGS.get(request).issuer)
 
 
 def _parse_key_answer(form: Form, *names: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ async def show_invitations(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Show the org's invitations, newest first."""
-    found, address = await queries.list_invitations(db, scope.org_id, paging), SETTINGS.of(request).issuer
+    found, address = await queries.list_invitations(db, scope.org_id, paging), SETTINGS.get(request).issuer
     invitations = Page[InvitationOut].from_slice(found.map(lambda row: build_invitation_out(row, cipher, address)))
     page = InvitationsPage(
         frame=build_org_frame(scope, "certification"), invitations=invitations, find_state=find_state
@@ -93,7 +93,7 @@ async def show_invitation(
 ) -> Response:
     """Show one invitation with its link and QR code, ready to print."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
-    invitation = build_invitation_out(row, cipher, SETTINGS.of(request).issuer)
+    invitation = build_invitation_out(row, cipher, SETTINGS.get(request).issuer)
     picture = Markup((await draw_svg(invitation.link)).decode())  # noqa: S704 — the service drew it
     frame = build_org_frame(scope, "certification")
     return render_page(
@@ -107,7 +107,7 @@ async def read_picture(
 ) -> Response:
     """Return the QR code as an image file."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
-    picture = await draw_png(build_invitation_out(row, cipher, SETTINGS.of(request).issuer).link)
+    picture = await draw_png(build_invitation_out(row, cipher, SETTINGS.get(request).issuer).link)
     return build_download(picture, "invitation.png", "image/png")
 
 

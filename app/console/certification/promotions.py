@@ -54,7 +54,8 @@ async def show_promotions(
 
 @router.get("/new")
 async def show_new_promotion(request: Request, db: ReadDb, scope: Writer, unit: OptionalId = None) -> Response:
-    """Show the form: the unit, the new name and the future main admin."""
+    """Show the form with which an admin offers to turn a unit into an org: the unit, the new name and the future main
+    admin."""
     form = Form([("unit_id", str(unit))] if unit else [])
     return await _show_form(request, db, scope, form)
 

@@ -244,6 +244,6 @@ async def _load_preview(request: Request, db: WriteDb, scope: OrgScope) -> Movin
     superiors = await queries.list_superiors(db, scope.org_id)
     if not superiors:
         return None
-    requester = visible_reports.Requester(scope.org_id, scope.user.user_id, True, SETTINGS.of(request).withhold_below)
+    requester = visible_reports.Requester(scope.org_id, scope.user.user_id, True, SETTINGS.get(request).withhold_below)
     moving = await count_transfer_figures(db, requester)
     return MovingFigures(moving.orgs, moving.people, moving.points, superiors[0].name)

@@ -100,7 +100,7 @@ async def show_transfer(request: Request, db: ReadDb, scope: Reader, transfer_id
 
 
 async def _get_transfer(request: Request, db: Readable, scope: OrgScope, transfer_id: UUID) -> TransferDetailOut:
-    suppress_below = SETTINGS.of(request).withhold_below
+    suppress_below = SETTINGS.get(request).withhold_below
     return await transfer_queries.get_transfer(db, scope, transfer_id, suppress_below=suppress_below)
 
 

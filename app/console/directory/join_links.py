@@ -56,7 +56,7 @@ async def show_join_links(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Show the org's links, newest first."""
-    found, address = await links.list_join_links(db, scope.org_id, paging), SETTINGS.of(request).issuer
+    found, address = await links.list_join_links(db, scope.org_id, paging), SETTINGS.get(request).issuer
     page = Page[JoinLinkOut].from_slice(found.map(lambda row: links.build_join_link_out(row, cipher, address)))
     return render_page(request, JoinLinksPage(frame=build_org_frame(scope, "joins"), links=page, find_state=find_state))
 
@@ -83,7 +83,7 @@ async def add_join_link(request: Request, db: WriteDb, cipher: CipherDep, scope:
 async def show_join_link(request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, link_id: LinkId) -> Response:
     """Show one link with its QR code, ready to print."""
     row = await links.get_join_link(db, scope.org_id, link_id)
-    link = links.build_join_link_out(row, cipher, SETTINGS.of(request).issuer)
+    link = links.build_join_link_out(row, cipher, SETTINGS.get(request).issuer)
     picture = Markup((await draw_svg(link.link)).decode())  # noqa: S704 — the service drew it
     page = JoinLinkPage(frame=build_org_frame(scope, "joins"), join_link=link, state=find_state(link), qr=picture)
     return render_page(request, page)
@@ -93,7 +93,7 @@ async def show_join_link(request: Request, db: ReadDb, cipher: CipherDep, scope:
 async def read_picture(request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, link_id: LinkId) -> Response:
     """Return the QR code as an image file."""
     row = await links.get_join_link(db, scope.org_id, link_id)
-    picture = await draw_png(links.build_join_link_out(row, cipher, SETTINGS.of(request).issuer).link)
+    picture = await draw_png(links.build_join_link_out(row, cipher, SETTINGS.get(request).issuer).link)
     return build_download(picture, "join-link.png", "image/png")
 
 

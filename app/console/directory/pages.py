@@ -176,7 +176,8 @@ async def show_units(
     parent: UUID | None = None,
     unit: UUID | Literal["", "org"] = "",
 ) -> Response:
-    """Show the units under `parent`; without it the whole tree, opened down to `unit`."""
+    """Show the units under `parent`. Without `parent`, show the top of the tree, with the path down to `unit`
+    opened."""
     frame, filters = build_org_frame(scope, "members"), await DirectoryFilterForm.of(unit=unit)
     if parent is not None:
         units = await list_child_units(db, scope.org_id, parent, _UNITS)

@@ -120,7 +120,8 @@ async def accept(
 
 @confirmation_routes(router, "/person-transfers/{transfer_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Writer, transfer_id: TransferId) -> Confirmation:
-    """Refuse with a reason that the other org's admins read. The user types the person's name to confirm."""
+    """Refuse the transfer, with a reason that the other org's admins can read. The user types the person's name to
+    confirm."""
     name = await _get_waiting_name(db, scope, transfer_id, "in")
     return Confirmation(
         title=gettext("拒绝接收 {name}", name=name),

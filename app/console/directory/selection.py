@@ -106,7 +106,8 @@ def _read_act(form: Form) -> Act:
 
 
 def _is_complete(act: Act, chosen: Chosen, form: Form) -> bool:
-    """Return whether the form has all that the action needs. A removal is confirmed by the number of people."""
+    """Return whether the form has every field that the chosen action needs. For a removal the user must have typed the
+    number of selected people."""
     if act == "removal":
         return form.get("count", "").strip() == str(len(chosen.members))
     return bool(chosen.units) or (act == "units" and chosen.at_org)

@@ -85,7 +85,7 @@ async def request_export(request: Request, db: WriteDb, cipher: CipherDep, scope
 @router.get("/{export_id}/content")
 async def read_content(request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, export_id: ExportId) -> Response:
     """Return the file."""
-    return stream_download(await open_export_file(ENGINE.of(request), db, cipher, scope, export_id))
+    return stream_download(await open_export_file(ENGINE.get(request), db, cipher, scope, export_id))
 
 
 @confirmation_routes(router, "/{export_id}/deletion")

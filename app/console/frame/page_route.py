@@ -22,11 +22,11 @@ from app.authz.cookies import (
 from app.authz.errors import ForeignOrigin, StepUpNeeded
 from app.console.frame.formats import LANGUAGE
 from app.console.frame.templates import Context, is_partial, render_page
-from app.core.i18n import as_locale, set_locale
+from app.core.i18n import parse_locale, set_locale
 from app.core.services import SETTINGS
 from app.database.db import ENGINE, Handler, TransactionalRoute
 from app.idempotency.replay import KeyInUse, StoredAnswer
-from app.web.errors import Problem, Unauthorized, record_refusal, to_problem
+from app.web.errors import Problem, Unauthorized, build_problem, record_refusal
 from app.web.request_state import get_request_state
 
 _POLICY = (
@@ -81,7 +81,7 @@ class PageRoute(TransactionalRoute):
         handler = super().wrap_handler(handler)
 
         async def handle_page(request: Request) -> Response:
-            set_locale(as_locale(request.cookies.get(LANGUAGE)))
+            set_locale(parse_locale(request.cookies.get(LANGUAGE)))
             accept_session_cookie(request, self.cookie)
             try:
                 if request.method not in _SAFE:
@@ -94,7 +94,7 @@ class PageRoute(TransactionalRoute):
                 # The same form is sent twice at once: the answer to the first one shows the outcome.
                 response = Response(status_code=204)
             except Exception as error:
-                response = await self._show_refusal(request, to_problem(error))
+                response = await self._show_refusal(request, build_problem(error))
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
             return response
@@ -106,7 +106,7 @@ class PageRoute(TransactionalRoute):
             return
         carried = find_cookie_session(request)
         if carried is not None and is_renewal_due(carried):
-            async with ENGINE.of(request).begin() as db:
+            async with ENGINE.get(request).begin() as db:
                 is_live = await touch_session(db, carried.session_id, find_client_address(request))
             if is_live:
                 set_session_cookie(request, response, self.cookie, carried)
@@ -133,7 +133,7 @@ class PageRoute(TransactionalRoute):
             try:
                 response = await self.show_sign_in(request)
             except Exception as error:
-                return await self._show_refusal(request, to_problem(error))
+                return await self._show_refusal(request, build_problem(error))
         else:
             response = Response(status_code=303, headers={"Location": self.home})
         if build_cookie_name(request, self.cookie) in request.cookies:
@@ -151,7 +151,7 @@ def show_refusal_notice(request: Request, problem: Problem) -> HTMLResponse:
 def _require_own_origin(request: Request) -> None:
     """Require that the form comes from this service's own pages, by the headers Origin and Sec-Fetch-Site."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    own_hosts = {SETTINGS.of(request).issuer.partition("://")[2], request.headers.get("host")}
+    own_hosts = {SETTINGS.get(request).issuer.partition("://")[2], request.headers.get("host")}
     same_site = site is None or site == "same-origin"
     same_origin = (origin is None and site is not None) or (origin or "").partition("://")[2] in own_hosts
     if not (same_site and same_origin):

@@ -60,11 +60,11 @@ async def show_new_code(request: Request, *, renewals: int) -> Response:
 
 async def _start(request: Request) -> tuple[StartedAuthorization, Markup]:
     """Start a device authorization, and draw its QR code."""
-    async with ENGINE.of(request).begin() as db:
+    async with ENGINE.get(request).begin() as db:
         client = await get_public_client(db, CLIENT)
         actor = build_actor(request, client_id=client.id)
         started = await start_device_authorization(db, actor, client, describe_device(request))
-    picture = await draw_svg(build_scan_uri(SETTINGS.of(request).issuer, started.user_code))
+    picture = await draw_svg(build_scan_uri(SETTINGS.get(request).issuer, started.user_code))
     return started, Markup(picture.decode())  # noqa: S704 — the service drew it
 
 
@@ -74,7 +74,7 @@ def build_wait_cookie_name(request: Request) -> str:
 
 
 def _store_device_code(request: Request, response: Response, started: StartedAuthorization) -> Response:
-    cipher = CIPHER.of(request)
+    cipher = CIPHER.get(request)
     encrypted = cipher.encrypt(started.device_code, f"{WAIT_COOKIE} {started.user_code}")
     response.set_cookie(
         build_wait_cookie_name(request),
@@ -89,7 +89,7 @@ def _store_device_code(request: Request, response: Response, started: StartedAut
 
 
 def get_device_code(request: Request, user_code: str) -> str:
-    cipher = CIPHER.of(request)
+    cipher = CIPHER.get(request)
     try:
         encrypted = base64.urlsafe_b64decode(request.cookies.get(build_wait_cookie_name(request), ""))
         return cipher.decrypt_text(encrypted, f"{WAIT_COOKIE} {user_code}")

@@ -179,7 +179,7 @@ async def _show_upload(
     request: Request, db: Readable, scope: OrgScope, problem: Problem | None, form: Mapping[str, Any]
 ) -> Response:
     earlier = await list_imports(db, scope.org_id, Paging(10, None))
-    most = SETTINGS.of(request).max_upload_mb
+    most = SETTINGS.get(request).max_upload_mb
     frame = build_org_frame(scope, "members")
     return render_page(request, ImportsPage(frame=frame, earlier=earlier, problem=problem, most=most, form=form))
 

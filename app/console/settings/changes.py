@@ -81,7 +81,7 @@ async def show_settings(
 
 @router.get("/renames/new")
 async def show_rename(request: Request, db: ReadDb, scope: Writer) -> Response:
-    """Show the form for a new name."""
+    """Show the form with which an admin requests a new name of the org."""
     return await _show_form(request, db, scope, "renames", Form([]))
 
 

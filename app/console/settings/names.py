@@ -11,7 +11,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import Context, render_part
 from app.database.db import ReadDb
 from app.orgs import names
-from app.orgs.advice import advice_out, list_name_advice
+from app.orgs.advice import build_advice, list_name_advice
 from app.orgs.names import Kind
 from app.orgs.schemas import AdviceOut
 from app.web.errors import Problem
@@ -39,5 +39,5 @@ async def check_name(
     errors = names.list_name_errors(name, Kind(org.kind), present_name=org.name if is_own else None) if name else []
     advice: list[AdviceOut] = []
     if name and not errors:
-        advice = advice_out(await list_name_advice(db, name, org.region_code, org_id=org.id if is_own else None))
+        advice = build_advice(await list_name_advice(db, name, org.region_code, org_id=org.id if is_own else None))
     return render_part(request, NamingHelp(errors=errors, advice=advice, is_typed=bool(name)))

@@ -69,7 +69,7 @@ async def read_state(request: Request, db: ReadDb, user_code: UserCode, renewals
 async def stream_state(request: Request, db: ReadDb, user_code: UserCode) -> Response:
     """Stream one event for each change of state."""
     row = await _get_waiting(request, db, user_code)
-    return EventStream(stream_sign_in_events(ENGINE.of(request), WATCH.of(request), row.id), STREAMS.of(request))
+    return EventStream(stream_sign_in_events(ENGINE.get(request), WATCH.get(request), row.id), STREAMS.get(request))
 
 
 @router.post("/sign-in/{user_code}")
@@ -99,7 +99,7 @@ async def end_my_session(request: Request, db: WriteDb, scope: SignedIn) -> Resp
 
 async def build_cookie_session(request: Request, client: Client, tokens: TokenOut) -> CookieSession:
     """Return the cookie's content for a new session. The session's tokens are not needed and never leave the server."""
-    token = await VERIFIER.of(request).verify(tokens.access_token)
+    token = await VERIFIER.get(request).verify(tokens.access_token)
     now = int(time.time())
     return CookieSession(
         user_id=token.subject,

@@ -167,8 +167,8 @@ async def stream_progress(request: Request, scope: Reader, import_id: UUID, db: 
     Where the connection breaks, open it again: it begins with the present state.
     """
     first = await queries.get_import(db, scope.org_id, import_id)
-    followed = follow_import(ENGINE.of(request), scope, first)
-    return EventStream(followed, STREAMS.of(request))
+    followed = follow_import(ENGINE.get(request), scope, first)
+    return EventStream(followed, STREAMS.get(request))
 
 
 @router.put(

@@ -92,7 +92,7 @@ async def _reindex_rows(db: AsyncConnection, indexer: BlindIndexer) -> None:
         return {
             "rows": [row.row_no for row, _ in moved],
             "phones": [index for _, index in moved],
-            "last4s": [indexer.cipher.reindex(row.phone_last4_index) for row, _ in moved],
+            "last4s": [indexer.cipher.reindex_value(row.phone_last4_index) for row, _ in moved],
         }
 
     found = await fetch_rows(db, _INDEXED_ROWS, _IndexedRow)
@@ -137,7 +137,7 @@ async def resolve_units(db: AsyncConnection, org_id: UUID, *, create_units: bool
         "CREATE TEMPORARY TABLE paths (unit_id uuid, path text, key text) ON COMMIT DROP",
     ):
         await db.execute(text(statement))
-    walk = tree.unit_paths(org_id)
+    walk = tree.build_unit_paths(org_id)
     found = select(walk.c.id, walk.c.path, func.name_key(walk.c.path))
     await db.execute(insert(_PATHS).from_select(["unit_id", "path", "key"], found))
     await db.execute(text("CREATE INDEX ON paths (key)"))

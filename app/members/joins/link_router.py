@@ -42,7 +42,7 @@ async def create_join_link(
     """
     row = await links.create_join_link(db, cipher, scope, body)
     set_location(response, f"/v1/orgs/{scope.org_id}/join-links/{row.id}")
-    return links.build_join_link_out(row, cipher, SETTINGS.of(request).issuer)
+    return links.build_join_link_out(row, cipher, SETTINGS.get(request).issuer)
 
 
 @router.get("/orgs/{org_id}/join-links", summary="List links to join")
@@ -51,7 +51,7 @@ async def list_join_links(
 ) -> Page[JoinLinkOut]:
     """List the join links of the org and of its units, the newest first, with the number of times that each was used.
     Nothing is changed."""
-    found, address = await links.list_join_links(db, scope.org_id, paging), SETTINGS.of(request).issuer
+    found, address = await links.list_join_links(db, scope.org_id, paging), SETTINGS.get(request).issuer
     return Page[JoinLinkOut].from_slice(found.map(lambda row: links.build_join_link_out(row, cipher, address)))
 
 
@@ -61,7 +61,7 @@ async def read_own_join_link(
 ) -> JoinLinkOut:
     """One link of the org or of a unit, with how often it was used. Nothing is changed."""
     row = await links.get_join_link(db, scope.org_id, link_id)
-    return links.build_join_link_out(row, cipher, SETTINGS.of(request).issuer)
+    return links.build_join_link_out(row, cipher, SETTINGS.get(request).issuer)
 
 
 @router.get(
@@ -73,7 +73,7 @@ async def read_own_join_link(
 async def draw_join_link(request: Request, scope: Reader, link_id: UUID, db: ReadDb, cipher: CipherDep) -> Response:
     """Get the join link as a picture of its QR code, to be shown or printed. Nothing is changed."""
     row = await links.get_join_link(db, scope.org_id, link_id)
-    picture = await draw_svg(links.build_join_link_out(row, cipher, SETTINGS.of(request).issuer).link)
+    picture = await draw_svg(links.build_join_link_out(row, cipher, SETTINGS.get(request).issuer).link)
     return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
 
 

@@ -129,7 +129,7 @@ async def withdraw_join_requests_of_user(db: AsyncConnection, user: UserScope) -
 
 async def _record_by_asker(db: AsyncConnection, user: UserScope, action: str, org_id: UUID, request_id: UUID) -> None:
     subject = ("join_request", request_id)
-    await record(db, user.actor.for_other_org(), action, org_id=org_id, subject=subject)
+    await record(db, user.actor.get_actor_for_other_org(), action, org_id=org_id, subject=subject)
 
 
 async def accept_join_request(

@@ -246,5 +246,5 @@ async def _record_on_both_orgs(
     """
     subject, orgs = ("person_transfer", transfer_id), {"from_id": str(from_id), "to_id": str(to_id)}
     for org_id in (from_id, to_id):
-        actor = scope.actor if org_id == scope.org_id else scope.actor.for_other_org()
+        actor = scope.actor if org_id == scope.org_id else scope.actor.get_actor_for_other_org()
         await record(db, actor, action, org_id=org_id, subject=subject, after=orgs)

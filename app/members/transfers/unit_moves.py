@@ -61,7 +61,7 @@ async def move_people(db: AsyncConnection, scope: OrgScope, body: MoveCreate) ->
         raise UnknownUnit
     units = {body.from_unit_id}
     if body.units_below:
-        subtree = tree.unit_subtree(scope.org_id, body.from_unit_id)
+        subtree = tree.build_unit_subtree(scope.org_id, body.from_unit_id)
         units |= set((await db.scalars(select(subtree.c.id))).all())
     where = {"org_id": scope.org_id, "to_id": body.to_unit_id, "units": list(units - {body.to_unit_id})}
     await db.execute(_LOCK_PEOPLE, {name: where[name] for name in ("org_id", "units")})
