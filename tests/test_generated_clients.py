@@ -75,6 +75,11 @@ def test_every_problem_of_the_document_has_a_schema_with_its_type(document: Any)
     assert {"$ref": "#/components/schemas/MemberOut"} in member["anyOf"]
 
 
+def test_every_operation_can_succeed(document: Any) -> None:
+    for call, operation in list_operations(document):
+        assert any(status.startswith("2") for status in operation["responses"]), call
+
+
 def test_no_answer_is_a_bare_array(document: Any) -> None:
     for call, operation in list_operations(document):
         for status, answer in operation["responses"].items():

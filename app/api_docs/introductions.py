@@ -94,9 +94,9 @@ The units inside an organisation: 党总支, 党支部 and 部门, as a tree of 
 1. `POST …/units` adds a unit, `PATCH` renames or moves it, `DELETE` removes it when it has no members and no units.
 2. People are placed in units with the calls under **members**.
 
-A unit has no admins. One that has grown becomes an organisation of its own: an admin offers it with
-`POST …/promotions`, the named person accepts with `PUT /v1/me/promotions/{promotion_id}/acceptance` and is its main
-admin. Its people and units move with it.
+A unit has no admins: a program that adds one gets 409 `unit-has-no-admins`. One that has grown becomes an organisation
+of its own: an admin offers it with `POST …/promotions`, the named person accepts with
+`PUT /v1/me/promotions/{promotion_id}/acceptance` and is its main admin. Its people and units move with it.
 
 组织内的党总支、党支部、部门。支部没有管理员；人数较多的支部可由管理员提出改为独立的学习组织，由指定人员接受后成为主管理员，\
 人员随之转入。""",
@@ -104,7 +104,8 @@ admin. Its people and units move with it.
     (
         "admins",
         """\
-Who administers an organisation. It has exactly one main admin and any number of other admins.
+Who administers an organisation. It has exactly one main admin and any number of other admins. Only organisations have
+admins; a unit has none.
 
 - **Add an admin**: the main admin sends `POST …/admin-invitations`; the person finds it in `GET /v1/inbox` and accepts
   with `PUT /v1/me/admin-invitations/{invitation_id}/acceptance`. Their real name must be verified by then.
@@ -113,7 +114,7 @@ Who administers an organisation. It has exactly one main admin and any number of
   without a superior the change takes effect at once.
 - **The main admin is no longer available**: another admin requests a recovery with `POST …/change-requests`.
 
-主管理员与学习管理员。只有主管理员可以邀请和移除管理员；被邀请人在收件箱中接受。更名和更换主管理员由上级同意，没有上级的立即生效；\
+主管理员与学习管理员。支部等单位没有管理员。只有主管理员可以邀请和移除管理员；被邀请人在收件箱中接受。更名和更换主管理员由上级同意，没有上级的立即生效；\
 主管理员无法履职时，其他管理员可申请更换。""",
     ),
     (

@@ -109,11 +109,10 @@ async def remove_unit(
 
 @router.post(
     "/{unit_id}/admins",
-    summary="Add an admin to a unit",
     status_code=UnitHasNoAdmins.status,
     response_class=Response,
     response_model=None,
-    responses=problems(UnitHasNoAdmins),
+    include_in_schema=False,  # it never succeeds; the introductions of units and admins say why
 )
 async def create_unit_admin(scope: Writer, unit_id: UUID, db: WriteDb) -> Never:
     """Refuse to make a person an admin of a unit: only orgs have admins. The call exists to explain this. Nothing is

@@ -68,7 +68,6 @@ EXEMPT = {
     "GET /v1/orgs/{org_id}/subordinates/{subordinate_id}/recovery-offers/{offer_id}": NO_ADMIN,
     "DELETE /v1/orgs/{org_id}/subordinates/{subordinate_id}/recovery-offers/{offer_id}": NO_ADMIN,
     "POST /v1/me/verifications": "the demo's administrators are verified, which is done once (S1)",
-    "POST /v1/orgs/{org_id}/units/{unit_id}/admins": "always refused: a unit has no admins (S11)",
 }
 AS_SERVICE = {"POST /v1/point-events"}
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
