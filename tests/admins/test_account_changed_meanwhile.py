@@ -1,11 +1,11 @@
-"""An account is closed while its user becomes an admin: the request is refused, as by a session that has ended."""
+"""An account is closed, or its user leaves the party, while the user becomes an admin: the request is refused."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.acts import add_unit, get_body, get_refusal, invite_admin
@@ -17,6 +17,8 @@ UPDATE users SET status = 'closed', phone_index = NULL, phone_cipher = NULL, ver
     verification_method = NULL, id_number_index = NULL, party_member = false
 WHERE id = :id
 """)
+# As `PATCH /v1/me` leaves it.
+_LEAVE_PARTY = text("UPDATE users SET party_member = false WHERE id = :id")
 _IS_WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))")
 
 Act = Callable[[], Awaitable[httpx.Response]]
@@ -40,15 +42,22 @@ async def create_org(_: Person, person: Person) -> Act:
     return lambda: person.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"})
 
 
+@pytest.mark.parametrize(
+    ("change", "refusal"), [(_CLOSE, (401, "unauthorized")), (_LEAVE_PARTY, (403, "party-member-required"))]
+)
 @pytest.mark.parametrize("prepare", [accept_invitation, accept_promotion, create_org])
-async def test_request_of_an_account_that_is_closed_meanwhile_is_unauthorized(
-    people: People, engine: AsyncEngine, prepare: Callable[[Person, Person], Awaitable[Act]]
+async def test_request_of_an_account_that_changes_meanwhile_is_refused(
+    people: People,
+    engine: AsyncEngine,
+    prepare: Callable[[Person, Person], Awaitable[Act]],
+    change: TextClause,
+    refusal: tuple[int, str],
 ) -> None:
     founder, person = await people.register(), await people.register()
     act = await prepare(founder, person)
-    async with engine.connect() as closing:
-        await closing.execute(_CLOSE, {"id": person.user_id})
-        pid = await closing.scalar(text("SELECT pg_backend_pid()"))
+    async with engine.connect() as changing:
+        await changing.execute(change, {"id": person.user_id})
+        pid = await changing.scalar(text("SELECT pg_backend_pid()"))
         answering = asyncio.ensure_future(act())
         async with engine.connect() as watching:
             for _ in range(200):
@@ -56,8 +65,8 @@ async def test_request_of_an_account_that_is_closed_meanwhile_is_unauthorized(
                     break
                 await watching.rollback()
                 await asyncio.sleep(0.02)
-        await closing.commit()
-    assert get_refusal(await answering) == (401, "unauthorized")
+        await changing.commit()
+    assert get_refusal(await answering) == refusal
     async with engine.connect() as db:
         administers = text("SELECT count(*) FROM org_admins WHERE user_id = :id")
         assert await db.scalar(administers, {"id": person.user_id}) == 0
