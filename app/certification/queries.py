@@ -57,6 +57,10 @@ class LiveInvitation(NamedTuple):
     org_kind: str
     region_code: str
 
+    @property
+    def kind(self) -> str:
+        return self.org_kind
+
 
 class OrgNode(NamedTuple):
     """An org as a node of the displayed tree."""

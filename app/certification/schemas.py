@@ -159,3 +159,7 @@ class TransferPreviewOut(Out):
 
 class TransferDetailOut(TransferOut):
     preview: TransferPreviewOut | None = Field(description="Present while the transfer is pending.")
+    advice: list[AdviceOut] = Field(
+        default_factory=list,
+        description="What is unusual about the org and the new superior, while the transfer is pending.",
+    )

@@ -1,5 +1,6 @@
 """Reads of transfers."""
 
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Uuid, and_, bindparam, case, or_, select
@@ -12,6 +13,7 @@ from app.certification.schemas import TransferDetailOut, TransferOut, TransferPr
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import one_or_404
+from app.orgs.advice import build_advice, list_edge_advice
 from app.reports.visible_reports import Requester
 from app.schema.approvals import State
 from app.schema.auth import User
@@ -49,7 +51,12 @@ _TRANSFERS = (
     .join(User, User.id == Transfer.requested_by)
     .where(or_(Transfer.org_id == _ORG_ID, Transfer.from_id == _ORG_ID, Transfer.to_id == _ORG_ID))
 )
-_TRANSFER = _TRANSFERS.where(Transfer.id == bindparam("transfer_id"))
+_TRANSFER = _TRANSFERS.add_columns(
+    Org.kind.label("org_kind"),
+    Org.region_code.label("org_region"),
+    _To.kind.label("to_kind"),
+    _To.region_code.label("to_region"),
+).where(Transfer.id == bindparam("transfer_id"))
 _NEWEST_FIRST = PagedStatement(_TRANSFERS, Transfer.id.desc(), row=TransferOut)
 
 
@@ -64,7 +71,7 @@ async def get_transfer(db: Readable, scope: OrgScope, transfer_id: UUID, *, supp
     The preview's people and points are None where the org's report withholds them from the caller.
     """
     found = await one_or_404(db, _TRANSFER, _Transfer, {"org_id": scope.org_id, "transfer_id": transfer_id})
-    preview = None
+    preview, advice = None, []
     if found.state is State.PENDING:
         requester = Requester(found.org_id, scope.user.user_id, found.org_id == scope.org_id, suppress_below)
         figures = await count_transfer_figures(db, requester)
@@ -76,8 +83,20 @@ async def get_transfer(db: Readable, scope: OrgScope, transfer_id: UUID, *, supp
             from_chain=[org.name for org in await list_chain(db, found.from_id)],
             to_chain=[org.name for org in await list_chain(db, found.to_id)],
         )
-    return TransferDetailOut(**found.model_dump(exclude={"certification_id"}), preview=preview)
+        new_superior, org = _EdgeEnd(found.to_kind, found.to_region), _EdgeEnd(found.org_kind, found.org_region)
+        advice = build_advice(list_edge_advice(new_superior, org))
+    fields = found.model_dump(include=set(TransferOut.model_fields))
+    return TransferDetailOut(**fields, preview=preview, advice=advice)
 
 
 class _Transfer(TransferOut):
     certification_id: UUID
+    org_kind: str
+    org_region: str
+    to_kind: str
+    to_region: str
+
+
+class _EdgeEnd(NamedTuple):
+    kind: str
+    region_code: str

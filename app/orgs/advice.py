@@ -19,7 +19,7 @@ async def list_name_advice(db: Readable, name: str, region_code: str, org_id: UU
     advice = names.list_shortness_advice(name) + names.list_length_advice(name)
     found = await queries.find_org_by_name(db, name, region_code, org_id)
     if found is not None:
-        title = gettext("该地区已有同名学习组织：如为同一组织，请申请加入，或联系其管理员。")
+        title = gettext("该地区已有同名学习组织：如为同一组织，请在手机上申请加入，或联系其管理员。")
         advice.append(Advice("name-exists", title, org_id=found))
     return advice
 

@@ -49,13 +49,16 @@ class AdviceOut(Out):
     """Advice never refuses: the call has had its effect."""
 
     code: str = Field(
-        description="`name-short`, `name-long`, `name-exists`, `levels-differ`; of an application `superior-lower`, "
-        "`superior-outside-party`.",
+        description="`name-short`, `name-long`, `name-exists`, `levels-differ`; of an application or a transfer "
+        "`superior-lower`, `superior-outside-party`.",
         examples=["name-long"],
     )
     title: str
     proposed_name: str | None = Field(default=None, description="A shorter name, if there is one.")
-    org_id: UUID | None = Field(default=None, description="With `name-exists`: the org of that name.")
+    org_id: UUID | None = Field(
+        default=None,
+        description="With `name-exists`: the org of that name. Send it to `POST /v1/me/join-requests` to ask to join.",
+    )
 
 
 class NameErrorOut(Out):

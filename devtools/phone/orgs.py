@@ -18,6 +18,8 @@ from app.core.cipher import CipherDep
 from app.database.db import ReadDb, WriteDb
 from app.database.paging import Paging
 from app.org_lifecycle.operations import create_org
+from app.orgs.advice import list_name_advice
+from app.orgs.names import Advice
 from app.orgs.queries import UserOrgRow, list_user_orgs
 from app.orgs.regions import Region, search_regions
 from app.orgs.schemas import OrgCreate
@@ -32,6 +34,8 @@ router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=Fa
 
 class NewOrg(FormContext, template="phone/new_org.html"):
     regions: Sequence[Region] = ()
+    same_name: Sequence[Advice] = ()
+    """Advice that the region has an org of this name, which the user can ask to join."""
 
     @property
     def chosen(self) -> str:
@@ -74,8 +78,13 @@ async def show_new_org(request: Request, scope: SignedIn) -> Response:
 
 @router.post("/orgs")
 async def add_org(request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, form: PageForm) -> Response:
-    """Create an org (S2)."""
+    """Create an org (S2). If the region has an org of this name, show the way to join it first."""
     body = validate_fields(OrgCreate, form.get_filled("name", "region_code", "kind"))
+    if isinstance(body, OrgCreate) and form.get("anyway") != form["name"]:
+        advice = await list_name_advice(db, body.name, body.region_code)
+        if same_name := [one for one in advice if one.code == "name-exists"]:
+            region = form.get("region", "").strip() or body.region_code
+            return render_page(request, NewOrg(form=form, regions=search_regions(region, 12), same_name=same_name))
     outcome = (
         body if isinstance(body, ValidationError) else await catch_problem(db, create_org(db, cipher, scope, body))
     )

@@ -184,6 +184,21 @@ async def test_active_main_admin_stops_a_recovery_and_provincial_pages_need_the_
     assert (shown.status_code, "请在电脑端处理" in shown.text) == (403, True)
 
 
+async def test_new_org_with_the_name_of_another_one_shows_the_way_to_join(
+    visitor: httpx.AsyncClient, people: People
+) -> None:
+    founder, person = await people.register(), await people.register()
+    org = await founder.create_org()
+    await sign_in_to_phone(visitor, person)
+    form = {"name": org["name"], "region": "玄武区", "region_code": "320102", "kind": "party"}
+    shown = await visitor.post("/phone/orgs", data=form, headers=ORIGIN)
+    assert (shown.status_code, "同名学习组织" in shown.text) == (200, True)
+    anyway = await visitor.post("/phone/orgs", data=form | {"anyway": org["name"]}, headers=ORIGIN)
+    assert anyway.status_code == 303
+    await visitor.post("/phone/orgs", data=form | {"name": fresh_org_name(), "anyway": org["name"]}, headers=ORIGIN)
+    assert len(get_body(await person.get("/v1/me/orgs"))["items"]) == 2
+
+
 async def read_brightness(text: str) -> tuple[bytes, dict[str, int]]:
     made = io.BytesIO()
     made.write(await draw_png(text))

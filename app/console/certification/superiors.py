@@ -29,8 +29,9 @@ from app.core.i18n import gettext
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
+from app.orgs.advice import list_edge_advice
+from app.orgs.names import Advice
 from app.orgs.queries import list_user_orgs
-from app.orgs.regions import Level, get_region_level
 from app.reports import visible_reports
 from app.schema.approvals import CertificationState
 from app.web.errors import Problem
@@ -90,7 +91,7 @@ class MovingFigures:
 class DirectionForm(RequestForm, template="certification/apply_check.html"):
     card: queries.LiveInvitation
     is_own: bool
-    is_lower: bool
+    advice: Sequence[Advice]
     preview: MovingFigures | None
 
 
@@ -158,19 +159,16 @@ def extract_token(given: str) -> str:
     return parse_qs(urlsplit(given).query).get("invitation", [""])[0] if "invitation=" in given else given
 
 
-_LEVELS = list(Level)
-
-
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """The inviting org and the signs that superior and subordinate are the wrong way round (S14)."""
+    """The inviting org, and what is unusual about the edge: it may be the wrong way round (S14)."""
 
     card: queries.LiveInvitation
     is_own: bool
-    is_lower: bool
+    advice: Sequence[Advice]
 
     def is_confirmed(self, form: Form) -> bool:
-        return not (self.is_own or self.is_lower) or is_name_typed(self.card.org_name, form)
+        return not (self.is_own or self.advice) or is_name_typed(self.card.org_name, form)
 
 
 async def _load_direction(db: WriteDb, scope: OrgScope, form: Form) -> Direction | Problem:
@@ -184,10 +182,7 @@ async def _load_direction(db: WriteDb, scope: OrgScope, form: Form) -> Direction
     administered = {
         org.id for org in await list_user_orgs(db, scope.user.user_id) if set(org.roles) & {"main_admin", "admin"}
     }
-    superior, subordinate = (
-        _LEVELS.index(get_region_level(code)) for code in (card.region_code, scope.org.region_code)
-    )
-    return Direction(card, card.org_id in administered, superior > subordinate)
+    return Direction(card, card.org_id in administered, list_edge_advice(card, scope.org))
 
 
 async def show_link_form(
@@ -215,7 +210,7 @@ async def show_direction(
         act=act,
         card=found.card,
         is_own=found.is_own,
-        is_lower=found.is_lower,
+        advice=found.advice,
         preview=await _load_preview(request, db, scope) if act == "transfers" else None,
     )
     return render_part(request, dialog)
