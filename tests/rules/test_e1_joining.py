@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.acts import Json, get_body, get_refusal, list_all
+from tests.acts import Json, add_member, get_body, get_refusal, list_all
 from tests.people import People, Person
 from tests.rules.world import World
 
@@ -95,3 +95,13 @@ async def test_person_outside_the_party_is_refused_by_a_party_org(world: World, 
     outsider = await people.register(party=False)
     refused = await outsider.post(MINE, json={"org_id": world.org["id"]})
     assert get_refusal(refused) == (409, "party-members-only")
+
+
+async def test_person_sees_the_own_orgs_and_units_and_what_is_written_there(world: World, people: People) -> None:
+    """A person sees in which orgs and units they are, and what is written there about them."""
+    person = await people.register()
+    assert await list_all(person, "/v1/me/memberships") == []
+    await add_member(world.admin, world.org, world.unit, name=person.name, phone=person.phone, post="组织委员")
+    (own,) = await list_all(person, "/v1/me/memberships")
+    assert (own["org_id"], own["name"], own["post"]) == (world.org["id"], person.name, "组织委员")
+    assert [unit["path"] for unit in own["units"]] == [world.unit["name"]]
