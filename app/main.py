@@ -13,6 +13,7 @@ from app.admins.recovery_router import offers_router as recovery_offers
 from app.admins.recovery_router import router as recoveries
 from app.admins.router import router as admins
 from app.api_docs.document import describe_api
+from app.api_docs.router import router as problem_catalogue
 from app.audit.router import router as audit
 from app.audit_log.refusals import REFUSALS, RefusalMiddleware, Refusals
 from app.auth.setup import provide_sign_in, require_providers
@@ -105,7 +106,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     add_routes(app, *auth_routers)
     if settings.development:
         load_development_routes()(app)
-    add_routes(app, *feature_routers, *console_routers)
+    add_routes(app, *feature_routers, problem_catalogue, *console_routers)
     describe_api(app)
     index_routes(app)
     logs.configure_if_unconfigured()

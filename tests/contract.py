@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from app.api_docs.problem_schemas import list_problems
 from app.api_docs.response_headers import HEADERS, list_response_headers
 
 PROBLEM = "application/problem+json"
@@ -52,8 +53,15 @@ class Contract:
             slug = problem["type"].removeprefix("/problems/")
             known = declared[status]["content"][PROBLEM]["examples"]
             assert slug in known, f"{method} {path} answered {slug}, which it does not declare"
+            assert problem.keys() <= self._list_members(slug), f"{method} {path}: {slug} has an undeclared member"
             assert problem["title"]
             assert problem["status"] == response.status_code
+
+    def _list_members(self, slug: str) -> set[str]:
+        """Return the members that a problem can have by its schema."""
+        kind = next(kind for kind in list_problems() if kind.slug == slug)
+        schemas: dict[str, dict[str, Any]] = self._app.openapi()["components"]["schemas"]
+        return set(schemas[f"{kind.__name__}Problem"]["properties"])
 
     async def _follow(self, operation: str, request: httpx.Request, location: str) -> None:
         """Read what a call has created, with the token of that call."""
@@ -63,8 +71,6 @@ class Contract:
             self._followed.add(operation)
             headers = {"Authorization": request.headers["Authorization"]}
             transport = httpx.ASGITransport(self._app)
-            async with httpx.AsyncClient(
-                transport=transport, base_url=f"http://{request.url.netloc.decode()}"
-            ) as client:
+            async with httpx.AsyncClient(transport=transport, base_url=request.url.join("/")) as client:
                 found = await client.get(location, headers=headers)
             assert found.status_code == 200, f"{operation}: its Location answers {found.status_code} {found.text}"

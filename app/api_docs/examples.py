@@ -134,6 +134,8 @@ OPERATORS: Mapping[str, Example] = {
     "POST /v1/operator/clients/{client_id}/secrets": Example({"overlap_hours": 24}),
 }
 
+HEALTH: Mapping[str, Example] = {"GET /problems/{slug}": Example(values={"slug": "phone-exists"})}
+
 ORGS: Mapping[str, Example] = {
     "GET /v1/regions": Example(values={"parent": "320100"}),
     "POST /v1/name-checks": Example({"name": "中国共产党江苏省委员会宣传部机关委员会", "region_code": "320102"}),
@@ -269,7 +271,7 @@ CERTIFICATION: Mapping[str, Example] = {
     ),
 }
 
-EXAMPLES: Mapping[str, Example] = {**SIGN_IN, **OPERATORS, **ORGS, **MEMBERS, **CERTIFICATION}
+EXAMPLES: Mapping[str, Example] = {**SIGN_IN, **OPERATORS, **HEALTH, **ORGS, **MEMBERS, **CERTIFICATION}
 _NONE = Example()
 
 

@@ -27,7 +27,8 @@ examples. A few need something that is shown only once (a code, the token of an 
 
 **Errors** are RFC 9457 problems (`application/problem+json`). Program against `type`, which never changes. Show `title`
 and `detail` to people: Chinese, or English by `Accept-Language`. Below each operation every problem is listed with what
-to do about it. The OAuth endpoints answer in OAuth's own form (RFC 6749 §5.2).
+to do about it, and [/problems](/problems) is the catalogue of all of them: each `type` is its address there. The OAuth
+endpoints answer in OAuth's own form (RFC 6749 §5.2).
 
 **Conventions.** Ids are UUIDv7. Times are RFC 3339. A day is a day in Asia/Shanghai. Lists take `limit` and an opaque
 `cursor`, and give `next_cursor` until the last page. What you may not see answers 404, as what does not exist does.
@@ -240,9 +241,9 @@ the `redirect_url` and consent. `POST /v1/simulator/clients` makes a service cli
     (
         "health",
         """\
-For the machine that runs the service. `GET /livez` says whether to restart it. `GET /readyz` says whether to send it
-traffic.
+For the machine that runs the service: `GET /livez` says whether to restart it, and `GET /readyz` whether to send it
+traffic. For programs that call it: `GET /problems` explains every error.
 
-存活与就绪，供部署平台使用。""",
+存活与就绪，供部署平台使用；错误目录，供调用方查阅。""",
     ),
 ]

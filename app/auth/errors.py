@@ -1,6 +1,9 @@
 """Errors of sign-in and of the user's own account."""
 
 from datetime import timedelta
+from uuid import UUID
+
+from pydantic import BaseModel, Field
 
 from app.core.i18n import gettext_noop
 from app.web.errors import BadRequest, Conflict, Forbidden, Problem, Unavailable
@@ -138,10 +141,24 @@ class PhoneTaken(Conflict):
     advice = gettext_noop("请先注销该手机号码上的账号，或改用其他手机号码。")
 
 
-class PartyOrgsAdministered(Conflict):
-    """The user administers orgs of the party (S17). Carries `orgs`: `id`, `name` and `is_main_admin` of each."""
+class AdministeredOrg(BaseModel):
+    """An org that the user administers."""
 
-    slug = "party-orgs-administered"
+    id: UUID
+    name: str
+    is_main_admin: bool
+
+
+class AdministeredOrgs(BaseModel):
+    """Extension members: what to hand over first."""
+
+    orgs: list[AdministeredOrg] = Field(description="The orgs of the party that the user administers.")
+
+
+class PartyOrgsAdministered(Conflict):
+    """The user administers orgs of the party (S17)."""
+
+    slug, extension = "party-orgs-administered", AdministeredOrgs
     title = gettext_noop("您还管理着党组织的学习组织")
     advice = gettext_noop("党组织的学习管理员须为党员：请先移交主管理员，或退出管理员，再修改党员身份。")
 

@@ -26,8 +26,12 @@ class CopyCall(BaseModel):
 class ExistingMember(BaseModel):
     """Extension members: the row that has the phone. Absent if another request removed the row at the same moment."""
 
-    member: MemberOut | None = None
-    copy_call: CopyCall | None = Field(default=None, alias="copy")
+    member: MemberOut | None = Field(default=None, description="The row that has the phone.")
+    copy_call: CopyCall | None = Field(
+        default=None,
+        alias="copy",
+        description="The call that adds the member to a unit: put the id of the unit into it.",
+    )
 
 
 class PhoneExists(Conflict):
@@ -54,10 +58,16 @@ class PhoneOfAnotherMember(Conflict):
     advice = gettext_noop("请组织管理员先在通讯录中更正该人员的手机号码或移除该人员，然后再次接受。")
 
 
-class PartyMembersOnly(Conflict):
-    """A party org accepts only party members (S17). Carries `org_kind`, the kind of org that accepts the person."""
+class OtherKindOfOrg(BaseModel):
+    """Extension members: the kind of org that takes the person."""
 
-    slug = "party-members-only"
+    org_kind: Literal["outside_party"] = Field(description="The kind of org that takes people outside the party.")
+
+
+class PartyMembersOnly(Conflict):
+    """A party org accepts only party members (S17)."""
+
+    slug, extension = "party-members-only", OtherKindOfOrg
     title = gettext_noop("党组织的学习组织不能添加非党员")
     advice = gettext_noop("非党员请加入所在单位的“党外人士学习组织”。")
 

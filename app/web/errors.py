@@ -49,10 +49,16 @@ class BadRequest(Problem):
     advice = gettext_noop("请检查请求内容是否为 UTF-8 编码的 JSON。")
 
 
+class HeaderName(BaseModel):
+    """Extension members: the header that is repeated."""
+
+    header: str = Field(description="The name of the header, in lower case.")
+
+
 class RepeatedHeader(BadRequest):
     """400: a header that has one value is sent twice. Two programs on the way could each take another one."""
 
-    slug = "repeated-header"
+    slug, extension = "repeated-header", HeaderName
     title = gettext_noop("请求头重复")
     advice = gettext_noop("header 所示的请求头只能出现一次。")
 

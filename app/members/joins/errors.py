@@ -1,5 +1,9 @@
 """Errors of calls about requests to join an org."""
 
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
 from app.core.i18n import gettext_noop
 from app.web.errors import Conflict, NotFound, Problem
 
@@ -28,10 +32,16 @@ class NameNeeded(Problem):
     advice = gettext_noop("未实名认证的用户须填写姓名，以便管理员核对。")
 
 
-class AlreadyMember(Conflict):
-    """Carries `org_id`, `org_name` and `units`, the names of the units in which the caller is."""
+class PlaceInOrg(BaseModel):
+    """Extension members: where the caller is already."""
 
-    slug = "already-member"
+    org_id: UUID = Field(description="The org.")
+    org_name: str = Field(description="The name of the org.")
+    units: list[str] = Field(description="The names of the units in which the caller is.")
+
+
+class AlreadyMember(Conflict):
+    slug, extension = "already-member", PlaceInOrg
     title = gettext_noop("您已在该组织的通讯录中")
     advice = gettext_noop("无需再申请；所在支部如有变化，请联系该组织的管理员。")
 
