@@ -67,8 +67,8 @@ def schema() -> str:
         tempfile.TemporaryDirectory(prefix="xuezu-check-") as directory,
         postgres.run_server(Path(directory) / "postgres", settings=postgres.THROWAWAY) as server,
     ):
-        migrate(server.url())
-        return tool("alembic", "check", XUEZU_DATABASE_URL=server.url())
+        migrate(server.build_url())
+        return tool("alembic", "check", XUEZU_DATABASE_URL=server.build_url())
 
 
 def migrations() -> str:

@@ -116,7 +116,7 @@ def _run_embedded(settings: Settings, steps: Steps) -> Iterator[str]:
 
     with postgres.run_server(settings.data_dir / "postgres", show=steps) as server:
         try:
-            yield server.url()
+            yield server.build_url()
         finally:
             print_line("Stopping PostgreSQL")
 
@@ -144,7 +144,7 @@ async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> Non
         print_line("")
         warm_up()
 
-    async with _supervised_worker(settings, api_ready):
+    async with _run_supervised_worker(settings, api_ready):
         app = create_app(settings)
         server = Server(app, settings, ready, STREAMS.get(app).end_all)
         await server.serve(sockets)
@@ -152,7 +152,7 @@ async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> Non
 
 
 @contextlib.asynccontextmanager
-async def _supervised_worker(settings: Settings, api_ready: asyncio.Event) -> AsyncIterator[None]:
+async def _run_supervised_worker(settings: Settings, api_ready: asyncio.Event) -> AsyncIterator[None]:
     """Keep a worker running from the moment the API answers. Before that it would take processor time from the API."""
     supervisor = asyncio.create_task(_supervise_worker(settings, api_ready))
     try:

@@ -25,7 +25,7 @@ def vs_django(measured: Measured) -> list[Row]:
     ours = Target(f"/v1/orgs/{org}", measured.sign_in(measured.main_admin(org)))
     with _served(measured):
         rounds = compare_requests(measured, ours, ours._replace(process="django"), connections=8)
-    return [Row.of("vs_django", *rounds, 8, note="requests/s; / gunicorn, one worker of eight threads")]
+    return [Row.from_rounds("vs_django", *rounds, 8, note="requests/s; / gunicorn, one worker of eight threads")]
 
 
 def _interpreter() -> Path:

@@ -68,7 +68,7 @@ def overview_vs_recount(measured: Measured) -> list[Row]:
         )
     # The time of a recount is proportional to the size of the world.
     goal = 10_000 / measured.scale.divisor
-    return [Row.of("overview_vs_recount", recount, stored, goal, note="ms; / p50 of a stored overview")]
+    return [Row.from_rounds("overview_vs_recount", recount, stored, goal, note="ms; / p50 of a stored overview")]
 
 
 def compare_latencies(
@@ -82,7 +82,7 @@ def compare_latencies(
 ) -> Row:
     """Return the row of two latencies, measured in alternate rounds."""
     rounds = compare_requests(measured, ours, reference, p, connections=CONNECTIONS, share=share)
-    return Row.of(name, *rounds, goal, at_most=True, note=f"{p.partition('_')[0]} in ms")
+    return Row.from_rounds(name, *rounds, goal, at_most=True, note=f"{p.partition('_')[0]} in ms")
 
 
 def _groups(measured: Measured) -> list[UUID]:

@@ -61,10 +61,14 @@ def import_100k(measured: Measured) -> list[Row]:
     wholly, of_fewer = ([one.each(sample / rows) for one in singly] for rows in (count, fewer))
     added = "s; {:,} rows as POST …/members adds them, each in a transaction of its own; / their import"
     return [
-        Row.of("import_100k", ours, reference, 1.5, at_most=True, note=f"s; {count:,} rows; / COPY and a bare merge"),
-        Row.of("import_one_by_one", wholly, ours, 5, note=added.format(count)),
-        Row.of("import_tenth", of_fewer, ours_fewer, 5, note=added.format(fewer)),
-        Row.of("import_reading", read, ours, 0.1, at_most=True, note="s; processor time of the child that reads"),
+        Row.from_rounds(
+            "import_100k", ours, reference, 1.5, at_most=True, note=f"s; {count:,} rows; / COPY and a bare merge"
+        ),
+        Row.from_rounds("import_one_by_one", wholly, ours, 5, note=added.format(count)),
+        Row.from_rounds("import_tenth", of_fewer, ours_fewer, 5, note=added.format(fewer)),
+        Row.from_rounds(
+            "import_reading", read, ours, 0.1, at_most=True, note="s; processor time of the child that reads"
+        ),
         Row.alone("import_api_stall", stalled, 50, note="ms; the longest time that its event loop did nothing else"),
         Row.alone("import_api_growth", grown, 64, note="MB; over what it was resident with before"),
     ]

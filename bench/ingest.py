@@ -64,7 +64,7 @@ def _compare_with_copy(measured: Measured, name: str, goal: float, send: Send) -
         ours.append(taken.rate(sent * BATCH, of=BATCH))
         asyncio.run(measured.wait_for_rollup(every=0.1))
         copied.append(asyncio.run(_copy(measured, min(seconds, MAX_COPY_SECONDS))))
-    return [Row.of(name, ours, copied, goal, note="events/s; / binary COPY into the ledger")]
+    return [Row.from_rounds(name, ours, copied, goal, note="events/s; / binary COPY into the ledger")]
 
 
 async def _send_at_full_speed(_: Measured, post: Post, seconds: float) -> int:

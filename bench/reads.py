@@ -35,10 +35,10 @@ def _beside_plain(measured: Measured, name: str, org_id: UUID, path: str) -> Row
     fast = Target(path, measured.sign_in(measured.main_admin(org_id)))
     rounds = compare_requests(measured, fast, fast._replace(process="plain"), "p50_ms", alone=True)
     note = "p50 in ms; / without the fast path; processor time of the API alone"
-    return Row.of(name, *rounds, 2 / 3, at_most=True, note=note)
+    return Row.from_rounds(name, *rounds, 2 / 3, at_most=True, note=note)
 
 
 def _read(measured: Measured, name: str, org_id: UUID, under: str, goal: float) -> Row:
     ours = Target(f"/v1/orgs/{org_id}{under}", measured.sign_in(measured.main_admin(org_id)))
     rounds = compare_requests(measured, ours, Target(ours.path, {}, process="reference"))
-    return Row.of(name, *rounds, goal, note="requests/s; / a bare handler of the same rows")
+    return Row.from_rounds(name, *rounds, goal, note="requests/s; / a bare handler of the same rows")

@@ -23,7 +23,7 @@ def fold_small(measured: Measured) -> list[Row]:
     headers = measured.sign_in_service("point-events:write") | {"Content-Type": "application/json"}
     ours, reference = asyncio.run(_rounds(measured, headers, batches(measured, "fold")))
     note = f"ms a batch of {BATCH:,} events, one at a time; / COPY of it into the ledger"
-    return [Row.of("fold_small", ours, reference, 30, at_most=True, note=note)]
+    return [Row.from_rounds("fold_small", ours, reference, 30, at_most=True, note=note)]
 
 
 async def _rounds(

@@ -36,7 +36,7 @@ class Row:
         return ratio <= self.goal if self.at_most else ratio >= self.goal
 
     @classmethod
-    def of(
+    def from_rounds(
         cls,
         name: str,
         ours: Sequence[Round],

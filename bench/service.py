@@ -231,25 +231,27 @@ def _run_over_world(scale: Scale, directory: Path) -> Iterator[Measured]:
         os.sync()
         made.write_text(json.dumps(stored))
     with postgres.run_server(directory / "postgres", settings=scale.server) as server:
-        settings.database_url = SecretStr(server.url())
-        superuser_url = server.url(user=postgres.SUPERUSER)
-        asyncio.run(migrate_to_head(server.url()))  # the code can be newer than the stored world
+        settings.database_url = SecretStr(server.build_url())
+        superuser_url = server.build_url(user=postgres.SUPERUSER)
+        asyncio.run(migrate_to_head(server.build_url()))  # the code can be newer than the stored world
         world = asyncio.run(_find_world(superuser_url))
         rebuilt, scanned = (Cost(**cost) for cost in stored["first_built"])
-        measured = Measured(scale, directory, server.url(), superuser_url, settings, world, day, (rebuilt, scanned))
+        measured = Measured(
+            scale, directory, server.build_url(), superuser_url, settings, world, day, (rebuilt, scanned)
+        )
         measured.pids["postgres"] = server.pid
         yield measured
 
 
 def _write(server: postgres.EmbeddedPostgres, settings: Settings, scale: Scale, day: date) -> tuple[Cost, Cost]:
     show_step = Stopwatch()
-    asyncio.run(migrate_to_head(server.url()))
+    asyncio.run(migrate_to_head(server.build_url()))
     show_step("migrations")
     tree = make_tree(scale.divisor, scale.file)
     show_step("the tree's shape")
-    asyncio.run(make_world(server.url(user=postgres.SUPERUSER), Cipher(settings), tree, day))
+    asyncio.run(make_world(server.build_url(user=postgres.SUPERUSER), Cipher(settings), tree, day))
     show_step = Stopwatch()
-    first_built = asyncio.run(build_totals(server.url(), day, {"postgres": server.pid}))
+    first_built = asyncio.run(build_totals(server.build_url(), day, {"postgres": server.pid}))
     show_step("the stored totals: the service's own rebuild")
     return first_built
 

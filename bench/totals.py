@@ -12,7 +12,7 @@ from app.reports.rollup.verify import find_differences
 from bench.cost import Cost
 from bench.rows import Row
 from bench.service import Measured
-from bench.world import org_id, rebuild, roll_up_and_drop_days
+from bench.world import measure_rebuild, org_id, roll_up_and_drop_days
 
 EDITS = 1000  # a quarter of them at a smaller scale
 FIRST_OF_LARGEST = "SELECT first FROM bench.orgs ORDER BY people DESC LIMIT 1"
@@ -26,7 +26,7 @@ def totals_rebuild(measured: Measured) -> list[Row]:
     figures = {"totals_rebuild": asyncio.run(_again(measured)), "totals_first_built": measured.first_built}
     note = "s; two stored days, one with scores; / a scan of the day rows"
     return [
-        Row.of(name, [rebuilt.each()], [scanned.each(2)], 5, at_most=True, note=note)
+        Row.from_rounds(name, [rebuilt.each()], [scanned.each(2)], 5, at_most=True, note=note)
         for name, (rebuilt, scanned) in figures.items()
     ]
 
@@ -35,7 +35,7 @@ async def _again(measured: Measured) -> tuple[Cost, Cost]:
     connection = await asyncpg.connect(measured.url)
     try:
         await roll_up_and_drop_days(connection, measured.day)
-        return await rebuild(connection, measured.pids)
+        return await measure_rebuild(connection, measured.pids)
     finally:
         await connection.close()
 

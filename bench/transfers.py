@@ -23,7 +23,11 @@ def move_50k(measured: Measured) -> list[Row]:
         for _there_and_back in range(2):
             ours.append(large.go())
             reference.append(small.go())
-    return [Row.of("move_50k", ours, reference, 1.5, at_most=True, note=f"ms; {large.descendants:,} orgs below / none")]
+    return [
+        Row.from_rounds(
+            "move_50k", ours, reference, 1.5, at_most=True, note=f"ms; {large.descendants:,} orgs below / none"
+        )
+    ]
 
 
 def totals_fresh_transfer(measured: Measured) -> list[Row]:

@@ -269,7 +269,7 @@ async def build_totals(url: str, day: date, pids: Mapping[str, int]) -> tuple[Co
         await connection.execute("SELECT make_partition('org_totals', $1, $2)", *bounds)
         await connection.execute("SELECT make_partition('org_scores', $1, $2)", *bounds)
         await connection.execute("INSERT INTO stored_days (day, scored) VALUES ($1, true)", day)
-        took = await rebuild(connection, pids)
+        took = await measure_rebuild(connection, pids)
         await connection.execute("ANALYZE memberships, tree_edges, org_totals, org_scores")
         return took
     finally:
@@ -299,7 +299,7 @@ async def roll_up_and_drop_days(connection: asyncpg.Connection, day: date) -> No
     await connection.execute("UPDATE stored_days SET scored = day = $1", today())
 
 
-async def rebuild(connection: asyncpg.Connection, pids: Mapping[str, int]) -> tuple[Cost, Cost]:
+async def measure_rebuild(connection: asyncpg.Connection, pids: Mapping[str, int]) -> tuple[Cost, Cost]:
     """Return the cost of a full rebuild, and of two bare scans of the day rows, one before and one after it."""
     works = (lambda: connection.execute(SCAN), lambda: rebuild_all(connection), lambda: connection.execute(SCAN))
     took = []

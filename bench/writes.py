@@ -57,7 +57,7 @@ def write_member(measured: Measured) -> list[Row]:
             until = load.Until(2 * measured.scale.seconds, FIRST, pids=tuple(list_processes(measured.pids[process])))
             taken.append(measure_requests(measured, process, send(process, number, until)))
     return [
-        Row.of(
+        Row.from_rounds(
             "write_member",
             rounds["serve"],
             rounds["reference"],

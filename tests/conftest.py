@@ -48,15 +48,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         directory = Path(tempfile.mkdtemp(prefix="xuezu-test-"))
         server = postgres.start(directory / "postgresql", settings=postgres.THROWAWAY)
-        asyncio.run(_make_database(server.url("postgres", postgres.SUPERUSER), TEMPLATE, of="template1"))
-        migrate(server.url(TEMPLATE, postgres.SUPERUSER))
+        asyncio.run(_make_database(server.build_url("postgres", postgres.SUPERUSER), TEMPLATE, of="template1"))
+        migrate(server.build_url(TEMPLATE, postgres.SUPERUSER))
         config.stash[_SERVER] = server, directory
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     server, _ = node.config.stash[_SERVER]
-    node.workerinput["server_url"] = server.url("postgres", postgres.SUPERUSER)
+    node.workerinput["server_url"] = server.build_url("postgres", postgres.SUPERUSER)
 
 
 @pytest.hookimpl(trylast=True)
@@ -119,7 +119,7 @@ def server_url(pytestconfig: pytest.Config) -> str:
     if workerinput is not None:
         return str(workerinput["server_url"])
     server, _ = pytestconfig.stash[_SERVER]
-    return server.url("postgres", postgres.SUPERUSER)
+    return server.build_url("postgres", postgres.SUPERUSER)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from app.admins.errors import (
 )
 from app.admins.schemas import ChangeRequestCreate, HandOverCreate, RecoveryCreate, RenameCreate
 from app.approvals.kinds import CHANGE_REQUEST
-from app.approvals.requests import finish_request, open_request, raise_already_ended
+from app.approvals.requests import create_request, finish_request, raise_already_ended
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.hierarchy import tree
@@ -126,7 +126,7 @@ async def _create_request(db: AsyncConnection, scope: OrgScope, values: dict[str
     superior_id = await tree.find_superior_id(db, scope.org_id)
     await _require_free_name(db, superior_id, values.get("name_after"))
     columns = {"org_id": scope.org_id, "requested_by": scope.user.user_id, **values}
-    request_id = await open_request(db, CHANGE_REQUEST, ChangeRequestOpen, **columns)
+    request_id = await create_request(db, CHANGE_REQUEST, ChangeRequestOpen, **columns)
     change = await get_change(db, request_id)
     subject = ("change_request", request_id)
     after = {"kind": change.kind} | change.after

@@ -26,10 +26,10 @@ from app.admins.invitees import (
 from app.admins.recovery_offers import set_recovered_main_admin, supersede_stale_recovery
 from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST
 from app.approvals.requests import (
+    create_request,
     finish_request,
     finish_requests,
     get_waiting_request,
-    open_request,
     raise_already_ended,
 )
 from app.audit_log.entries import record
@@ -58,7 +58,7 @@ async def invite_admin(db: AsyncConnection, cipher: Cipher, scope: OrgScope, inv
     invitation_id = make_id()
     columns = await build_invitee_columns(db, cipher, scope.org_id, invitee, invitation_id)
     await require_not_admin(db, scope.org_id, columns)
-    await open_request(
+    await create_request(
         db,
         ADMIN_INVITATION,
         AdminInvitationOpen,

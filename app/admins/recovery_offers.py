@@ -21,7 +21,7 @@ from app.admins.errors import (
 )
 from app.admins.invitees import Invitee, build_invitee_columns
 from app.approvals.kinds import ADMIN_INVITATION
-from app.approvals.requests import finish_request, finish_requests, open_request, raise_already_ended
+from app.approvals.requests import create_request, finish_request, finish_requests, raise_already_ended
 from app.audit_log.entries import record
 from app.authz.access import OperatorScope, OrgScope, UserScope
 from app.certification.audit import record_for_each_org
@@ -146,7 +146,7 @@ async def _create_offer(
     offer_id = make_id()
     columns: dict[str, Any] = await build_invitee_columns(db, cipher, org.id, Invitee(phone=phone), offer_id)
     columns |= {"requested_by": requested_by, "superior_id": superior_id, "main_admin_before": org.main_admin_id}
-    return await open_request(db, ADMIN_INVITATION, AdminInvitationOpen, id=offer_id, org_id=org.id, **columns)
+    return await create_request(db, ADMIN_INVITATION, AdminInvitationOpen, id=offer_id, org_id=org.id, **columns)
 
 
 async def _has_admins_left(db: AsyncConnection, org: LockedOrg) -> bool:

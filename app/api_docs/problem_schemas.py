@@ -18,10 +18,10 @@ def write_problem_schemas(document: dict[str, Any]) -> None:
             for answer in operation["responses"].values():
                 content = answer.get("content", {}).get(MEDIA_TYPE)
                 if content is not None:
-                    content["schema"] = _refer(schemas, list(content["examples"]))
+                    content["schema"] = _build_reference(schemas, list(content["examples"]))
 
 
-def _refer(schemas: dict[str, Any], slugs: list[str]) -> dict[str, Any]:
+def _build_reference(schemas: dict[str, Any], slugs: list[str]) -> dict[str, Any]:
     """Return the schema of an answer that is one of these problems, and add their schemas."""
     mapping = {}
     for slug in slugs:

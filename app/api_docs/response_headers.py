@@ -41,17 +41,19 @@ def declare_headers(operation: dict[str, Any], schemas: dict[str, Any], *, oauth
         versioned = ["version" in schemas[name]["properties"] for content in contents for name in _list_kinds(content)]
         headers: dict[str, Any] = {}
         if status == "201":
-            headers["Location"] = _refer("Location")
+            headers["Location"] = _build_reference("Location")
         if status == "304" or (status.startswith("2") and any(versioned)):
-            headers["ETag"] = _refer("ETag") if all(versioned) else _make_optional("ETag")
+            headers["ETag"] = _build_reference("ETag") if all(versioned) else _make_optional("ETag")
         if status in ("429", "503"):
-            headers["Retry-After"] = _refer("Retry-After")
+            headers["Retry-After"] = _build_reference("Retry-After")
         if any("idempotency-key-in-use" in content.get("examples", {}) for content in contents):
             headers["Retry-After"] = _make_optional("Retry-After")
         if status == "401":
-            headers["WWW-Authenticate"] = _make_optional("WWW-Authenticate") if oauth else _refer("WWW-Authenticate")
+            headers["WWW-Authenticate"] = (
+                _make_optional("WWW-Authenticate") if oauth else _build_reference("WWW-Authenticate")
+            )
         if any(content.get("schema", {}).get("format") == "binary" for content in contents):
-            headers["Content-Disposition"] = _refer("Content-Disposition")
+            headers["Content-Disposition"] = _build_reference("Content-Disposition")
         if headers:
             answer["headers"] = answer.get("headers", {}) | headers
 
@@ -69,7 +71,7 @@ def _list_kinds(content: dict[str, Any]) -> list[str]:
     return [ref.rpartition("/")[2] for ref in refs if ref]
 
 
-def _refer(name: str) -> dict[str, Any]:
+def _build_reference(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/headers/{name}"}
 
 

@@ -26,7 +26,7 @@ from app.web.errors import Problem
 R = TypeVar("R", bound=NamedTuple)
 
 
-async def open_request(db: AsyncConnection, kind: Kind, already_open: type[Problem], /, **values: Any) -> UUID:
+async def create_request(db: AsyncConnection, kind: Kind, already_open: type[Problem], /, **values: Any) -> UUID:
     """Insert a pending request with these columns. Return its id.
 
     An overdue request with the same unique columns is expired first. Raises `already_open` if another one is pending.

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import APPLICATION
-from app.approvals.requests import finish_request, open_request
+from app.approvals.requests import create_request, finish_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.certification import queries
@@ -85,7 +85,7 @@ async def create_application(db: AsyncConnection, scope: OrgScope, body: Applica
     if await tree.is_in_subtree(db, invitation.org_id, scope.org_id):
         raise WouldCloseCircle
     await use_invitation(db, invitation.id)
-    application_id = await open_request(
+    application_id = await create_request(
         db,
         APPLICATION,
         ApplicationOpen,

@@ -282,7 +282,7 @@ async def list_subordinates(
 ) -> Page[SubordinateOut]:
     """Return the direct subordinates of an org, ordered by name. `wanted` searches the names by characters, pinyin or
     initials. One index serves each page of each org, so that every page costs the same."""
-    statement = _select_subordinates(None if wanted is None else SearchBy.of(wanted))
+    statement = _select_subordinates(None if wanted is None else SearchBy.choose(wanted))
     parameters = {} if wanted is None else ORG_NAMES.build_parameters(wanted)
     return Page[SubordinateOut].from_slice(await statement.fetch(db, paging, org_id=org_id, **parameters))
 

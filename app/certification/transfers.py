@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import TRANSFER
-from app.approvals.requests import finish_request, open_request
+from app.approvals.requests import create_request, finish_request
 from app.authz.access import OrgScope
 from app.certification import queries
 from app.certification.audit import record_for_each_org
@@ -87,7 +87,7 @@ async def create_transfer(db: AsyncConnection, scope: OrgScope, invitation_token
     if await db.scalar(sibling) is not None:
         raise SiblingNameTaken
     await use_invitation(db, invitation.id)
-    transfer_id = await open_request(
+    transfer_id = await create_request(
         db,
         TRANSFER,
         TransferOpen,

@@ -74,7 +74,7 @@ def complete_database_url(settings: Settings) -> Settings:
             raise CannotStart(
                 "No database: set XUEZU_DATABASE_URL, or start everything with `make run`, whose database this finds."
             )
-        settings.database_url = SecretStr(server.url())
+        settings.database_url = SecretStr(server.build_url())
     return settings
 
 

@@ -89,22 +89,22 @@ def _parse_weight(parameter: str) -> float:
 
 def gettext(message: str, /, **values: object) -> str:
     """Return the text in the current language. If a value is markup, the result is markup, and the rest is escaped."""
-    return _fill_in(_translations(get_locale()).gettext(message), values)
+    return _fill_in(_load_translations(get_locale()).gettext(message), values)
 
 
 def ngettext(message: str, count: int, /, **values: object) -> str:
     """Return the text in the form for `count`, which is also a value of it. Chinese has one form."""
-    return _fill_in(_translations(get_locale()).ngettext(message, message, count), {"count": count, **values})
+    return _fill_in(_load_translations(get_locale()).ngettext(message, message, count), {"count": count, **values})
 
 
 def pgettext(context: str, message: str, /, **values: object) -> str:
     """Return the translation of the text for this context."""
-    return _fill_in(_translations(get_locale()).pgettext(context, message), values)
+    return _fill_in(_load_translations(get_locale()).pgettext(context, message), values)
 
 
 def gettext_in(locale: Locale, message: str, /) -> str:
     """Return the text in a given language instead of the reader's, for example in the OpenAPI document."""
-    return _translations(locale).gettext(message)
+    return _load_translations(locale).gettext(message)
 
 
 def gettext_noop(message: str, /) -> str:
@@ -119,7 +119,7 @@ def pgettext_noop(context: str, message: str, /) -> tuple[str, str]:
 
 def plural_forms(message: str, /) -> dict[str, str]:
     """Return the forms of a text by their names in `Intl.PluralRules`, for a number that only the page's script has."""
-    translations = _translations(get_locale())
+    translations = _load_translations(get_locale())
     forms = {"one": translations.ngettext(message, message, 1), "other": translations.ngettext(message, message, 2)}
     return forms if forms["one"] != forms["other"] else {"other": forms["other"]}
 
@@ -135,7 +135,7 @@ def join_sentences(sentences: Iterable[str]) -> str:
 
 
 @cache
-def _translations(locale: Locale) -> NullTranslations:
+def _load_translations(locale: Locale) -> NullTranslations:
     if locale == SOURCE:
         return NullTranslations()
     with files("app").joinpath("locale", locale, "LC_MESSAGES", "messages.mo").open("rb") as compiled:

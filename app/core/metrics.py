@@ -20,6 +20,6 @@ class Counter:
         """Add one for these label values, in the order of the labels."""
         self._numbers[values] += 1
 
-    def snapshot(self) -> Mapping[tuple[str, ...], int]:
+    def read_numbers(self) -> Mapping[tuple[str, ...], int]:
         """Return the present numbers by label values."""
         return dict(self._numbers)

@@ -82,7 +82,7 @@ class SearchBy(StrEnum):
     """Three or more characters: their pairs can be apart in a name, so the whole text is compared too."""
 
     @classmethod
-    def of(cls, typed: str) -> Self:
+    def choose(cls, typed: str) -> Self:
         letters = _to_letters(typed)
         if letters.isascii() and letters.isalpha():
             return cls(cls.LETTERS)
@@ -121,7 +121,7 @@ class NameSearch:
     def build_parameters(self, typed: str) -> dict[str, Any]:
         """Return the parameters of `build_condition` for the typed text."""
         text = make_name_key(typed)
-        match SearchBy.of(typed):
+        match SearchBy.choose(typed):
             case SearchBy.LETTERS:
                 letters = _to_letters(typed)
                 begins = {"letters": letters}

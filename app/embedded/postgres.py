@@ -25,7 +25,7 @@ import psutil
 from app.core.data_dir import build_directory_error
 from app.core.settings import CannotStart
 from app.core.startup import ShowLine, show_nothing
-from app.embedded.programs import allow_traversal, get_system_user, make_readable, run, set_owner
+from app.embedded.programs import allow_traversal, get_system_user, make_readable, run_program, set_owner
 
 DATABASE = "xuezu"
 OWNER = "xuezu"
@@ -62,14 +62,14 @@ class EmbeddedPostgres:
     sockets: Path
     pid: int
 
-    def url(self, database: str = DATABASE, user: str = OWNER) -> str:
+    def build_url(self, database: str = DATABASE, user: str = OWNER) -> str:
         """Return the address of a database. `OWNER` owns `DATABASE`; `SUPERUSER` may do everything."""
         return f"postgresql://{user}@/{quote(database)}?host={quote(str(self.sockets), safe='')}&port={PORT}"
 
     def execute(self, sql: str, *, database: str = "postgres") -> str:
         """Run SQL as the superuser, each statement in its own transaction, and return the rows as psql prints them."""
         arguments = ["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", str(self.sockets), "-p", str(PORT)]
-        result = run("psql", *arguments, "-U", SUPERUSER, "-d", database, input_text=sql)
+        result = run_program("psql", *arguments, "-U", SUPERUSER, "-d", database, input_text=sql)
         if result.returncode:
             raise CannotStart(
                 f"The embedded PostgreSQL in {self.directory} refused a statement: {_get_last_line(result.stdout)}"
@@ -80,7 +80,7 @@ class EmbeddedPostgres:
         """Stop the server. Open transactions are rolled back; commits are on disk. A second call has no effect."""
         if _find_postmaster(self.directory) is None:
             return
-        if run("pg_ctl", "stop", "-D", str(self.directory), "-m", "fast", "-w", "-t", "30").returncode == 0:
+        if run_program("pg_ctl", "stop", "-D", str(self.directory), "-m", "fast", "-w", "-t", "30").returncode == 0:
             return
         found = _find_postmaster(self.directory)
         if found is not None:  # still running after 30 s: the next start recovers as after a crash
@@ -135,7 +135,7 @@ def find_running(directory: Path) -> EmbeddedPostgres | None:
     deadline = time.monotonic() + ANSWER_SECONDS
     while (found := _find_postmaster(directory)) is not None:
         arguments = ["-q", "-t", "5", "-h", str(found.sockets), "-p", str(PORT), "-U", SUPERUSER, "-d", "postgres"]
-        answer = run("pg_isready", *arguments).returncode
+        answer = run_program("pg_isready", *arguments).returncode
         if answer == READY:
             return found
         if answer != STARTING and time.monotonic() > deadline:
@@ -169,7 +169,7 @@ def _create_data_dir(directory: Path) -> None:
         raise build_directory_error(directory.parent, error) from error
     set_owner(draft)
     allow_traversal(directory.parent, show_nothing)
-    result = run(
+    result = run_program(
         "initdb",
         f"--pgdata={draft}",
         f"--username={SUPERUSER}",
@@ -206,7 +206,7 @@ def _get_reason(output: str, *, first: bool = False) -> str:
 
 def _check_version(directory: Path) -> None:
     made_by = (directory / "PG_VERSION").read_text().strip()
-    ours = run("postgres", "--version").stdout.split()[-1].split(".")[0]
+    ours = run_program("postgres", "--version").stdout.split()[-1].split(".")[0]
     if made_by != ours:
         raise CannotStart(
             f"The data in {directory} was written by PostgreSQL {made_by}, and this is PostgreSQL {ours}: carry it "
@@ -234,7 +234,7 @@ def _get_socket_dir(directory: Path) -> Path:
 
 def _start_server(directory: Path, settings: Mapping[str, str], show: ShowLine) -> EmbeddedPostgres:
     if _find_postmaster(directory) is not None:  # it runs but accepts no connections: its socket is lost, or it hangs
-        run("pg_ctl", "stop", "-D", str(directory), "-m", "immediate", "-w", "-t", "10")
+        run_program("pg_ctl", "stop", "-D", str(directory), "-m", "immediate", "-w", "-t", "10")
     sockets = _get_socket_dir(directory)
     for lock in (directory / "postmaster.pid", sockets / f".s.PGSQL.{PORT}.lock"):
         _replace_stale_pid(lock)
@@ -245,7 +245,7 @@ def _start_server(directory: Path, settings: Mapping[str, str], show: ShowLine) 
     while True:
         before = log.stat().st_size if log.exists() else 0
         # Crash recovery can take minutes.
-        result = run("pg_ctl", "start", "-D", str(directory), "-l", str(log), "-o", options, "-w", "-t", "300")
+        result = run_program("pg_ctl", "start", "-D", str(directory), "-l", str(log), "-o", options, "-w", "-t", "300")
         server = _find_postmaster(directory)
         if result.returncode == 0 and server is not None:
             return server

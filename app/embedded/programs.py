@@ -49,7 +49,7 @@ def get_system_user() -> pwd.struct_passwd | None:
         ) from error
 
 
-def run(program: str, *arguments: str, input_text: str | None = None) -> subprocess.CompletedProcess[str]:
+def run_program(program: str, *arguments: str, input_text: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run a program as the server's user, in a session of its own, so that Ctrl-C does not reach it.
 
     Its output goes to a file: a server that `pg_ctl` starts keeps a pipe open for ever.
@@ -84,7 +84,7 @@ def make_readable(show: ShowLine) -> None:
     installed = get_program_dir().parent
     allow_traversal(installed.parent, show)
     try:
-        if run("postgres", "--version").returncode == 0:
+        if run_program("postgres", "--version").returncode == 0:
             return
     except PermissionError:
         pass

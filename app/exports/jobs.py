@@ -60,7 +60,7 @@ async def make_export(kind: ExportKind, worker: Worker, payload: Payload) -> Non
         if started is None:
             return
         async with worker.engine.begin() as writing:
-            await writing.execute(delete(ExportPart).where(*_parts_of(org_id, export_id)))
+            await writing.execute(delete(ExportPart).where(*_match_parts(org_id, export_id)))
         question = orjson.loads(worker.cipher.decrypt(started.question_cipher, export_id))
         with suppress(ExportDeleted):
             await _write_file(kind, worker, ExportRequest(db, worker.cipher, org_id, question), started)
@@ -73,12 +73,12 @@ async def _write_file(kind: ExportKind, worker: Worker, request: ExportRequest, 
         return
     buffer = ByteBuffer()
     store = _PartStore(worker, request.org_id, started.id, buffer)
-    layout = sheet.layout()
+    layout = sheet.build_layout()
     writer = await asyncio.to_thread(open_writer, started.format, layout, buffer)
     done = 0
     await _update_progress(worker, request.org_id, started.id, rows_total=sheet.rows)
     async for batch in sheet.batches:
-        await asyncio.to_thread(writer.write, batch)
+        await asyncio.to_thread(writer.write_rows, batch)
         await store.store_parts(at_least=PART_BYTES)
         done += len(batch)
         await _update_progress(worker, request.org_id, started.id, rows_done=done)
@@ -136,7 +136,7 @@ async def mark_failed(worker: Worker, payload: Payload) -> None:
 
 async def _fail(worker: Worker, org_id: UUID, export_id: UUID, failure: str) -> None:
     async with worker.engine.begin() as db:
-        await db.execute(delete(ExportPart).where(*_parts_of(org_id, export_id)))
+        await db.execute(delete(ExportPart).where(*_match_parts(org_id, export_id)))
         with suppress(ExportDeleted):
             await _update(db, org_id, export_id, state="failed", failure=failure, finished_at=func.now())
 
@@ -164,7 +164,7 @@ async def _update(db: AsyncConnection, org_id: UUID, export_id: UUID, **values: 
         raise ExportDeleted
 
 
-def _parts_of(org_id: UUID, export_id: UUID) -> tuple[ColumnElement[bool], ...]:
+def _match_parts(org_id: UUID, export_id: UUID) -> tuple[ColumnElement[bool], ...]:
     return (ExportPart.org_id == org_id, ExportPart.export_id == export_id)
 
 

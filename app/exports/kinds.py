@@ -43,7 +43,7 @@ class Sheet:
     batches: AsyncIterator[Sequence[Sequence[Cell]]]
     chart: Callable[[Any, Any, int], None] | None = None
 
-    def layout(self) -> Layout:
+    def build_layout(self) -> Layout:
         """Return the layout of the file, in the language of the user who requested it."""
         columns = [Heading(gettext(column.heading), column.width) for column in self.columns]
         return Layout(self.title, columns, chart=self.chart)

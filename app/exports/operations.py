@@ -14,7 +14,7 @@ from app.core.cipher import Cipher
 from app.core.ids import make_id
 from app.exports.errors import TooManyExports
 from app.exports.kinds import ExportKind
-from app.exports.queries import IS_OWN_EXPORT, caller_parameters, get_export
+from app.exports.queries import IS_OWN_EXPORT, build_caller_parameters, get_export
 from app.exports.retention import EXPORT_LIFETIME
 from app.exports.schemas import ExportFormat, ExportOut
 from app.queue.jobs import enqueue
@@ -60,7 +60,7 @@ async def create_export(
                 (func.now() + EXPORT_LIFETIME),
             ).where(below_limit.scalar_subquery()),
         ),
-        caller_parameters(scope),
+        build_caller_parameters(scope),
     )
     if added.rowcount == 0:
         raise TooManyExports
@@ -75,7 +75,7 @@ _DELETE = delete(Export).where(*IS_OWN_EXPORT, Export.id == bindparam("export_id
 
 async def delete_export(db: AsyncConnection, scope: OrgScope, export_id: UUID) -> None:
     """Delete an export with its file. If the file is not finished, its job stops. Raises NotFound."""
-    deleted = await db.execute(_DELETE, caller_parameters(scope) | {"export_id": export_id})
+    deleted = await db.execute(_DELETE, build_caller_parameters(scope) | {"export_id": export_id})
     if deleted.rowcount == 0:
         raise NotFound
     await record(db, scope.actor, "export.deleted", org_id=scope.org_id, subject=("export", export_id))

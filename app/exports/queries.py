@@ -61,7 +61,7 @@ IS_OWN_EXPORT = (
 )
 """The condition for the caller's own exports of this org that the caller still has the permission to read.
 
-`caller_parameters` returns its parameters.
+`build_caller_parameters` returns its parameters.
 """
 
 _OWN_EXPORTS = select(*_COLUMNS).where(*IS_OWN_EXPORT)
@@ -74,7 +74,7 @@ _SELECT_PART = select(ExportPart.content_cipher).where(
 )
 
 
-def caller_parameters(scope: OrgScope) -> dict[str, Any]:
+def build_caller_parameters(scope: OrgScope) -> dict[str, Any]:
     """Return the parameters of `IS_OWN_EXPORT`."""
     permissions = list_permissions(scope.roles, closed=scope.org.status == "closed")
     return {"of_org": scope.org_id, "of_user": scope.user.user_id, "permissions": list(permissions)}
@@ -83,13 +83,13 @@ def caller_parameters(scope: OrgScope) -> dict[str, Any]:
 async def list_exports(db: Readable, scope: OrgScope, paging: Paging) -> Page[ExportOut]:
     """Return a page of the caller's exports, the newest first."""
     return Page[ExportOut].from_slice(
-        (await _OWN_EXPORTS_PAGE.fetch(db, paging, **caller_parameters(scope))).map(_build_export)
+        (await _OWN_EXPORTS_PAGE.fetch(db, paging, **build_caller_parameters(scope))).map(_build_export)
     )
 
 
 async def get_export(db: Readable, scope: OrgScope, export_id: UUID) -> ExportOut:
     """Return one of the caller's exports. Raises NotFound and ExportExpired."""
-    row = await one_or_404(db, _OWN_EXPORT, _ExportRow, caller_parameters(scope) | {"export_id": export_id})
+    row = await one_or_404(db, _OWN_EXPORT, _ExportRow, build_caller_parameters(scope) | {"export_id": export_id})
     if row.expired:
         raise ExportExpired
     return _build_export(row)

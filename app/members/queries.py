@@ -280,7 +280,7 @@ async def list_unit_paths_by_id(db: AsyncConnection, org_id: UUID) -> dict[UUID,
 def _get_shape(wanted: MemberFilter) -> _Shape:
     search: SearchBy | Literal["last4", "none"] | None = None
     if wanted.q is not None:
-        search = SearchBy.of(wanted.q)
+        search = SearchBy.choose(wanted.q)
         if wanted.q.isascii() and wanted.q.isdecimal():
             # Four digits are the end of a phone. Other numbers find no one, because URLs with them are logged.
             search = "last4" if len(wanted.q) == 4 else "none"

@@ -59,12 +59,12 @@ _REMOVED = PagedStatement(
 async def list_removed_members(db: Readable, cipher: Cipher, org_id: UUID, paging: Paging) -> Page[RemovedMemberOut]:
     """Return a page of the removed people who can still be restored."""
 
-    def to_out(row: _RemovedRow) -> RemovedMemberOut:
+    def build_removed_member(row: _RemovedRow) -> RemovedMemberOut:
         phone = decrypt_masked_phone(cipher, row.phone_cipher, row.id)
         return RemovedMemberOut(id=row.id, name=row.name, phone=phone, removed_at=row.removed_at)
 
     found = await _REMOVED.fetch(db, paging, org_id=org_id)
-    return Page[RemovedMemberOut].from_slice(found.map(to_out))
+    return Page[RemovedMemberOut].from_slice(found.map(build_removed_member))
 
 
 _WHICH = (Member.org_id == bindparam("of_org"), Member.id == bindparam("member_id"))

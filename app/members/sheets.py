@@ -59,7 +59,7 @@ async def draw_template(units: Sequence[str]) -> bytes:
         buffer = ByteBuffer()
         writer = XlsxWriter(_make_layout(units), buffer)
         name, phone, unit, *rest = _EXAMPLE
-        writer.write([[name, phone, units[0] if units else unit, *rest]])
+        writer.write_rows([[name, phone, units[0] if units else unit, *rest]])
         writer.finish()
         return buffer.take()
 
@@ -78,8 +78,8 @@ async def draw_refused_rows(units: Sequence[str], rows: AsyncIterator[list[str |
     async for row in rows:
         batch.append(row)
         if len(batch) == _BATCH_ROWS:
-            await asyncio.to_thread(writer.write, batch)
+            await asyncio.to_thread(writer.write_rows, batch)
             batch = []
-    await asyncio.to_thread(writer.write, batch)
+    await asyncio.to_thread(writer.write_rows, batch)
     await asyncio.to_thread(writer.finish)
     return buffer.take()

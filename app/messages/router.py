@@ -28,7 +28,9 @@ async def list_messages(
     """
     found = await queries.list_messages(db, user.user_id, paging, unread=unread)
     count = await queries.count_unread(db, user.user_id)
-    return MessagesOut(items=[MessageOut.of(row) for row in found.rows], next_cursor=found.next_cursor, unread=count)
+    return MessagesOut(
+        items=[MessageOut.from_row(row) for row in found.rows], next_cursor=found.next_cursor, unread=count
+    )
 
 
 @router.get("/unread-count", summary="Count unread messages")
@@ -41,7 +43,7 @@ async def read_unread_count(user: SignedIn, db: ReadDb) -> UnreadOut:
 @router.get("/{message_id}", summary="Read a message")
 async def read_message(user: SignedIn, message_id: UUID, db: ReadDb) -> MessageOut:
     """Read one of the caller's messages. This call does not mark the message as read."""
-    return MessageOut.of(await queries.get_message(db, user.user_id, message_id))
+    return MessageOut.from_row(await queries.get_message(db, user.user_id, message_id))
 
 
 @router.put("/read-mark", summary="Mark all messages as read", status_code=204)
@@ -56,4 +58,4 @@ async def mark_all_read(user: SignedIn, db: WriteDb, body: ReadMarkPut | None = 
 async def mark_message_read(user: SignedIn, message_id: UUID, db: WriteDb) -> MessageOut:
     """Mark one message as read, and get it back. Repeating it changes nothing."""
     await operations.mark_message_read(db, user.user_id, message_id)
-    return MessageOut.of(await queries.get_message(db, user.user_id, message_id))
+    return MessageOut.from_row(await queries.get_message(db, user.user_id, message_id))

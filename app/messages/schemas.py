@@ -29,7 +29,7 @@ class MessageOut(Out):
     read_at: datetime | None = Field(description="Absent until the message is read.")
 
     @classmethod
-    def of(cls, row: MessageRow) -> Self:
+    def from_row(cls, row: MessageRow) -> Self:
         return cls.model_validate(row)
 
 

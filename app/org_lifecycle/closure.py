@@ -13,9 +13,9 @@ from app.approvals.kinds import CLOSURE, LINK_REQUEST
 from app.approvals.reasons import ORG_CLOSED
 from app.approvals.requests import (
     EndedRequest,
+    create_request,
     decline_requests_to_org,
     finish_request,
-    open_request,
     withdraw_requests_of_org,
 )
 from app.audit_log.entries import record
@@ -57,7 +57,7 @@ async def request_closing(db: AsyncConnection, scope: OrgScope, version: ReadVer
     if await db.scalar(_HAS_SUBORDINATES, {"org_id": scope.org_id}):
         raise OrgHasSubordinates
     values = {"org_id": scope.org_id, "requested_by": scope.user.user_id}
-    request_id = await open_request(db, CLOSURE, ClosureOpen, **values)
+    request_id = await create_request(db, CLOSURE, ClosureOpen, **values)
     await record(db, scope.actor, "closure.created", org_id=scope.org_id, subject=("closure", request_id))
     return False
 

@@ -63,7 +63,7 @@ async def create_org(response: Response, user: SignedIn, body: OrgCreate, db: Wr
     card = await queries.get_card(db, org_id)
     set_location(response, f"/v1/orgs/{org_id}")
     response.headers["ETag"] = format_etag(card.version)
-    return OrgCreated.of(card, advice=build_advice(advice))
+    return OrgCreated.from_card(card, advice=build_advice(advice))
 
 
 ACCEPTED: dict[int | str, dict[str, Any]] = {
@@ -108,7 +108,7 @@ async def update_org(response: Response, scope: Writer, body: OrgUpdate, version
     advice = await list_name_advice(db, name, card.region_code, org_id=scope.org_id) if body.name is not None else []
     advice += await list_level_advice(db, scope.user.user_id) if body.region_code is not None else []
     response.headers["ETag"] = format_etag(card.version)
-    return OrgUpdated.of(card, advice=build_advice(advice), change_request_id=change_request_id)
+    return OrgUpdated.from_card(card, advice=build_advice(advice), change_request_id=change_request_id)
 
 
 REQUESTED: dict[int | str, dict[str, Any]] = {
@@ -139,7 +139,7 @@ async def close_org(response: Response, scope: Writer, version: IfMatch, db: Wri
         return requested
     card = await queries.get_card(db, scope.org_id)
     response.headers["ETag"] = format_etag(card.version)
-    return OrgOut.of(card)
+    return OrgOut.from_card(card)
 
 
 @router.get("/orgs/{org_id}/closures", summary="List the closings of an org", tags=["orgs"])
@@ -168,7 +168,7 @@ async def take_back_closing(response: Response, scope: Reopener, version: IfMatc
     await reopening.take_back_closing(db, scope, version)
     card = await queries.get_card(db, scope.org_id)
     response.headers["ETag"] = format_etag(card.version)
-    return OrgOut.of(card)
+    return OrgOut.from_card(card)
 
 
 @router.delete(

@@ -214,7 +214,7 @@ def _build_search(shape: _FilterShape, *, collected: bool, after_cursor: bool) -
 
 
 def _get_filter_shape(wanted: OrgFilter) -> _FilterShape:
-    search = None if wanted.q is None else SearchBy.of(wanted.q)
+    search = None if wanted.q is None else SearchBy.choose(wanted.q)
     return _FilterShape(search, wanted.region_code is not None, wanted.kind is not None, wanted.status is not None)
 
 

@@ -98,10 +98,10 @@ async def search_orgs(
     orgs below are in the answer only after the session has proved one.
     """
     found = await queries.search_orgs(db, user, wanted, paging)
-    return Page[OrgFoundOut].from_slice(found.map(_org_found))
+    return Page[OrgFoundOut].from_slice(found.map(_build_found_org))
 
 
-def _org_found(org: OrgFoundRow) -> OrgFoundOut:
+def _build_found_org(org: OrgFoundRow) -> OrgFoundOut:
     return OrgFoundOut.model_validate(
         org._asdict() | {"region": format_region_path(org.region_code), "level": get_region_level(org.region_code)}
     )
@@ -115,7 +115,7 @@ async def read_org(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], respons
     Nothing is changed. Send the `ETag` back to edit or close the org.
     """
     response.headers["ETag"] = format_etag(scope.org.version)
-    return OrgOut.of(scope.org)
+    return OrgOut.from_card(scope.org)
 
 
 @router.get("/me/orgs", summary="My orgs", tags=["me"])

@@ -116,7 +116,7 @@ class OrgOut(Out):
     region: str = Field(description="The region's names from the province down.", examples=["江苏省南京市玄武区"])
 
     @classmethod
-    def of(cls, card: OrgCard, **more: object) -> Self:
+    def from_card(cls, card: OrgCard, **more: object) -> Self:
         """Return the body for a card. `more` are the further fields of a subclass."""
         fields = card._asdict() | {
             "level": get_region_level(card.region_code),

@@ -10,10 +10,10 @@ from app.admins.errors import InviteeNameDiffers
 from app.admins.invitees import build_invitee_columns, decline_if_name_differs, is_offered_to
 from app.approvals.kinds import PROMOTION
 from app.approvals.requests import (
+    create_request,
     finish_request,
     finish_requests,
     get_waiting_request,
-    open_request,
     raise_already_ended,
 )
 from app.audit_log.entries import record
@@ -73,7 +73,7 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
         raise SiblingNameTaken
     promotion_id = make_id()
     columns = await build_invitee_columns(db, cipher, scope.org_id, body.to, promotion_id)
-    await open_request(
+    await create_request(
         db,
         PROMOTION,
         PromotionOpen,

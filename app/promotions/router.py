@@ -139,7 +139,7 @@ async def accept_promotion(
     advice += await list_level_advice(db, user.user_id)
     set_location(response, f"/v1/orgs/{org_id}")
     response.headers["ETag"] = format_etag(card.version)
-    return OrgCreated.of(card, advice=build_advice(advice))
+    return OrgCreated.from_card(card, advice=build_advice(advice))
 
 
 @router.put(

@@ -43,43 +43,43 @@ _TYPES: dict[str, TypeEngine[Any]] = {
 }
 
 
-def _sql(statement: str) -> TextClause:
+def _build_statement(statement: str) -> TextClause:
     clause = text(statement)
     return clause.bindparams(*(bindparam(name, type_=_TYPES[name]) for name in clause.compile().params))
 
 
 # The sub-units of the promoted unit, in their order. Its direct sub-units come directly under the new org.
-_UNITS = _sql("""
+_UNITS = _build_statement("""
 INSERT INTO units (org_id, id, parent_id, name, kind, last_day, end_reported_at, position)
 SELECT :new_id, id, nullif(parent_id, :unit_id), name, kind, last_day, end_reported_at, position FROM units
 WHERE org_id = :org_id AND id = ANY (:units) AND id <> :unit_id
 ORDER BY position
 """)
 # Every operation locks members by id before it changes their unit memberships.
-_LOCK_MEMBERS = _sql("""
+_LOCK_MEMBERS = _build_statement("""
 SELECT id, phone_cipher FROM members WHERE org_id = :org_id AND id IN (
     SELECT member_id FROM unit_memberships WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
 ) ORDER BY id FOR UPDATE
 """)
-_MEMBERS = _sql("""
+_MEMBERS = _build_statement("""
 INSERT INTO members (org_id, id, user_id, name, pinyin, initials, phone_cipher, phone_index, phone_last4_index, party,
     probationary, post)
 SELECT :new_id, m.id, m.user_id, m.name, m.pinyin, m.initials, m.phone_cipher, m.phone_index, given.last4, m.party,
     m.probationary, m.post
 FROM unnest(:people, :last4s) AS given (id, last4) JOIN members AS m ON m.org_id = :org_id AND m.id = given.id
 """)
-_ACTIVATIONS = _sql("""
+_ACTIVATIONS = _build_statement("""
 INSERT INTO activations (org_id, member_id, user_id, consented_by, since)
 SELECT :new_id, member_id, user_id, consented_by, :now FROM activations
 WHERE org_id = :org_id AND member_id = ANY (:people) AND until IS NULL
 """)
 # These rows prevent that the new org links an account to a member again after an admin has undone that link.
-_UNDONE_ACTIVATIONS = _sql("""
+_UNDONE_ACTIVATIONS = _build_statement("""
 INSERT INTO activations (org_id, member_id, user_id, undone_by, since, until)
 SELECT DISTINCT ON (member_id, user_id) :new_id, member_id, user_id, undone_by, :now, :now FROM activations
 WHERE org_id = :org_id AND member_id = ANY (:people) AND undone_by IS NOT NULL
 """)
-_UNIT_MEMBERSHIPS = _sql("""
+_UNIT_MEMBERSHIPS = _build_statement("""
 WITH ended AS (
     UPDATE unit_memberships SET until = :now WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
     RETURNING member_id, unit_id, position
@@ -88,7 +88,7 @@ INSERT INTO unit_memberships (org_id, member_id, unit_id, position, since)
 SELECT DISTINCT :new_id, member_id, nullif(unit_id, :unit_id), position, :now FROM ended
 """)
 # A member without another unit membership in the old org is removed from the old org.
-_REMOVE_MEMBERS = _sql("""
+_REMOVE_MEMBERS = _build_statement("""
 WITH leaving AS (
     UPDATE members AS m SET removed_at = :now, user_id = NULL, version = version + 1
     WHERE m.org_id = :org_id AND m.id = ANY (:people) AND NOT EXISTS (
@@ -103,7 +103,7 @@ WITH leaving AS (
 UPDATE activations AS a SET until = :now FROM leaving
 WHERE a.org_id = :org_id AND a.member_id = leaving.id AND a.until IS NULL
 """)
-_REMOVE_UNITS = _sql("""
+_REMOVE_UNITS = _build_statement("""
 UPDATE units SET removed_at = :now, version = version + 1 WHERE org_id = :org_id AND id = ANY (:units)
 """)
 

@@ -49,7 +49,7 @@ def _load_requester(request: ExportRequest) -> Requester:
     return Requester(UUID(stored["org_id"]), UUID(stored["user_id"]), stored["is_own_admin"], stored["threshold"])
 
 
-def _figure_cells(figures: FiguresOut) -> list[Cell]:
+def _build_figure_cells(figures: FiguresOut) -> list[Cell]:
     return [
         figures.members,
         figures.activated,
@@ -78,7 +78,7 @@ async def _build_overview_sheet(request: ExportRequest) -> Sheet:
         ]
     first_subordinate = len(found)
     found += [(each.name, report.since, report.until, each.figures) for each in report.subordinates.items]
-    rows = [[name, since, until, *_figure_cells(figures)] for name, since, until, figures in found]
+    rows = [[name, since, until, *_build_figure_cells(figures)] for name, since, until, figures in found]
     period = (
         Column("since", gettext_noop("统计起"), 12),
         Column("until", gettext_noop("统计止"), 12),
@@ -93,7 +93,7 @@ async def _build_units_sheet(request: ExportRequest) -> Sheet:
     body = UnitsExport.model_validate(request.question["body"])
     report = await visible_reports.list_units(request.db, _load_requester(request), Span(body.day, body.period.days))
     names: dict[UUID | None, str] = {unit.id: unit.name for unit in report.units}
-    rows = [[unit.name, names.get(unit.parent_id), *_figure_cells(unit.figures)] for unit in report.units]
+    rows = [[unit.name, names.get(unit.parent_id), *_build_figure_cells(unit.figures)] for unit in report.units]
     columns = (
         Column("unit", gettext_noop("支部名称"), 30),
         Column("parent", gettext_noop("上级"), 30),
@@ -106,8 +106,8 @@ async def _build_trend_sheet(request: ExportRequest) -> Sheet:
     body = TrendExport.model_validate(request.question["body"])
     org, subtree = gettext("仅本组织"), gettext("本组织及全部下级")
     report = await visible_reports.get_trend(request.db, _load_requester(request), body.day, body.days)
-    of_subtree = [[point.day, subtree, *_figure_cells(point.subtree)] for point in report.days]
-    of_org = [[point.day, org, *_figure_cells(point.org)] for point in report.days]
+    of_subtree = [[point.day, subtree, *_build_figure_cells(point.subtree)] for point in report.days]
+    of_org = [[point.day, org, *_build_figure_cells(point.org)] for point in report.days]
     columns = (
         Column("day", gettext_noop("日期"), 12),
         Column("scope", gettext_noop("范围"), 30),
@@ -176,7 +176,7 @@ async def create_report_export(
     """
     if isinstance(body, RankingExport) and body.unit_id is not None:
         await require_unit(db, scope.org_id, body.unit_id)
-    requester = Requester.of(scope, settings)
+    requester = Requester.from_scope(scope, settings)
     stored = asdict(requester) | {"org_id": str(requester.org_id), "user_id": str(requester.user_id)}
     question = {"body": body.model_dump(mode="json"), "requester": stored}
     kind = _choose_kind(body, is_own_admin=requester.is_own_admin)

@@ -189,7 +189,7 @@ def select_points_of_users(users: CTE, span: Span | SpanParameters) -> Select[An
         .having(func.count() > 0)
         .lateral("rolled_up")
     )
-    waiting = _waiting(span.since, span.until).subquery("waiting")
+    waiting = _select_waiting_points(span.since, span.until).subquery("waiting")
     days = union_all(
         select(users.c.user_id, rolled_up.c.points).select_from(users.join(rolled_up, true())),
         select(waiting.c.user_id, waiting.c.points).where(waiting.c.user_id.in_(select(users.c.user_id))),
@@ -203,11 +203,11 @@ def select_day_rows(
     """Return the points of users by day, with all committed events: the day rows plus the waiting deltas."""
     return union_all(
         select(UserDay.user_id, UserDay.day, UserDay.points).where(UserDay.day.between(since, until)),
-        _waiting(since, until),
+        _select_waiting_points(since, until),
     )
 
 
-def _waiting(since: date | BindParameter[date], until: date | BindParameter[date]) -> Select[Any]:
+def _select_waiting_points(since: date | BindParameter[date], until: date | BindParameter[date]) -> Select[Any]:
     waiting = (
         func.unnest(PointDelta.user_ids, PointDelta.days, PointDelta.points)
         .table_valued(column("user_id", Uuid()), column("day", Date()), column("points"))

@@ -40,7 +40,7 @@ async def read_overview(
     The admins of the org and of the orgs above it can read it. Of the orgs below, every reader sees only totals, in
     which each person counts once. A figure of very few people is withheld.
     """
-    return await visible_reports.get_overview(db, Requester.of(scope, SETTINGS.get(request)), span, listing)
+    return await visible_reports.get_overview(db, Requester.from_scope(scope, SETTINGS.get(request)), span, listing)
 
 
 @router.get("/reports/subordinates", summary="Compare subordinates")
@@ -49,7 +49,9 @@ async def list_subordinate_figures(
 ) -> SubordinatesOut:
     """List the figures of the direct subordinates, each with its whole subtree, sorted by any column. Withheld figures
     come last. Nothing is changed."""
-    return await visible_reports.list_subordinates(db, Requester.of(scope, SETTINGS.get(request)), span, listing)
+    return await visible_reports.list_subordinates(
+        db, Requester.from_scope(scope, SETTINGS.get(request)), span, listing
+    )
 
 
 @router.get("/reports/units", summary="Compare units")
@@ -58,7 +60,7 @@ async def list_unit_figures(
 ) -> UnitsOut:
     """List the figures of every unit, each with the units under it. Only the admins of the org itself can read them.
     The people are those of the requested day; the tree of units is the present one. Nothing is changed."""
-    return await visible_reports.list_units(db, Requester.of(scope, SETTINGS.get(request)), span)
+    return await visible_reports.list_units(db, Requester.from_scope(scope, SETTINGS.get(request)), span)
 
 
 @router.get("/reports/trend", summary="Trend of an org")
@@ -74,7 +76,7 @@ async def read_trend(
 
     Days for which no totals exist are left out. Nothing is changed.
     """
-    return await visible_reports.get_trend(db, Requester.of(scope, SETTINGS.get(request)), until, days)
+    return await visible_reports.get_trend(db, Requester.from_scope(scope, SETTINGS.get(request)), until, days)
 
 
 @router.get("/rankings", summary="Ranking inside an org")

@@ -54,7 +54,7 @@ class UnitReport:
 
 
 @cache
-def _statement() -> Select[Any]:
+def _build_statement() -> Select[Any]:
     org_id = bindparam("org_id", type_=Uuid())
     span = SpanParameters(
         since=bindparam("since", type_=Date()),
@@ -97,5 +97,5 @@ def _statement() -> Select[Any]:
 async def get_unit_report(db: Readable, org_id: UUID, span: Span) -> UnitReport:
     """Return the figures of every unit of the org at the end of the span, each with its subtree, in tree order."""
     parameters = {"org_id": org_id, "since": span.since, "until": span.until, "end": span.end}
-    rows = await fetch_rows(db, _statement(), UnitRow, parameters)
+    rows = await fetch_rows(db, _build_statement(), UnitRow, parameters)
     return UnitReport(rows[0].as_of, [row for row in rows if row.id is not None])

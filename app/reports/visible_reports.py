@@ -46,7 +46,7 @@ class Requester:
     threshold: int
 
     @classmethod
-    def of(cls, scope: OrgScope, settings: Settings) -> Self:
+    def from_scope(cls, scope: OrgScope, settings: Settings) -> Self:
         """Return the caller as a requester."""
         is_own_admin = not scope.roles.isdisjoint(ADMINS)
         return cls(scope.org_id, scope.user.user_id, is_own_admin, settings.withhold_below)
@@ -88,7 +88,7 @@ async def get_overview(db: Readable, requester: Requester, span: Span, listing: 
             "org": build_figure_fields(totals.own, suppressed=suppressed or totals.own_suppressed),
             "subtree": build_figure_fields(totals.subtree, suppressed=suppressed or totals.sub_suppressed),
             "previous": previous,
-            "subordinates": _subordinates(found.subordinates, listing, suppressed=suppressed),
+            "subordinates": _build_subordinates(found.subordinates, listing, suppressed=suppressed),
         }
     )
 
@@ -99,7 +99,7 @@ async def list_subordinates(db: Readable, requester: Requester, span: Span, list
     found = await fetch_overview(db, requester.org_id, span, requester.viewer, listing)
     return SubordinatesOut.model_validate(
         _build_header(found.totals.as_of, span, requester)
-        | {"subordinates": _subordinates(found.subordinates, listing, suppressed=suppressed)}
+        | {"subordinates": _build_subordinates(found.subordinates, listing, suppressed=suppressed)}
     )
 
 
@@ -154,7 +154,7 @@ def _build_header(as_of: datetime, span: Span, requester: Requester) -> dict[str
     }
 
 
-def _subordinates(found: Sequence[OverviewRow], listing: Listing, *, suppressed: bool) -> dict[str, object]:
+def _build_subordinates(found: Sequence[OverviewRow], listing: Listing, *, suppressed: bool) -> dict[str, object]:
     """Return the fields of a page of SubordinateFiguresOut."""
     page = Slice.cut(found, listing.paging, lambda row: (listing.order, row.sort_group, row.sort_key, row.id))
     items = [

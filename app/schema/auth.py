@@ -24,19 +24,19 @@ from sqlalchemy.orm import Mapped, MappedColumn, mapped_column
 from app.database.db import Table
 
 
-def _id_column() -> MappedColumn[UUID]:
+def _build_id_column() -> MappedColumn[UUID]:
     return mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
 
 
-def _now_column() -> MappedColumn[datetime]:
+def _build_now_column() -> MappedColumn[datetime]:
     return mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
-def _time_column() -> MappedColumn[datetime]:
+def _build_time_column() -> MappedColumn[datetime]:
     return mapped_column(DateTime(timezone=True))
 
 
-def _nullable_time_column() -> MappedColumn[datetime | None]:
+def _build_nullable_time_column() -> MappedColumn[datetime | None]:
     return mapped_column(DateTime(timezone=True))
 
 
@@ -51,7 +51,7 @@ class User(Table):
         Index("users_id_number_index_key", "id_number_index", unique=True),
     )
 
-    id: Mapped[UUID] = _id_column()
+    id: Mapped[UUID] = _build_id_column()
     phone_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
     phone_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     phone_since: Mapped[datetime | None] = mapped_column(
@@ -59,11 +59,11 @@ class User(Table):
     )
     status: Mapped[str] = mapped_column(Text, server_default="active")
     verified_name: Mapped[str | None] = mapped_column(Text)
-    verified_at: Mapped[datetime | None] = _nullable_time_column()
+    verified_at: Mapped[datetime | None] = _build_nullable_time_column()
     verification_method: Mapped[str | None] = mapped_column(Text)
     id_number_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     party_member: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
-    created_at: Mapped[datetime] = _now_column()
+    created_at: Mapped[datetime] = _build_now_column()
 
 
 class UserPhone(Table):
@@ -74,7 +74,7 @@ class UserPhone(Table):
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
     until: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
-    since: Mapped[datetime] = _time_column()
+    since: Mapped[datetime] = _build_time_column()
     phone_index: Mapped[bytes] = mapped_column(LargeBinary)
 
 
@@ -84,17 +84,17 @@ class Session(Table):
     __tablename__ = "sessions"
     __table_args__ = (Index(None, "user_id"),)
 
-    id: Mapped[UUID] = _id_column()
+    id: Mapped[UUID] = _build_id_column()
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     client_id: Mapped[str] = mapped_column(Text)
     methods: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="amr, RFC 8176")
     device: Mapped[str | None] = mapped_column(Text)
     address: Mapped[str | None] = mapped_column(INET)
-    created_at: Mapped[datetime] = _now_column()
-    refreshed_at: Mapped[datetime] = _now_column()
-    expires_at: Mapped[datetime] = _time_column()
-    key_checked_at: Mapped[datetime | None] = _nullable_time_column()
-    ended_at: Mapped[datetime | None] = _nullable_time_column()
+    created_at: Mapped[datetime] = _build_now_column()
+    refreshed_at: Mapped[datetime] = _build_now_column()
+    expires_at: Mapped[datetime] = _build_time_column()
+    key_checked_at: Mapped[datetime | None] = _build_nullable_time_column()
+    ended_at: Mapped[datetime | None] = _build_nullable_time_column()
 
 
 class RefreshToken(Table):
@@ -105,9 +105,9 @@ class RefreshToken(Table):
 
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
-    created_at: Mapped[datetime] = _now_column()
-    expires_at: Mapped[datetime] = _time_column()
-    used_at: Mapped[datetime | None] = _nullable_time_column()
+    created_at: Mapped[datetime] = _build_now_column()
+    expires_at: Mapped[datetime] = _build_time_column()
+    used_at: Mapped[datetime | None] = _build_nullable_time_column()
 
 
 class SigningKey(Table):
@@ -117,7 +117,7 @@ class SigningKey(Table):
 
     kid: Mapped[str] = mapped_column(Text, primary_key=True)
     private_cipher: Mapped[bytes] = mapped_column(LargeBinary)
-    active_from: Mapped[datetime] = _time_column()
+    active_from: Mapped[datetime] = _build_time_column()
 
 
 class OAuthClient(Table):
@@ -132,8 +132,8 @@ class OAuthClient(Table):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     refresh_seconds: Mapped[int] = mapped_column(Integer, server_default="0")
     session_seconds: Mapped[int] = mapped_column(Integer, server_default="0")
-    created_at: Mapped[datetime] = _now_column()
-    revoked_at: Mapped[datetime | None] = _nullable_time_column()
+    created_at: Mapped[datetime] = _build_now_column()
+    revoked_at: Mapped[datetime | None] = _build_nullable_time_column()
 
 
 class ClientSecret(Table):
@@ -144,8 +144,8 @@ class ClientSecret(Table):
 
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     client_id: Mapped[str] = mapped_column(ForeignKey("oauth_clients.id"))
-    created_at: Mapped[datetime] = _now_column()
-    expires_at: Mapped[datetime | None] = _nullable_time_column()
+    created_at: Mapped[datetime] = _build_now_column()
+    expires_at: Mapped[datetime | None] = _build_nullable_time_column()
 
 
 class PhoneCode(Table):
@@ -157,9 +157,9 @@ class PhoneCode(Table):
     purpose: Mapped[str] = mapped_column(Text, primary_key=True)
     code_hash: Mapped[bytes] = mapped_column(LargeBinary)
     tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    created_at: Mapped[datetime] = _now_column()
-    expires_at: Mapped[datetime] = _time_column()
-    used_at: Mapped[datetime | None] = _nullable_time_column()
+    created_at: Mapped[datetime] = _build_now_column()
+    expires_at: Mapped[datetime] = _build_time_column()
+    used_at: Mapped[datetime | None] = _build_nullable_time_column()
 
 
 class RateLimit(Table):
@@ -169,7 +169,7 @@ class RateLimit(Table):
     __table_args__ = (Index(None, "full_at"),)
 
     key: Mapped[str] = mapped_column(Text, primary_key=True)
-    full_at: Mapped[datetime] = _time_column()
+    full_at: Mapped[datetime] = _build_time_column()
 
 
 class SimulatedMessage(Table):
@@ -178,11 +178,11 @@ class SimulatedMessage(Table):
     __tablename__ = "simulated_messages"
     __table_args__ = (Index(None, "phone_index", "id"),)
 
-    id: Mapped[UUID] = _id_column()
+    id: Mapped[UUID] = _build_id_column()
     phone_index: Mapped[bytes] = mapped_column(LargeBinary)
     text_cipher: Mapped[bytes] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime] = _now_column()
-    arrives_at: Mapped[datetime] = _time_column()
+    created_at: Mapped[datetime] = _build_now_column()
+    arrives_at: Mapped[datetime] = _build_time_column()
 
 
 class DeviceAuthorization(Table):
@@ -197,7 +197,7 @@ class DeviceAuthorization(Table):
         Index(None, "expires_at"),
     )
 
-    id: Mapped[UUID] = _id_column()
+    id: Mapped[UUID] = _build_id_column()
     client_id: Mapped[str] = mapped_column(ForeignKey("oauth_clients.id"))
     device_code_hash: Mapped[bytes] = mapped_column(LargeBinary)
     user_code: Mapped[str] = mapped_column(Text)
@@ -208,11 +208,11 @@ class DeviceAuthorization(Table):
     number: Mapped[int] = mapped_column(SmallInteger)
     wrong_numbers: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     interval_seconds: Mapped[int] = mapped_column(SmallInteger)
-    polled_at: Mapped[datetime | None] = _nullable_time_column()
+    polled_at: Mapped[datetime | None] = _build_nullable_time_column()
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     scanned_session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id"))
-    created_at: Mapped[datetime] = _now_column()
-    expires_at: Mapped[datetime] = _time_column()
+    created_at: Mapped[datetime] = _build_now_column()
+    expires_at: Mapped[datetime] = _build_time_column()
 
 
 class Verification(Table):
@@ -234,7 +234,7 @@ class Verification(Table):
         Index(None, "id_number_index"),
     )
 
-    id: Mapped[UUID] = _id_column()
+    id: Mapped[UUID] = _build_id_column()
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     method: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text)
@@ -244,9 +244,9 @@ class Verification(Table):
     id_number_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
     reason: Mapped[str | None] = mapped_column(Text)
     reviewer_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    created_at: Mapped[datetime] = _now_column()
-    expires_at: Mapped[datetime | None] = _nullable_time_column()
-    decided_at: Mapped[datetime | None] = _nullable_time_column()
+    created_at: Mapped[datetime] = _build_now_column()
+    expires_at: Mapped[datetime | None] = _build_nullable_time_column()
+    decided_at: Mapped[datetime | None] = _build_nullable_time_column()
 
 
 class SecurityKey(Table):
@@ -258,15 +258,15 @@ class SecurityKey(Table):
         Index(None, "user_id"),
     )
 
-    id: Mapped[UUID] = _id_column()
+    id: Mapped[UUID] = _build_id_column()
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     name: Mapped[str] = mapped_column(Text)
     credential_id: Mapped[bytes] = mapped_column(LargeBinary)
     public_key: Mapped[bytes] = mapped_column(LargeBinary)
     sign_count: Mapped[int] = mapped_column(BigInteger)
     transports: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
-    created_at: Mapped[datetime] = _now_column()
-    used_at: Mapped[datetime | None] = _nullable_time_column()
+    created_at: Mapped[datetime] = _build_now_column()
+    used_at: Mapped[datetime | None] = _build_nullable_time_column()
 
 
 class SecurityKeyChallenge(Table):
@@ -275,11 +275,11 @@ class SecurityKeyChallenge(Table):
     __tablename__ = "security_key_challenges"
     __table_args__ = (CheckConstraint("purpose IN ('registration', 'check')", name="purpose"),)
 
-    id: Mapped[UUID] = _id_column()
+    id: Mapped[UUID] = _build_id_column()
     session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
     purpose: Mapped[str] = mapped_column(Text)
     challenge: Mapped[bytes] = mapped_column(LargeBinary)
-    expires_at: Mapped[datetime] = _time_column()
+    expires_at: Mapped[datetime] = _build_time_column()
 
 
 class Operator(Table):
@@ -290,5 +290,5 @@ class Operator(Table):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     enrolment_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime] = _now_column()
-    removed_at: Mapped[datetime | None] = _nullable_time_column()
+    created_at: Mapped[datetime] = _build_now_column()
+    removed_at: Mapped[datetime | None] = _build_nullable_time_column()

@@ -16,9 +16,9 @@ class CsvWriter:
     def __init__(self, layout: Layout, buffer: ByteBuffer) -> None:
         self._outlet = buffer
         buffer.write(codecs.BOM_UTF8)
-        self.write([[column.heading for column in layout.columns]])
+        self.write_rows([[column.heading for column in layout.columns]])
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write_rows(self, rows: Sequence[Row]) -> None:
         lines = io.StringIO(newline="")
         csv.writer(lines).writerows(
             [[_escape_formula(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]

@@ -88,7 +88,7 @@ class ByteBuffer:
 class Writer(Protocol):
     """Writes a file to a buffer. Both methods need processor time: call them in a thread."""
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write_rows(self, rows: Sequence[Row]) -> None:
         """Add rows."""
 
     def finish(self) -> None:

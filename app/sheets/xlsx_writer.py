@@ -61,9 +61,9 @@ class XlsxWriter:
         if layout.chart is None:
             self._write_beginning()
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write_rows(self, rows: Sequence[Row]) -> None:
         if self._rows is not None:
-            self._rows.write(rows)
+            self._rows.write_rows(rows)
             return
         self._chart_rows += rows
         if len(self._chart_rows) >= MAX_CHART_ROWS:
@@ -79,7 +79,7 @@ class XlsxWriter:
         for name, content in workbook.parts:
             self._zip.writestr(name, content)
         self._rows = _RowWriter(self._zip, workbook)
-        self._rows.write(self._chart_rows)
+        self._rows.write_rows(self._chart_rows)
         self._chart_rows = []
         return self._rows
 
@@ -93,7 +93,7 @@ class _RowWriter:
         self._part.write(workbook.before.encode())
         self._numbers = count(2)  # row 1 has the headings
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write_rows(self, rows: Sequence[Row]) -> None:
         self._part.write("".join([self._format_row(next(self._numbers), row) for row in rows]).encode())
 
     def finish(self) -> None:
@@ -101,7 +101,7 @@ class _RowWriter:
         self._part.close()
 
     def _format_row(self, number: int, row: Row) -> str:
-        cells = [self._format_cell(f"{_column_letters(column)}{number}", cell) for column, cell in enumerate(row)]
+        cells = [self._format_cell(f"{_build_column_letters(column)}{number}", cell) for column, cell in enumerate(row)]
         return f'<row r="{number}">{"".join(cells)}</row>'
 
     def _format_cell(self, reference: str, cell: Cell) -> str:
@@ -113,7 +113,7 @@ class _RowWriter:
                 style = self._workbook.text_style
                 return f'<c r="{reference}" s="{style}" t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
             case date():
-                return f'<c r="{reference}" s="{self._workbook.date_style}"><v>{_date_to_serial(cell)}</v></c>'
+                return f'<c r="{reference}" s="{self._workbook.date_style}"><v>{_convert_date(cell)}</v></c>'
             case _:
                 return f'<c r="{reference}"><v>{cell!r}</v></c>'
 
@@ -145,7 +145,7 @@ def _create_empty_workbook(layout: Layout, chart_rows: Sequence[Row]) -> _EmptyW
                 if isinstance(cell, str):
                     sheet.write_string(number, position, cell)
                 elif cell is not None:
-                    sheet.write_number(number, position, _date_to_serial(cell) if isinstance(cell, date) else cell)
+                    sheet.write_number(number, position, _convert_date(cell) if isinstance(cell, date) else cell)
         layout.chart(book, sheet, len(chart_rows))
     # The last row exists only to find the numbers of the styles. `_split_sheet` removes all rows except the headings.
     sheet.write_string(len(chart_rows) + 1, 0, "text", text)
@@ -185,7 +185,7 @@ def _split_sheet(sheet: str, parts: Sequence[tuple[str, bytes]]) -> _EmptyWorkbo
     return _EmptyWorkbook(parts, before + row_end, sheet[sheet.index("</sheetData>") :], text_style, date_style)
 
 
-def _date_to_serial(day: date) -> int:
+def _convert_date(day: date) -> int:
     return (day - _EPOCH).days
 
 
@@ -194,5 +194,5 @@ def _escape_character(character: re.Match[str]) -> str:
 
 
 @lru_cache(maxsize=100)
-def _column_letters(number: int) -> str:
-    return (_column_letters(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)
+def _build_column_letters(number: int) -> str:
+    return (_build_column_letters(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)

@@ -163,15 +163,15 @@ async def _list_offer_answers(
         message="",
         danger=False,
     )
-    return {"acceptance": acceptance, "refusal": await invited.refuse(request, db, scope, kind, offer_id)}
+    return {"acceptance": acceptance, "refusal": await invited.confirm_refusal(request, db, scope, kind, offer_id)}
 
 
 @decision_routes("application", Permission.CERTIFICATION_WRITE)
 async def answer_application(decision: DecisionRequest) -> Answers:
     """Certify the applicant under this org, or refuse (S6)."""
     return {
-        "approval": await applications.approve(*decision.route_values),
-        "refusal": await applications.refuse(*decision.route_values),
+        "approval": await applications.confirm_approval(*decision.route_values),
+        "refusal": await applications.confirm_refusal(*decision.route_values),
     }
 
 
@@ -179,15 +179,15 @@ async def answer_application(decision: DecisionRequest) -> Answers:
 async def answer_change_request(decision: DecisionRequest) -> Answers:
     """Approve a subordinate's new name or main admin, or refuse (S5)."""
     return {
-        "approval": await decisions.approve(*decision.route_values),
-        "refusal": await decisions.refuse(*decision.route_values),
+        "approval": await decisions.confirm_approval(*decision.route_values),
+        "refusal": await decisions.confirm_refusal(*decision.route_values),
     }
 
 
 @decision_routes("recovery", Permission.CHANGES_WRITE)
 async def answer_recovery(decision: DecisionRequest) -> Answers:
     """Withdraw the recovery, as the main admin whom it would replace (S4)."""
-    return {"withdrawal": await changes.withdraw(*decision.route_values)}
+    return {"withdrawal": await changes.confirm_withdrawal(*decision.route_values)}
 
 
 @decision_routes("transfer", Permission.TRANSFERS_DECIDE)
@@ -195,7 +195,7 @@ async def answer_transfer(decision: DecisionRequest) -> Answers:
     """Release, accept or refuse an org with its subtree. The preview shown must still be current (S20)."""
     suppress_below = SETTINGS.get(decision.request).withhold_below
     found = await get_transfer(decision.db, decision.scope, decision.id, suppress_below=suppress_below)
-    refusal = await transfers.refuse(*decision.route_values)
+    refusal = await transfers.confirm_refusal(*decision.route_values)
     release = found.step == "release" and found.from_id == decision.scope.org_id
     if found.preview is None or not (release or (found.step == "acceptance" and found.to_id == decision.scope.org_id)):
         return {"refusal": refusal}
@@ -238,13 +238,13 @@ async def answer_link_request(decision: DecisionRequest) -> Answers:
         )
         for member in found.candidates
     }
-    return {**rows, "refusal": await links.refuse(*decision.route_values)}
+    return {**rows, "refusal": await links.confirm_refusal(*decision.route_values)}
 
 
 @decision_routes("join-request", Permission.MEMBERS_WRITE)
 async def answer_join_request(one: DecisionRequest) -> Answers:
     """Take the person into the unit of the link or the org itself, or refuse."""
-    refusal = await joins.refuse(*one.route_values)
+    refusal = await joins.confirm_refusal(*one.route_values)
     found = await get_received_join_request(one.db, one.scope.org_id, one.id)
     if found.unit_name is None:
         explanation = gettext("{name} 列入本组织通讯录的管理组，以后可以在电脑端选择支部。", name=found.name)
@@ -265,7 +265,7 @@ async def answer_join_request(one: DecisionRequest) -> Answers:
 @decision_routes("person-transfer", Permission.MEMBERS_WRITE)
 async def answer_person_transfer(decision: DecisionRequest) -> Answers:
     """Accept a person into the directory, or refuse (S20)."""
-    refusal = await person_transfers.refuse(*decision.route_values)
+    refusal = await person_transfers.confirm_refusal(*decision.route_values)
     found = await get_person_transfer(decision.db, decision.scope.org_id, decision.id)
     acceptance = Confirmation(
         title=gettext("接收 {name}", name=found.name or ""),

@@ -28,7 +28,7 @@ from tests.people import People, Person, fresh_org_name, fresh_phone
 from tests.retention import clean_up
 
 
-async def list_received(superior_admin: Person, superior: Json) -> list[Json]:
+async def list_received_requests(superior_admin: Person, superior: Json) -> list[Json]:
     return await list_all(superior_admin, f"/v1/orgs/{superior['id']}/change-requests", side="received")
 
 
@@ -125,7 +125,7 @@ async def test_hand_over_shows_only_names_to_the_superior(people: People) -> Non
     change_request = await pair.request_hand_over()
     assert change_request["state"] == "pending"
     assert await pair.get_main_admin_id() == pair.founder.user_id
-    seen = (await list_received(pair.superior_admin, pair.superior))[0]
+    seen = (await list_received_requests(pair.superior_admin, pair.superior))[0]
     assert seen["main_admin_before"] == {"name": pair.founder.name, "verified": True}
     assert seen["main_admin_after"] == {"name": pair.second.name, "verified": True}
     assert (seen["requested_by"]["name"], seen["reason"]) == (pair.founder.name, "调离")
@@ -134,7 +134,7 @@ async def test_hand_over_shows_only_names_to_the_superior(people: People) -> Non
     approved = get_body(await decide(pair.superior_admin, pair.superior, change_request))
     assert approved["state"] == "accepted"
     assert await pair.get_main_admin_id() == pair.second.user_id
-    assert await list_received(pair.superior_admin, pair.superior) == []
+    assert await list_received_requests(pair.superior_admin, pair.superior) == []
     assert [each["id"] for each in await list_sent(pair.founder, pair.org)] == [change_request["id"]]
     assert await list_sent(pair.superior_admin, pair.superior) == []
     audit = (await pair.superior_admin.get(f"/v1/orgs/{pair.superior['id']}/audit")).text
@@ -199,7 +199,7 @@ async def test_overdue_change_request_cannot_be_decided(people: People, engine: 
         await connection.execute(text(past), {"id": change_request["id"]})
     path = f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"
     assert get_body(await pair.founder.get(path))["state"] == "expired"
-    assert await list_received(pair.superior_admin, pair.superior) == []
+    assert await list_received_requests(pair.superior_admin, pair.superior) == []
     for how, body in (("approval", {}), ("refusal", {"reason": "已过期"})):
         assert get_refusal(await decide(pair.superior_admin, pair.superior, change_request, how, **body)) == (
             410,
@@ -260,9 +260,9 @@ async def test_change_request_after_a_transfer_is_decided_by_the_new_superior(pe
     next_above = await next_superior.create_org()
     change_request = await pair.request_hand_over()
     await transfer(pair, next_superior, next_above)
-    assert await list_received(pair.superior_admin, pair.superior) == []
+    assert await list_received_requests(pair.superior_admin, pair.superior) == []
     assert get_refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (404, "not-found")
-    assert [item["id"] for item in await list_received(next_superior, next_above)] == [change_request["id"]]
+    assert [item["id"] for item in await list_received_requests(next_superior, next_above)] == [change_request["id"]]
     get_body(await decide(next_superior, next_above, change_request))
     assert await pair.get_main_admin_id() == pair.second.user_id
 
@@ -279,7 +279,7 @@ async def test_pending_change_takes_effect_when_the_org_is_released(people: Peop
         seen = get_body(await pair.founder.get(f"/v1/orgs/{pair.org['id']}/change-requests/{request['id']}"))
         assert (seen["state"], seen["decided_at"] is not None) == ("accepted", True)
         assert get_refusal(await decide(pair.superior_admin, pair.superior, request)) == (404, "not-found")
-    assert await list_received(pair.superior_admin, pair.superior) == []
+    assert await list_received_requests(pair.superior_admin, pair.superior) == []
     audit = await list_all(pair.second, f"/v1/orgs/{pair.org['id']}/audit")
     newest = [entry["action"] for entry in audit][:5]
     assert sorted(newest) == [
@@ -376,7 +376,7 @@ async def test_change_request_decision_by_another_org_is_not_found(people: Peopl
         404,
         "not-found",
     )
-    assert await list_received(top_admin, top) == []
+    assert await list_received_requests(top_admin, top) == []
 
 
 async def test_recovery_with_the_superiors_consent_replaces_the_main_admin(people: People) -> None:

@@ -123,7 +123,7 @@ async def test_concurrent_first_sign_ins_register_one_account(app: FastAPI) -> N
 # The scan
 
 
-class Scan:
+class ScannedCode:
     """A scanned console and the calls on its scan."""
 
     def __init__(self, db: AsyncConnection, console: Console, poller: Caller, scan_id: str, number: int) -> None:
@@ -150,14 +150,14 @@ class Scan:
 
 
 @pytest.fixture
-async def scanned(person: Person, anybody: Caller, db: AsyncConnection) -> Scan:
+async def scanned(person: Person, anybody: Caller, db: AsyncConnection) -> ScannedCode:
     console = await Console.request(person.api)
     found = await scan(person, console)
-    return Scan(db, console, anybody, found["id"], await console.match_number())
+    return ScannedCode(db, console, anybody, found["id"], await console.match_number())
 
 
 async def test_concurrent_scans_by_ten_phones_accept_one(
-    other_phones: list[Caller], phone: Caller, scanned: Scan
+    other_phones: list[Caller], phone: Caller, scanned: ScannedCode
 ) -> None:
     body = {"code": scanned.console.user_code}
     for _ in range(FEW_ROUNDS):
@@ -168,7 +168,7 @@ async def test_concurrent_scans_by_ten_phones_accept_one(
 
 
 async def test_concurrent_approvals_accept_only_the_scanning_phone(
-    other_phones: list[Caller], phone: Caller, scanned: Scan
+    other_phones: list[Caller], phone: Caller, scanned: ScannedCode
 ) -> None:
     for round_ in range(ROUNDS):
         await scanned.set_state("scanned")
@@ -180,7 +180,7 @@ async def test_concurrent_approvals_accept_only_the_scanning_phone(
         assert answers[place].status == 200
 
 
-async def test_concurrent_approvals_and_refusals_make_one_decision(phone: Caller, scanned: Scan) -> None:
+async def test_concurrent_approvals_and_refusals_make_one_decision(phone: Caller, scanned: ScannedCode) -> None:
     for _ in range(FEW_ROUNDS):
         await scanned.set_state("scanned")
         calls = [scanned.approve(phone) for _ in range(AT_ONCE // 2)]
@@ -191,7 +191,7 @@ async def test_concurrent_approvals_and_refusals_make_one_decision(phone: Caller
         assert (await scanned.poll()).status == (200 if decided == "approved" else 400), decided
 
 
-async def test_concurrent_wrong_numbers_count_three(phone: Caller, scanned: Scan) -> None:
+async def test_concurrent_wrong_numbers_count_three(phone: Caller, scanned: ScannedCode) -> None:
     wrong = [guess for guess in range(10, 99) if guess != scanned.number][:AT_ONCE]
     for _ in range(FEW_ROUNDS):
         await scanned.set_state("scanned")
@@ -200,7 +200,7 @@ async def test_concurrent_wrong_numbers_count_three(phone: Caller, scanned: Scan
         assert slugs == {"wrong-number": 3, "scan-decided": AT_ONCE - 3}
 
 
-async def test_concurrent_redemptions_give_one_session(scanned: Scan) -> None:
+async def test_concurrent_redemptions_give_one_session(scanned: ScannedCode) -> None:
     for _ in range(FEW_ROUNDS):
         await scanned.set_state("approved")
         assert await gather_statuses(scanned.poll() for _ in range(AT_ONCE)) == {200: 1, 400: AT_ONCE - 1}
@@ -223,7 +223,7 @@ async def delete_console_sessions(db: AsyncConnection, person: Person) -> None:
 
 @pytest.mark.parametrize("by", ["a suspension", "a sign-out"])
 async def test_redemption_during_a_suspension_or_sign_out_leaves_no_session(
-    app: FastAPI, people: People, person: Person, phone: Caller, scanned: Scan, by: str
+    app: FastAPI, people: People, person: Person, phone: Caller, scanned: ScannedCode, by: str
 ) -> None:
     """Nine calls redeem while the user is suspended or signs out everywhere. The newest session ends too."""
     operator = Caller(app, (await create_operator(app, people)).token)

@@ -98,7 +98,7 @@ async def open_desk(app: FastAPI) -> AsyncIterator[Callable[[Person], Awaitable[
     async with AsyncExitStack() as stack:
 
         async def open_for(person: Person) -> "Desk":
-            desk = await Desk.of(app, person)
+            desk = await Desk.sign_in(app, person)
             stack.push_async_callback(desk.visitor.aclose)
             return desk
 

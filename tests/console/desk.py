@@ -29,7 +29,7 @@ class Desk:
     visitor: httpx.AsyncClient
 
     @classmethod
-    async def of(cls, app: FastAPI, person: Person) -> "Desk":
+    async def sign_in(cls, app: FastAPI, person: Person) -> "Desk":
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 50002))
         visitor = httpx.AsyncClient(transport=transport, base_url="http://localhost:8000")
         await sign_in_to_console(visitor, person)

@@ -24,9 +24,9 @@ async def test_service_without_a_migrated_database_is_not_ready(directory: Path)
     """The test's own server stops and starts again under a running service."""
     server = await asyncio.to_thread(postgres.start, directory / "postgres", settings=postgres.THROWAWAY)
     try:
-        await migration.migrate_to_head(server.url())
+        await migration.migrate_to_head(server.build_url())
         # `sslmode=` is a libpq option that many hosted databases have in their address.
-        address = SecretStr(f"{server.url()}&sslmode=disable")
+        address = SecretStr(f"{server.build_url()}&sslmode=disable")
         settings = Settings(database_url=address, data_dir=directory, database_pool=2).complete_secrets()
         app = create_app(settings)
         async with (
@@ -49,9 +49,11 @@ async def test_service_without_a_migrated_database_is_not_ready(directory: Path)
                 pytest.fail("never ready again")
 
             await becomes_ready()
-            await execute(server.url(), "UPDATE alembic_version SET version_num = '0001'")
+            await execute(server.build_url(), "UPDATE alembic_version SET version_num = '0001'")
             assert await readyz() == 503
-            await execute(server.url(), f"UPDATE alembic_version SET version_num = '{migration.get_head_revision()}'")
+            await execute(
+                server.build_url(), f"UPDATE alembic_version SET version_num = '{migration.get_head_revision()}'"
+            )
             await becomes_ready()
 
             # Other routes answer 503 as well, with old and with new connections.

@@ -44,7 +44,7 @@ class Scene:
     async def list_actions(self, person: Person, org: Json) -> list[str]:
         return [entry["action"] for entry in get_body(await person.get(f"/v1/orgs/{org['id']}/audit"))["items"]]
 
-    async def set_age(self, db: AsyncConnection, age: str) -> None:
+    async def set_closing_age(self, db: AsyncConnection, age: str) -> None:
         """Set the closing back in time."""
         statement = "UPDATE closures SET decided_at = now() - CAST(:age AS text)::interval WHERE org_id = :org"
         await db.execute(text(statement), {"age": age, "org": self.org["id"]})
@@ -122,7 +122,7 @@ async def test_closed_org_is_opened_again_by_the_main_admin_under_its_former_sup
 async def test_closing_can_be_undone_for_seven_days(people: People, db: AsyncConnection, age: str, status: int) -> None:
     scene = await Scene.make(people)
     get_body(await scene.close(scene.founder))
-    await scene.set_age(db, age)
+    await scene.set_closing_age(db, age)
     answer = await scene.take_back(scene.founder)
     assert answer.status_code == status
     if status == 409:

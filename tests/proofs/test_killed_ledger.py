@@ -55,7 +55,7 @@ class Service:
     @property
     def url(self) -> str:
         assert self.server is not None
-        return self.server.url()
+        return self.server.build_url()
 
     def start(self, part: str) -> None:
         if part == "postgres":

@@ -137,7 +137,7 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.fixture
-async def machine(stage: Stage) -> AsyncIterator[type[Machine]]:
+async def state_machine(stage: Stage) -> AsyncIterator[type[Machine]]:
     """Return the machine with four registered people."""
     Machine.persons = [await stage.people.register() for _ in range(4)]
     Machine.db, Machine.loop, Machine.rows = stage.db, asyncio.get_running_loop(), Rows(stage.db, "four_people")
@@ -150,15 +150,15 @@ async def machine(stage: Stage) -> AsyncIterator[type[Machine]]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(PARTS))
-async def test_random_calls_are_answered_as_the_model_says(machine: type[Machine], part: int) -> None:
-    await asyncio.to_thread(run_state_machine_as_test, machine, settings=SETTINGS)
-    assert len(machine.seen) > 20, machine.seen  # distinct answers, among them one of each kind of call
-    assert not PROOF or machine.ended.keys() >= ENDINGS, (part, machine.ended)
+async def test_random_calls_are_answered_as_the_model_says(state_machine: type[Machine], part: int) -> None:
+    await asyncio.to_thread(run_state_machine_as_test, state_machine, settings=SETTINGS)
+    assert len(state_machine.seen) > 20, state_machine.seen  # distinct answers, among them one of each kind of call
+    assert not PROOF or state_machine.ended.keys() >= ENDINGS, (part, state_machine.ended)
 
 
-async def test_hand_over_request_reaches_each_end_state(machine: type[Machine]) -> None:
+async def test_hand_over_request_reaches_each_end_state(state_machine: type[Machine]) -> None:
     """A few random sequences do not reach all end states, so each is reached here step by step."""
-    walk = machine()
+    walk = state_machine()
     domain, model = walk.domain, walk.domain.model
     await domain.create_first_orgs()
     superior, org = model.orgs[:2]

@@ -23,7 +23,7 @@ HOSTILE = ("=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "=cmd|' /C calc'!A0", "
 def write_file(form: str, layout: Layout, *rows: Sequence[Cell]) -> bytes:
     buffer = ByteBuffer()
     writer = open_writer(form, layout, buffer)
-    writer.write(rows)
+    writer.write_rows(rows)
     writer.finish()
     return buffer.take()
 
@@ -142,7 +142,7 @@ def test_memory_stays_constant_and_no_file_is_written(form: str) -> None:
         for _ in range(4):
             tracemalloc.reset_peak()
             for _ in range(10):
-                writer.write(batch)
+                writer.write_rows(batch)
                 buffer.take()
             peaks.append(tracemalloc.get_traced_memory()[1])
         writer.finish()

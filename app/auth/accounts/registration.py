@@ -16,14 +16,14 @@ from app.schema.auth import User
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class UserAccount:
     """An account: its id and its status (`active` or `disabled`)."""
 
     id: UUID
     status: str
 
 
-async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str) -> Account:
+async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str) -> UserAccount:
     """Return the account with this phone, and register it if there is none.
 
     The caller has proved the phone. One of several concurrent first sign-ins registers, and all return its account.
@@ -34,7 +34,7 @@ async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Acto
     locked = select(User.id, User.status).where(User.phone_index == index).with_for_update(key_share=True)
     found = (await db.execute(locked)).one_or_none()
     if found is not None:
-        return Account(found.id, found.status)
+        return UserAccount(found.id, found.status)
     user_id = make_id()
     registered = await db.scalar(
         insert(User)
@@ -44,7 +44,7 @@ async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Acto
     )
     if registered is None:
         found = (await db.execute(locked)).one()
-        return Account(found.id, found.status)
+        return UserAccount(found.id, found.status)
     await record(db, replace(actor, user_id=user_id), "user.registered", subject=("user", user_id))
     await activate_user(db, cipher, user_id)
-    return Account(user_id, "active")
+    return UserAccount(user_id, "active")

@@ -43,7 +43,8 @@ class OAuthErrorOut(Out):
 
 
 class OAuthError(Exception):
-    """A refusal of an OAuth endpoint. Raise it to roll back. Return `response()` if the transaction must commit."""
+    """A refusal of an OAuth endpoint. Raise it to roll the transaction back. Return `build_response()` if the
+    transaction must commit."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class OAuthError(Exception):
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
 
-    def response(self) -> "OAuthErrorResponse":
+    def build_response(self) -> "OAuthErrorResponse":
         return OAuthErrorResponse(self)
 
 
@@ -92,15 +93,15 @@ class OAuthRoute(TransactionalRoute):
             try:
                 response: Response = await handler(request)
             except OAuthError as error:
-                response = error.response()
+                response = error.build_response()
             except Problem as problem:
                 code = "temporarily_unavailable" if problem.status in (429, 503) else "invalid_request"
                 title = gettext_in("en", problem.title)
                 status = 400 if problem.status in (415, 422) else problem.status
-                response = OAuthError(code, title, status=status, headers=problem.headers).response()
+                response = OAuthError(code, title, status=status, headers=problem.headers).build_response()
             except HTTPException as error:
                 status = 413 if error.status_code == 413 else 400
-                response = OAuthError("invalid_request", "unreadable", status=status).response()
+                response = OAuthError("invalid_request", "unreadable", status=status).build_response()
             if isinstance(response, OAuthErrorResponse) and response.error not in _PENDING_ERRORS:
                 get_request_state(request).refusal = response.error
             return response

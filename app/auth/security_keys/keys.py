@@ -42,7 +42,7 @@ class RelyingParty:
     origin: str
 
     @classmethod
-    def of(cls, issuer: str) -> "RelyingParty":
+    def from_issuer(cls, issuer: str) -> "RelyingParty":
         return cls(urlsplit(issuer).hostname or "localhost", issuer)
 
 

@@ -44,7 +44,7 @@ KeyId = Annotated[UUID, Path(description="The key.")]
 
 
 def _build_relying_party(request: Request) -> RelyingParty:
-    return RelyingParty.of(SETTINGS.get(request).issuer)
+    return RelyingParty.from_issuer(SETTINGS.get(request).issuer)
 
 
 @router.post(

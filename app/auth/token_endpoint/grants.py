@@ -45,7 +45,7 @@ async def issue_tokens(request: TokenRequest) -> Response:
         case GrantType.CLIENT_CREDENTIALS:
             outcome = await _issue_service_token(request)
     if isinstance(outcome, OAuthError):
-        return outcome.response()
+        return outcome.build_response()
     return JSONResponse(outcome.model_dump(exclude_none=True), headers=NO_STORE)
 
 

@@ -31,7 +31,7 @@ from app.auth.security_keys.schemas import (
 )
 from app.auth.sessions import end_session, end_sessions
 from app.authz.access import SignedIn, UserScope
-from app.console.frame.confirmations import Confirmation, confirmation_routes
+from app.console.frame.confirmations import Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_user_frame
 from app.console.frame.forms import Form, PageForm, is_name_typed, list_wrong_fields, validate_fields
 from app.console.frame.route import ConsoleRoute, StepUpPage
@@ -73,7 +73,7 @@ async def show_security(request: Request, db: ReadDb, scope: SignedIn) -> Respon
     return await _show(request, db, scope, None)
 
 
-@confirmation_routes(router, "/sessions/end-others")
+@add_confirmation_routes(router, "/sessions/end-others")
 async def end_others(request: Request, db: ReadableDb, scope: SignedIn) -> Confirmation:
     """End the caller's other sessions. The user types their own name to confirm."""
     return Confirmation(
@@ -90,7 +90,7 @@ async def end_others(request: Request, db: ReadableDb, scope: SignedIn) -> Confi
     )
 
 
-@confirmation_routes(router, "/sessions/{session_id}/end")
+@add_confirmation_routes(router, "/sessions/{session_id}/end")
 async def end_one(
     request: Request, db: ReadableDb, scope: SignedIn, session_id: Annotated[UUID, Path()]
 ) -> Confirmation:
@@ -178,7 +178,7 @@ async def delete_key(request: Request, db: WriteDb, scope: SignedIn, key_id: Key
 
 
 def _build_relying_party(request: Request) -> RelyingParty:
-    return RelyingParty.of(SETTINGS.get(request).issuer)
+    return RelyingParty.from_issuer(SETTINGS.get(request).issuer)
 
 
 def _parse_key_answer(form: Form, *names: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from app.authz.permissions import Permission
 from app.certification import queries
 from app.certification.operations import approve_application, refuse_application
 from app.certification.schemas import ReceivedApplicationOut
-from app.console.frame.confirmations import Confirmation, confirmation_routes
+from app.console.frame.confirmations import Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page
@@ -48,8 +48,10 @@ async def show_applications(
     return render_page(request, ApplicationsPage(frame=frame, applications=applications, chosen=state))
 
 
-@confirmation_routes(router, "/{application_id}/approval")
-async def approve(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
+@add_confirmation_routes(router, "/{application_id}/approval")
+async def confirm_approval(
+    request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId
+) -> Confirmation:
     """Approve the application: the applicant becomes a subordinate."""
     application = await queries.get_received_application(db, scope.org, application_id)
     return Confirmation(
@@ -66,8 +68,10 @@ async def approve(request: Request, db: ReadableDb, scope: Writer, application_i
     )
 
 
-@confirmation_routes(router, "/{application_id}/refusal")
-async def refuse(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
+@add_confirmation_routes(router, "/{application_id}/refusal")
+async def confirm_refusal(
+    request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId
+) -> Confirmation:
     """Refuse the application with a reason. The user types the applicant's name to confirm."""
     application = await queries.get_received_application(db, scope.org, application_id)
     return Confirmation(

@@ -14,7 +14,7 @@ from app.certification import queries
 from app.certification.invitation_links import build_invitation_out
 from app.certification.operations import create_invitation, revoke_invitation
 from app.certification.schemas import InvitationCreate, InvitationOut
-from app.console.frame.confirmations import Confirmation, confirmation_routes
+from app.console.frame.confirmations import Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import FormContext, PageForm, catch_problem, validate_fields
 from app.console.frame.link_states import Link, find_state
@@ -73,7 +73,9 @@ async def show_new_invitation(request: Request, scope: Writer) -> Response:
 
 
 @router.post("")
-async def invite(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+async def submit_invitation(
+    request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm
+) -> Response:
     """Create an invitation and go to its page."""
     frame = build_org_frame(scope, "certification")
     body = validate_fields(InvitationCreate, form.get_filled("expires_in_hours", "max_uses"))
@@ -111,8 +113,10 @@ async def read_picture(
     return build_download(picture, "invitation.png", "image/png")
 
 
-@confirmation_routes(router, "/{invitation_id}/revocation")
-async def revoke(request: Request, db: ReadableDb, scope: Writer, invitation_id: InvitationId) -> Confirmation:
+@add_confirmation_routes(router, "/{invitation_id}/revocation")
+async def confirm_revocation(
+    request: Request, db: ReadableDb, scope: Writer, invitation_id: InvitationId
+) -> Confirmation:
     """Revoke an invitation."""
     await queries.get_invitation(db, scope.org_id, invitation_id)
     return Confirmation(

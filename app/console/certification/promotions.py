@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import UNITS
-from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, OptionalId, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
@@ -73,8 +73,8 @@ async def offer(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer,
     return show_message(request, gettext("已发出，等待对方答复"), PAGE_CHANGED)
 
 
-@confirmation_routes(router, "/{promotion_id}/withdrawal")
-async def withdraw(
+@add_confirmation_routes(router, "/{promotion_id}/withdrawal")
+async def confirm_withdrawal(
     request: Request, db: ReadableDb, cipher: CipherDep, scope: Writer, promotion_id: PromotionId
 ) -> Confirmation:
     """Withdraw the promotion. The user types the unit's name to confirm."""

@@ -12,7 +12,7 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.certification import queries
 from app.certification.schemas import SubordinateOut
-from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import FormContext, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
@@ -90,8 +90,10 @@ async def create_recovery_offer(
     return show_message(request, gettext("已提名，等待对方答复"), PAGE_CHANGED)
 
 
-@confirmation_routes(router, "/{subordinate_id}/release")
-async def release(request: Request, db: ReadableDb, scope: Writer, subordinate_id: SubordinateId) -> Confirmation:
+@add_confirmation_routes(router, "/{subordinate_id}/release")
+async def confirm_release(
+    request: Request, db: ReadableDb, scope: Writer, subordinate_id: SubordinateId
+) -> Confirmation:
     """End the certification. The user types the subordinate's name to confirm."""
     subordinate = await queries.get_subordinate(db, scope.org_id, subordinate_id)
     return Confirmation(

@@ -18,7 +18,7 @@ from app.certification.operations import create_application, withdraw_applicatio
 from app.certification.previews import count_transfer_figures
 from app.certification.schemas import ApplicationCreate, CertificationOut, SuperiorOut
 from app.certification.transfers import create_transfer
-from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, is_name_typed, validate_fields
 from app.console.frame.notices import show_message
@@ -139,8 +139,10 @@ async def apply(request: Request, db: WriteDb, scope: Writer, form: PageForm) ->
     return await send_request(request, db, scope, "applications", form)
 
 
-@confirmation_routes(router, "/applications/{application_id}/withdrawal")
-async def withdraw(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
+@add_confirmation_routes(router, "/applications/{application_id}/withdrawal")
+async def confirm_withdrawal(
+    request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId
+) -> Confirmation:
     """Withdraw the application. The user types the superior's name to confirm."""
     certification = await queries.get_certification(db, scope.org_id, application_id)
     return Confirmation(

@@ -12,7 +12,7 @@ from app.certification import transfer_queries
 from app.certification.schemas import TransferDecision, TransferDetailOut, TransferOut
 from app.certification.transfers import accept_transfer, refuse_transfer, release_transfer, withdraw_transfer
 from app.console.certification.superiors import send_request, show_direction, show_link_form
-from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, is_name_typed, validate_fields
 from app.console.frame.notices import show_message
@@ -113,8 +113,8 @@ def _describe_wait(scope: OrgScope, transfer: TransferDetailOut) -> str:
     return gettext("等待“{name}”处理。", name=waits[1])
 
 
-@confirmation_routes(router, "/{transfer_id}/refusal")
-async def refuse(request: Request, db: ReadableDb, scope: Decider, transfer_id: TransferId) -> Confirmation:
+@add_confirmation_routes(router, "/{transfer_id}/refusal")
+async def confirm_refusal(request: Request, db: ReadableDb, scope: Decider, transfer_id: TransferId) -> Confirmation:
     """Refuse the transfer as either superior. The user types the org's name to confirm."""
     transfer = await _get_transfer(request, db, scope, transfer_id)
     if transfer.org_id == scope.org_id:
@@ -132,8 +132,10 @@ async def refuse(request: Request, db: ReadableDb, scope: Decider, transfer_id: 
     )
 
 
-@confirmation_routes(router, "/{transfer_id}/withdrawal")
-async def withdraw(request: Request, db: ReadableDb, scope: Requester, transfer_id: TransferId) -> Confirmation:
+@add_confirmation_routes(router, "/{transfer_id}/withdrawal")
+async def confirm_withdrawal(
+    request: Request, db: ReadableDb, scope: Requester, transfer_id: TransferId
+) -> Confirmation:
     """Withdraw this org's request. The user types the new superior's name to confirm."""
     transfer = await _get_transfer(request, db, scope, transfer_id)
     if transfer.org_id != scope.org_id:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import UNITS
-from app.console.frame.confirmations import Confirmation, confirmation_routes
+from app.console.frame.confirmations import Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.link_states import Link, find_state
@@ -97,8 +97,8 @@ async def read_picture(request: Request, db: ReadDb, cipher: CipherDep, scope: R
     return build_download(picture, "join-link.png", "image/png")
 
 
-@confirmation_routes(router, "/{link_id}/revocation")
-async def revoke(request: Request, db: ReadableDb, scope: Writer, link_id: LinkId) -> Confirmation:
+@add_confirmation_routes(router, "/{link_id}/revocation")
+async def confirm_revocation(request: Request, db: ReadableDb, scope: Writer, link_id: LinkId) -> Confirmation:
     """Revoke a link."""
     await links.get_join_link(db, scope.org_id, link_id)
     return Confirmation(

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import UNITS
-from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
@@ -61,7 +61,7 @@ async def show_acceptance(request: Request, db: ReadDb, scope: Writer, request_i
 
 
 @router.post("/{request_id}/acceptance")
-async def accept(
+async def confirm_acceptance(
     request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, request_id: RequestId, form: PageForm
 ) -> Response:
     """Add the person to the directory, in the chosen units."""
@@ -74,8 +74,8 @@ async def accept(
     return show_message(request, gettext("已同意，此人已列入本组织通讯录"), PAGE_CHANGED)
 
 
-@confirmation_routes(router, "/{request_id}/refusal")
-async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
+@add_confirmation_routes(router, "/{request_id}/refusal")
+async def confirm_refusal(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Refuse with a reason that the person reads. The user types the person's name to confirm."""
     asker = await get_asker(db, scope.org_id, request_id)
     name = asker.verified_name or asker.name or ""

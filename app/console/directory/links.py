@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import CHANGED
-from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
@@ -21,7 +21,7 @@ from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.members.links.operations import accept_link_request, refuse_link_request, undo_link
 from app.members.links.queries import get_received_request, get_waiting_requester, list_received_requests
-from app.members.links.schemas import LinkAcceptance, ReceivedLinkRequestOut
+from app.members.links.schemas import LinkRequestAcceptance, ReceivedLinkRequestOut
 from app.members.queries import get_member
 from app.web.errors import Problem
 
@@ -59,11 +59,11 @@ async def show_acceptance(
 
 
 @router.post("/link-requests/{request_id}/acceptance")
-async def accept(
+async def confirm_acceptance(
     request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, request_id: RequestId, form: PageForm
 ) -> Response:
     """Link the member to the requester's account."""
-    body = validate_fields(LinkAcceptance, form.get_filled("member_id"))
+    body = validate_fields(LinkRequestAcceptance, form.get_filled("member_id"))
     if isinstance(body, ValidationError) or body.member_id is None:
         return await _show_acceptance(request, db, cipher, scope, request_id, form, {"member_id"})
     outcome = await catch_problem(db, accept_link_request(db, scope, request_id, body.member_id))
@@ -72,8 +72,8 @@ async def accept(
     return show_message(request, gettext("已关联，此人的状态变为已激活"), PAGE_CHANGED)
 
 
-@confirmation_routes(router, "/link-requests/{request_id}/refusal")
-async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
+@add_confirmation_routes(router, "/link-requests/{request_id}/refusal")
+async def confirm_refusal(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Refuse the request with a reason that the requester reads. The user types the requester's name to confirm."""
     link_request = await get_waiting_requester(db, scope.org_id, request_id)
     return Confirmation(
@@ -87,7 +87,7 @@ async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: Re
     )
 
 
-@confirmation_routes(router, "/members/{member_id}/unlinking")
+@add_confirmation_routes(router, "/members/{member_id}/unlinking")
 async def unlink(
     request: Request, db: ReadableDb, cipher: CipherDep, scope: Writer, member_id: MemberId
 ) -> Confirmation:

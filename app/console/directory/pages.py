@@ -44,7 +44,7 @@ class DirectoryFilterForm:
     verified: Choice
 
     @classmethod
-    async def of(
+    async def from_query(
         cls,
         q: Annotated[str, Query(max_length=50)] = "",
         unit: UUID | Literal["", "org"] = "",
@@ -84,7 +84,7 @@ class DirectoryFilterForm:
         )
 
 
-DirectoryFilters = Annotated[DirectoryFilterForm, Depends(DirectoryFilterForm.of)]
+DirectoryFilters = Annotated[DirectoryFilterForm, Depends(DirectoryFilterForm.from_query)]
 
 
 def _parse_choice(choice: Choice) -> bool | None:
@@ -178,7 +178,7 @@ async def show_units(
 ) -> Response:
     """Show the units under `parent`. Without `parent`, show the top of the tree, with the path down to `unit`
     opened."""
-    frame, filters = build_org_frame(scope, "members"), await DirectoryFilterForm.of(unit=unit)
+    frame, filters = build_org_frame(scope, "members"), await DirectoryFilterForm.from_query(unit=unit)
     if parent is not None:
         units = await list_child_units(db, scope.org_id, parent, _UNITS)
         return render_part(request, UnitLevel(frame=frame, filters=filters, units=units, levels={}))

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.frame.confirmations import Confirmation, confirmation_routes
+from app.console.frame.confirmations import Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, OptionalId, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import Undo, show_message
@@ -187,8 +187,8 @@ async def show_phone(request: Request, db: WriteDb, cipher: CipherDep, scope: Wr
     return render_part(request, MemberPhone(phone=phone))
 
 
-@confirmation_routes(router, "/{member_id}/removal")
-async def remove(
+@add_confirmation_routes(router, "/{member_id}/removal")
+async def confirm_removal(
     request: Request, db: ReadableDb, cipher: CipherDep, scope: Writer, member_id: MemberId
 ) -> Confirmation:
     """Remove a person from the directory. The user types the person's name to confirm."""

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import UNITS
-from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
@@ -104,7 +104,7 @@ async def show_acceptance(request: Request, db: ReadDb, scope: Writer, transfer_
 
 
 @router.post("/person-transfers/{transfer_id}/acceptance")
-async def accept(
+async def confirm_acceptance(
     request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, transfer_id: TransferId, form: PageForm
 ) -> Response:
     """Accept the person."""
@@ -118,8 +118,8 @@ async def accept(
     return show_message(request, gettext("已接收，此人已列入本组织通讯录"), PAGE_CHANGED)
 
 
-@confirmation_routes(router, "/person-transfers/{transfer_id}/refusal")
-async def refuse(request: Request, db: ReadableDb, scope: Writer, transfer_id: TransferId) -> Confirmation:
+@add_confirmation_routes(router, "/person-transfers/{transfer_id}/refusal")
+async def confirm_refusal(request: Request, db: ReadableDb, scope: Writer, transfer_id: TransferId) -> Confirmation:
     """Refuse the transfer, with a reason that the other org's admins can read. The user types the person's name to
     confirm."""
     name = await _get_waiting_name(db, scope, transfer_id, "in")
@@ -134,8 +134,8 @@ async def refuse(request: Request, db: ReadableDb, scope: Writer, transfer_id: T
     )
 
 
-@confirmation_routes(router, "/person-transfers/{transfer_id}/withdrawal")
-async def withdraw(request: Request, db: ReadableDb, scope: Writer, transfer_id: TransferId) -> Confirmation:
+@add_confirmation_routes(router, "/person-transfers/{transfer_id}/withdrawal")
+async def confirm_withdrawal(request: Request, db: ReadableDb, scope: Writer, transfer_id: TransferId) -> Confirmation:
     """Withdraw this org's request. The user types the person's name to confirm."""
     name = await _get_waiting_name(db, scope, transfer_id, "out")
     return Confirmation(

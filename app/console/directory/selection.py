@@ -40,7 +40,7 @@ class Chosen:
     viewed: UUID | None
 
     @classmethod
-    def of(cls, form: Form) -> "Chosen":
+    def from_form(cls, form: Form) -> "Chosen":
         viewed = read_ids(form, "viewed")[0] if form.get("viewed") else None
         return cls(read_ids(form, "member_id"), read_ids(form, "unit_id"), "at_org" in form, viewed)
 
@@ -72,7 +72,7 @@ async def run_act(
     request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, act: Act, form: PageForm
 ) -> Response:
     """Run the action for each person. Report each refusal with its reason; the others take effect."""
-    chosen = Chosen.of(form)
+    chosen = Chosen.from_form(form)
     if not _is_complete(act, chosen, form):
         return await _show(request, db, cipher, scope, act, form, {"choice"})
     refused: list[tuple[str, str]] = []
@@ -122,7 +122,7 @@ async def _show(
     form: Form,
     outcome: Outcome = None,
 ) -> Response:
-    chosen = Chosen.of(form)
+    chosen = Chosen.from_form(form)
     found = await list_members_by_id(db, cipher, scope.org_id, chosen.members)
     dialog = SelectionForm(
         frame=build_org_frame(scope, "members"),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.pages import DirectoryFilters
-from app.console.frame.confirmations import Confirmation, confirmation_routes
+from app.console.frame.confirmations import Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, PageForm, catch_problem, validate_fields
 from app.console.frame.route import ConsoleRoute
@@ -88,8 +88,8 @@ async def read_content(request: Request, db: ReadDb, cipher: CipherDep, scope: R
     return stream_download(await open_export_file(ENGINE.get(request), db, cipher, scope, export_id))
 
 
-@confirmation_routes(router, "/{export_id}/deletion")
-async def delete(request: Request, db: ReadableDb, scope: Reader, export_id: ExportId) -> Confirmation:
+@add_confirmation_routes(router, "/{export_id}/deletion")
+async def confirm_deletion(request: Request, db: ReadableDb, scope: Reader, export_id: ExportId) -> Confirmation:
     """Delete the file, or cancel a running export. The user types the file's name to confirm."""
     export = await get_export(db, scope, export_id)
     return Confirmation(

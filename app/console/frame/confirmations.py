@@ -56,7 +56,7 @@ class ConfirmationDialog(FormContext, template="frame/confirmation.html"):
 Question = TypeVar("Question", bound=Callable[..., Confirmation | Awaitable[Confirmation]])
 
 
-def confirmation_routes(router: APIRouter, path: str) -> Callable[[Question], Question]:
+def add_confirmation_routes(router: APIRouter, path: str) -> Callable[[Question], Question]:
     """Return a decorator that adds two routes for a dependency: GET shows the dialog, POST runs the operation."""
 
     def add_routes(question: Question) -> Question:

@@ -37,7 +37,7 @@ class Form(dict[str, str]):
         return {name: self[name] for name in names if self.get(name, "").strip()}
 
 
-async def _form(request: Request) -> Form:
+async def _read_form(request: Request) -> Form:
     media_type = request.headers.get("content-type", "").partition(";")[0]
     if media_type not in {"application/x-www-form-urlencoded", "multipart/form-data"}:
         if not await request.body():
@@ -50,7 +50,7 @@ async def _form(request: Request) -> Form:
     return Form(pairs)
 
 
-PageForm = Annotated[Form, Depends(_form)]
+PageForm = Annotated[Form, Depends(_read_form)]
 
 
 def validate_fields(model: type[Model], fields: Mapping[str, Any]) -> Model | ValidationError:

@@ -167,8 +167,8 @@ async def show_glance(request: Request, db: ReadDb, scope: Reader) -> Response:
 
     If the subtree's figures are suppressed, show those of the org alone.
     """
-    report = await get_overview(db, Requester.of(scope, SETTINGS.get(request)), Span(today(), 7), _ONE)
-    trend = await get_trend(db, Requester.of(scope, SETTINGS.get(request)), today(), 7)
+    report = await get_overview(db, Requester.from_scope(scope, SETTINGS.get(request)), Span(today(), 7), _ONE)
+    trend = await get_trend(db, Requester.from_scope(scope, SETTINGS.get(request)), today(), 7)
     own = report.subtree.withheld and not report.org.withheld
     active = {point.day: (point.org if own else point.subtree).active for point in trend.days}
     values = [(day, active.get(day)) for day in (today() - timedelta(days=back) for back in range(6, -1, -1))]
@@ -181,6 +181,6 @@ async def show_glance(request: Request, db: ReadDb, scope: Reader) -> Response:
 @router.get("/orgs/{org_id}")
 async def show_overview(request: Request, db: ReadDb, scope: Reader) -> Response:
     """Show an org's figures."""
-    report = await get_overview(db, Requester.of(scope, SETTINGS.get(request)), Span(today(), 7), _ONE)
+    report = await get_overview(db, Requester.from_scope(scope, SETTINGS.get(request)), Span(today(), 7), _ONE)
     frame, viewed = await load_subject(db, scope, "overview")
     return render_page(request, OverviewPage(frame=frame, viewed=viewed, report=report, today=today()))

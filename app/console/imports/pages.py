@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.frame.confirmations import Confirmation, confirmation_routes
+from app.console.frame.confirmations import Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import PageForm, catch_problem
 from app.console.frame.route import ConsoleRoute
@@ -140,7 +140,7 @@ async def confirm(request: Request, db: WriteDb, scope: Writer, import_id: Impor
     return await _show_import(request, db, scope, import_id, outcome)
 
 
-@confirmation_routes(router, "/{import_id}/removals")
+@add_confirmation_routes(router, "/{import_id}/removals")
 async def confirm_removals(
     request: Request, db: ReadableDb, scope: Writer, import_id: ImportId, form: PageForm
 ) -> Confirmation:

@@ -112,7 +112,7 @@ class NewReportExport(FrameContext, template="reports/report_export.html"):
 @router.get("")
 async def show_report(request: Request, db: ReadDb, scope: Reader, span: SpanQuery, listing: ListingQuery) -> Response:
     """Show the whole page. A partial request gets the subordinates in another order, or the next page."""
-    requester = Requester.of(scope, SETTINGS.get(request))
+    requester = Requester.from_scope(scope, SETTINGS.get(request))
     query = _build_query(span, listing)
     if is_partial(request):
         found = await visible_reports.list_subordinates(db, requester, span, listing)
@@ -146,7 +146,7 @@ async def show_trend(
     request: Request, db: ReadDb, scope: Reader, until: DayQuery, days: Annotated[int, Query(ge=7, le=30)] = 30
 ) -> Response:
     """Show charts by day. Each day has the people and the hierarchy of that day."""
-    trend = await visible_reports.get_trend(db, Requester.of(scope, SETTINGS.get(request)), until, days)
+    trend = await visible_reports.get_trend(db, Requester.from_scope(scope, SETTINGS.get(request)), until, days)
     requested_days = [until - timedelta(days=back) for back in range(days - 1, -1, -1)]
     figures = {point.day: point.subtree for point in trend.days}
     own = _is_org_shown_alone(trend.days)
@@ -167,7 +167,7 @@ async def show_trend(
 @router.get("/units")
 async def show_units(request: Request, db: ReadDb, scope: Owner, span: SpanQuery) -> Response:
     """Show the figures of the org's own units, for its own admins."""
-    report = await visible_reports.list_units(db, Requester.of(scope, SETTINGS.get(request)), span)
+    report = await visible_reports.list_units(db, Requester.from_scope(scope, SETTINGS.get(request)), span)
     return render_part(request, ReportUnits(frame=build_org_frame(scope, "reports"), rows=_list_nested(report.units)))
 
 

@@ -12,7 +12,7 @@ from app.admins.invitees import Invitee
 from app.admins.schemas import AdminInvitationOut, AdminOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import FormContext, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
@@ -58,7 +58,9 @@ async def show_new_admin(request: Request, scope: MainAdmin) -> Response:
 
 
 @router.post("/admin-invitations")
-async def invite(request: Request, db: WriteDb, cipher: CipherDep, scope: MainAdmin, form: PageForm) -> Response:
+async def submit_invitation(
+    request: Request, db: WriteDb, cipher: CipherDep, scope: MainAdmin, form: PageForm
+) -> Response:
     """Invite an admin. The answer does not reveal whether a user has the phone."""
     body: Any = validate_fields(Invitee, {"phone": form.get("phone", "")})
     outcome = body
@@ -70,8 +72,8 @@ async def invite(request: Request, db: WriteDb, cipher: CipherDep, scope: MainAd
     return show_message(request, gettext("已发出邀请，等待对方答复"), PAGE_CHANGED)
 
 
-@confirmation_routes(router, "/admin-invitations/{invitation_id}/withdrawal")
-async def withdraw(
+@add_confirmation_routes(router, "/admin-invitations/{invitation_id}/withdrawal")
+async def confirm_withdrawal(
     request: Request, db: ReadableDb, cipher: CipherDep, scope: MainAdmin, invitation_id: Annotated[UUID, Path()]
 ) -> Confirmation:
     """Withdraw an invitation. The user types the org's name to confirm."""
@@ -86,7 +88,7 @@ async def withdraw(
     )
 
 
-@confirmation_routes(router, "/admins/me/resignation")
+@add_confirmation_routes(router, "/admins/me/resignation")
 async def resign(request: Request, db: ReadableDb, scope: Resigning) -> Confirmation:
     """Resign as admin. The caller then has no access to the org."""
     return Confirmation(
@@ -102,8 +104,10 @@ async def resign(request: Request, db: ReadableDb, scope: Resigning) -> Confirma
     )
 
 
-@confirmation_routes(router, "/admins/{user_id}/removal")
-async def remove(request: Request, db: ReadableDb, scope: MainAdmin, user_id: Annotated[UUID, Path()]) -> Confirmation:
+@add_confirmation_routes(router, "/admins/{user_id}/removal")
+async def confirm_removal(
+    request: Request, db: ReadableDb, scope: MainAdmin, user_id: Annotated[UUID, Path()]
+) -> Confirmation:
     """Remove an admin. The user types the admin's name to confirm."""
     admin = next((found for found in await queries.list_admins(db, scope.org_id) if found.user_id == user_id), None)
     if admin is None:

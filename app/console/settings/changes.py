@@ -14,7 +14,7 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission, Role
 from app.certification.queries import list_superiors
 from app.certification.schemas import SuperiorOut
-from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
@@ -120,8 +120,8 @@ async def request_recovery(request: Request, db: WriteDb, scope: Writer, form: P
     return await _request_change(request, db, scope, "recoveries", form, body)
 
 
-@confirmation_routes(router, "/change-requests/{request_id}/withdrawal")
-async def withdraw(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
+@add_confirmation_routes(router, "/change-requests/{request_id}/withdrawal")
+async def confirm_withdrawal(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Withdraw a request. The user types the new name, or the name of the new main admin, to confirm."""
     change: ChangeRequestOut = await queries.get_change_request(db, scope.org_id, request_id)
     if change.org_id != scope.org_id:
@@ -137,8 +137,8 @@ async def withdraw(request: Request, db: ReadableDb, scope: Writer, request_id: 
     )
 
 
-@confirmation_routes(router, "/closure")
-async def close(request: Request, db: ReadableDb, scope: Closer) -> Confirmation:
+@add_confirmation_routes(router, "/closure")
+async def confirm_closing(request: Request, db: ReadableDb, scope: Closer) -> Confirmation:
     """Close the org, as its main admin, or ask the main admin to close it. The user types its name to confirm."""
     if Role.MAIN_ADMIN in scope.roles:
         return Confirmation(
@@ -162,7 +162,7 @@ async def close(request: Request, db: ReadableDb, scope: Closer) -> Confirmation
     )
 
 
-@confirmation_routes(router, "/closure/withdrawal")
+@add_confirmation_routes(router, "/closure/withdrawal")
 async def take_back_closing_request(request: Request, db: ReadableDb, scope: Reopener) -> Confirmation:
     """Withdraw the request to close the org; the main admin declines it."""
     is_main_admin = Role.MAIN_ADMIN in scope.roles
@@ -176,8 +176,8 @@ async def take_back_closing_request(request: Request, db: ReadableDb, scope: Reo
     )
 
 
-@confirmation_routes(router, "/reopening")
-async def reopen(request: Request, db: ReadableDb, scope: Reopener) -> Confirmation:
+@add_confirmation_routes(router, "/reopening")
+async def confirm_reopening(request: Request, db: ReadableDb, scope: Reopener) -> Confirmation:
     """Open the closed org again."""
     return Confirmation(
         title=gettext("恢复本组织"),

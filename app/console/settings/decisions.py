@@ -10,7 +10,7 @@ from app.admins.change_decisions import approve_change_request, refuse_change_re
 from app.admins.schemas import ChangeRequestOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.frame.confirmations import Confirmation, confirmation_routes
+from app.console.frame.confirmations import Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page
@@ -39,10 +39,10 @@ async def show_received(
     return render_page(request, ReceivedPage(frame=build_org_frame(scope, "settings"), requests=requests))
 
 
-@confirmation_routes(router, "/{request_id}/approval")
-async def approve(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
+@add_confirmation_routes(router, "/{request_id}/approval")
+async def confirm_approval(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Approve the request. The change takes effect at once."""
-    change = await _received(db, scope, request_id)
+    change = await _get_received_request(db, scope, request_id)
     if change.kind == "rename":
         explanation = gettext(
             "“{before}”的名称立即改为“{after}”。", before=change.name_before or "", after=change.name_after or ""
@@ -62,10 +62,10 @@ async def approve(request: Request, db: ReadableDb, scope: Writer, request_id: R
     )
 
 
-@confirmation_routes(router, "/{request_id}/refusal")
-async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
+@add_confirmation_routes(router, "/{request_id}/refusal")
+async def confirm_refusal(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Refuse the request with a reason that its admins read. The user types the org's name to confirm."""
-    change = await _received(db, scope, request_id)
+    change = await _get_received_request(db, scope, request_id)
     return Confirmation(
         title=gettext("拒绝“{name}”的申请", name=change.org_name),
         explanation=gettext("对方的管理员会看到理由，并可以重新申请。"),
@@ -77,7 +77,7 @@ async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: Re
     )
 
 
-async def _received(db: Readable, scope: OrgScope, request_id: UUID) -> ChangeRequestOut:
+async def _get_received_request(db: Readable, scope: OrgScope, request_id: UUID) -> ChangeRequestOut:
     change = await queries.get_change_request(db, scope.org_id, request_id)
     if change.org_id == scope.org_id:
         raise NotFound

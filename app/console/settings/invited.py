@@ -10,7 +10,7 @@ from app.admins.operations import accept_admin_invitation, refuse_admin_invitati
 from app.admins.queries import get_received_admin_invitation
 from app.admins.schemas import ReceivedAdminInvitationOut
 from app.authz.access import SignedIn, UserScope
-from app.console.frame.confirmations import Confirmation, confirmation_routes
+from app.console.frame.confirmations import Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_user_frame
 from app.console.frame.forms import catch_problem
 from app.console.frame.route import ConsoleRoute
@@ -42,7 +42,7 @@ async def show_offer(request: Request, db: ReadDb, scope: SignedIn, kind: Kind, 
 
 
 @router.post("/{kind}/{offer_id}/acceptance")
-async def accept(
+async def confirm_acceptance(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, kind: Kind, offer_id: OfferId
 ) -> Response:
     """Accept the offer and go to the org. After a refusal the page shows the reason."""
@@ -59,8 +59,10 @@ async def accept(
     return Response(status_code=303, headers={"Location": f"/console/orgs/{org_id}"})
 
 
-@confirmation_routes(router, "/{kind}/{offer_id}/refusal")
-async def refuse(request: Request, db: ReadableDb, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Confirmation:
+@add_confirmation_routes(router, "/{kind}/{offer_id}/refusal")
+async def confirm_refusal(
+    request: Request, db: ReadableDb, scope: SignedIn, kind: Kind, offer_id: OfferId
+) -> Confirmation:
     """Decline the offer. The user types the name of the present or future org to confirm."""
     offer = await get_offer(db, scope, kind, offer_id)
     refusing = refuse_promotion if kind == "promotion" else refuse_admin_invitation

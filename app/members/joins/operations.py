@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import JOIN_REQUEST
-from app.approvals.requests import finish_request, finish_requests, open_request
+from app.approvals.requests import create_request, finish_request, finish_requests
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.blind_index.keys import lock_index_key
@@ -78,7 +78,7 @@ async def create_join_request(db: AsyncConnection, user: UserScope, body: JoinRe
         await use_join_link(db, link.id)
     unit_id = None if link is None else link.unit_id
     opened = {"org_id": org.id, "user_id": user.user_id, "name": name, "unit_id": unit_id}
-    request_id = await open_request(db, JOIN_REQUEST, JoinRequestOpen, **opened)
+    request_id = await create_request(db, JOIN_REQUEST, JoinRequestOpen, **opened)
     await _record_by_asker(db, user, "join_request.created", org.id, request_id)
     return request_id
 

@@ -11,7 +11,7 @@ from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import LINK_REQUEST
-from app.approvals.requests import finish_request, finish_requests, open_request
+from app.approvals.requests import create_request, finish_request, finish_requests
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.core.search import spell_person
@@ -58,7 +58,7 @@ async def create_link_request(db: AsyncConnection, user: UserScope, body: LinkRe
     if (await db.execute(waiting)).scalar_one() >= MAX_WAITING_REQUESTS:
         raise TooManyLinkRequests
     opened = {"org_id": org_id, "user_id": user.user_id, "name_key": key, "pinyin": pinyin}
-    request_id = await open_request(db, LINK_REQUEST, LinkRequestOpen, **opened)
+    request_id = await create_request(db, LINK_REQUEST, LinkRequestOpen, **opened)
     await record(db, user.actor, "link_request.created", subject=("link_request", request_id))
     return request_id
 

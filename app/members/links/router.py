@@ -23,8 +23,8 @@ from app.members.links.errors import (
     UnknownOrg,
 )
 from app.members.links.schemas import (
-    LinkAcceptance,
     LinkRefusal,
+    LinkRequestAcceptance,
     LinkRequestCreate,
     LinkRequestOut,
     ReceivedLinkRequestOut,
@@ -114,7 +114,7 @@ async def accept_link_request(
     db: WriteDb,
     cipher: CipherDep,
     response: Response,
-    body: LinkAcceptance | None = None,
+    body: LinkRequestAcceptance | None = None,
 ) -> MemberOut:
     """The admin accepts the link request. The row becomes active: it is linked to the account of the person who made
     the request, although the phones differ. Neither phone changes.

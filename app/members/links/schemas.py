@@ -58,7 +58,7 @@ class ReceivedLinkRequestOut(Out):
     )
 
 
-class LinkAcceptance(Body):
+class LinkRequestAcceptance(Body):
     """The row to link. It may be left out if there is only one candidate."""
 
     member_id: UUID | None = None

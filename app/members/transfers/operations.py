@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, DateTime, Uuid, and_, bindparam, exists, f
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import PERSON_TRANSFER
-from app.approvals.requests import finish_request, finish_requests, open_request
+from app.approvals.requests import create_request, finish_request, finish_requests
 from app.audit_log.entries import Actor, record
 from app.authz.access import OrgScope
 from app.blind_index.keys import BlindIndexer, lock_index_key
@@ -81,7 +81,7 @@ async def create_person_transfer(
     if to.kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
     opened = {"org_id": scope.org_id, "member_id": member_id, "to_id": to.id, "requested_by": scope.user.user_id}
-    transfer_id = await open_request(db, PERSON_TRANSFER, PersonTransferOpen, **opened)
+    transfer_id = await create_request(db, PERSON_TRANSFER, PersonTransferOpen, **opened)
     await _record_on_both_orgs(db, scope, "person_transfer.created", transfer_id, scope.org_id, to.id)
     return transfer_id
 

@@ -14,7 +14,7 @@ from app.reports.rollup.points import apply_points
 from app.reports.rollup.propagation import EARNED, propagate, stage_memberships
 from app.reports.rollup.score_steps import apply_score_steps
 from app.reports.rollup.statements import load
-from app.reports.rollup.transaction import rollup_transaction
+from app.reports.rollup.transaction import open_rollup_transaction
 
 SMALL_INSTALLATION = 100_000
 """In an installation with at most this many member rows, the first build includes all past days."""
@@ -25,11 +25,11 @@ _SQL = load("cycle")
 async def run_cycle(connection: asyncpg.Connection) -> bool:
     """Apply the waiting deltas. Return whether there were any; if so, call this again.
 
-    Takes the lock of the rollup (`rollup_transaction`). A kill leaves all of the cycle or nothing.
+    Takes the lock of the rollup (`open_rollup_transaction`). A kill leaves all of the cycle or nothing.
     """
     if not await connection.fetchval(_SQL["has_deltas"]):
         return False
-    async with rollup_transaction(connection):
+    async with open_rollup_transaction(connection):
         await apply_deltas(connection)
     return True
 
@@ -70,7 +70,7 @@ async def build_missing_days(
 
 async def _build_next(connection: asyncpg.Connection, today: date, last: date) -> bool:
     """Build the next missing day, or a slice of it. Return whether there was one."""
-    async with rollup_transaction(connection):
+    async with open_rollup_transaction(connection):
         missing = await _missing_days(connection, today, last)
         if not missing:
             await connection.execute(_SQL["unmark_past_scores"], today)

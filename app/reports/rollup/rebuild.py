@@ -14,7 +14,7 @@ import asyncpg
 from app.reports.rollup.cycle import apply_deltas, run_cycle
 from app.reports.rollup.days import SET_WORK_MEM, build_day
 from app.reports.rollup.statements import load
-from app.reports.rollup.transaction import rollup_transaction
+from app.reports.rollup.transaction import open_rollup_transaction
 
 _SQL = load("rebuild")
 _REBUILD_DAY_ROWS = ("months", "compare_day_rows", "delete_day_rows", "insert_day_rows", "delete_point_deltas")
@@ -35,7 +35,7 @@ async def rebuild_all(
     """
     while await run_cycle(connection):
         pass
-    async with rollup_transaction(connection):
+    async with open_rollup_transaction(connection):
         await connection.execute(SET_WORK_MEM)
         # New deltas are applied in the snapshot in which the sources are read. If they were applied later, they would
         # change no total of a day that is built later or never, because the state already contains their changes.
@@ -49,13 +49,13 @@ async def rebuild_all(
 
 async def rebuild_day(connection: asyncpg.Connection, day: date) -> bool:
     """Rebuild the totals and scores of one stored day from the rolled-up state. Return False if it is not stored."""
-    async with rollup_transaction(connection):
+    async with open_rollup_transaction(connection):
         return await _rebuild_stored_day(connection, await connection.fetchrow(_SQL["one_day"], day)) is not None
 
 
 async def _build_next(connection: asyncpg.Connection, after: date) -> date | None:
     """Rebuild the first stored day after another and return it, or None if there is none."""
-    async with rollup_transaction(connection):
+    async with open_rollup_transaction(connection):
         return await _rebuild_stored_day(connection, await connection.fetchrow(_SQL["next_day"], after))
 
 

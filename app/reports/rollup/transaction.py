@@ -11,7 +11,7 @@ _SQL = load("staging")
 
 
 @asynccontextmanager
-async def rollup_transaction(connection: asyncpg.Connection) -> AsyncIterator[None]:
+async def open_rollup_transaction(connection: asyncpg.Connection) -> AsyncIterator[None]:
     """Open a REPEATABLE READ transaction with the rollup's lock, create the staging tables and stage the days.
 
     The lock is `stored_days` in EXCLUSIVE mode: it makes writers wait for each other and readers do not wait.
