@@ -38,7 +38,7 @@ BARE = "/livez"
 
 
 class Page(NamedTuple):
-    """An address, the API call that it is compared with, and the caller."""
+    """A measured page: its address, the caller, and the API call with which it is compared."""
 
     address: str
     call: str

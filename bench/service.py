@@ -152,7 +152,7 @@ class Measured:
         return {"Authorization": f"Bearer {tokens.access_token}"}
 
     async def signed_in(self, user_id: UUID) -> dict[str, str]:
-        """Do the same as `sign_in`, while other calls run."""
+        """Do the same as `sign_in`, for a caller in an event loop."""
         return await self._sign_in(user_id, keyed=True)
 
     def main_admin(self, org_id: UUID) -> UUID:
@@ -163,7 +163,7 @@ class Measured:
         return asyncio.run(self.fetch_value(statement, *arguments))
 
     async def fetch_value(self, statement: str, *arguments: object) -> Any:
-        """Do the same as `sql`, while other calls run."""
+        """Do the same as `sql`, for a caller in an event loop."""
         connection = await asyncpg.connect(self.superuser_url)
         try:
             return await connection.fetchval(statement, *arguments)

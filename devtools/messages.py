@@ -129,7 +129,7 @@ def _get_id(message: Message) -> str:
 
 
 def _list_translations(message: Message) -> tuple[str, ...]:
-    """Return the translation: one text, or its plural forms."""
+    """Return the translations of a message: one text, or one text for each plural form."""
     string: Any = message.string
     return tuple(string) if message.pluralizable else (string,)
 

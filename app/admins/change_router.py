@@ -35,7 +35,7 @@ Writer = Annotated[OrgScope, Can(Permission.CHANGES_WRITE)]
 
 
 class Side(StrEnum):
-    """Whose requests: those that the org has made, or those that it decides."""
+    """Which requests are listed: those that the org has made, or those that it decides."""
 
     SENT = "sent"
     RECEIVED = "received"

@@ -41,8 +41,11 @@ from app.web.errors import NotFound
 async def offer_recovery(
     db: AsyncConnection, cipher: Cipher, scope: OrgScope, subordinate_id: UUID, phone: str, reason: str
 ) -> UUID:
-    """Offer a person, as the superior's main admin, to be the main admin of a direct subordinate. Return the offer's
-    id. Raises NotFound, Forbidden, OrgClosed, AdminsLeft, AdminInvitationOpen."""
+    """Offer a person the office of main admin of a direct subordinate. The caller is the main admin of the superior.
+    Return the offer's id.
+
+    Raises NotFound, Forbidden, OrgClosed, AdminsLeft, AdminInvitationOpen.
+    """
     org = await _lock_subordinate(db, scope, subordinate_id)
     offer_id = await _create_offer(db, cipher, org, phone, requested_by=scope.user.user_id, superior_id=scope.org_id)
     subject, after = ("admin_invitation", offer_id), {"org_id": str(org.id), "reason": reason}

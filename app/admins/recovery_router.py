@@ -134,9 +134,8 @@ async def list_recovery_offers(
 async def read_recovery_offer(
     scope: Reader, subordinate_id: UUID, offer_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> RecoveryOfferOut:
-    """One offer that this org has made for the subordinate, with its state. The phone is masked, and nothing is
-    changed.
-    """
+    """Read one offer that this org has made for the subordinate, with its state. The phone is masked. Nothing is
+    changed."""
     return await queries.get_recovery_offer(db, cipher, scope.org_id, subordinate_id, offer_id)
 
 
@@ -198,7 +197,7 @@ async def list_operator_recovery_offers(
 async def read_operator_recovery_offer(
     _: AsOperator, offer_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> RecoveryOfferOut:
-    """One offer that a platform operator has made, with its state. The phone is masked, and nothing is changed."""
+    """Read one offer that a platform operator has made, with its state. The phone is masked. Nothing is changed."""
     return await queries.get_recovery_offer(db, cipher, None, None, offer_id)
 
 

@@ -57,7 +57,7 @@ class ReceivedAdminInvitationOut(Out):
 
 
 class AdminshipOut(Out):
-    """What accepting has made of the caller."""
+    """The caller's new role in the org after the caller has accepted the invitation."""
 
     org_id: UUID
     org_name: str
@@ -71,7 +71,7 @@ class RenameCreate(Body):
 
 
 class HandOverCreate(Body):
-    """Make another admin the main admin. Only the main admin can ask for it."""
+    """Make another admin the main admin. Only the main admin can request this."""
 
     kind: Literal["hand-over"]
     main_admin_id: UUID = Field(description="The `user_id` of an admin of this org.")
@@ -113,7 +113,7 @@ class RecoveryOfferOut(Out):
 
 
 class NamedAdminOut(Out):
-    """An admin named in a request: that much of them its decider sees, and no more."""
+    """An admin whom a request names: the only data about this admin that the decider sees."""
 
     name: str | None = Field(description="Verified name.")
     verified: bool

@@ -44,7 +44,7 @@ class RealNameRequired(Forbidden):
 
 
 class UserNeeded(Forbidden):
-    """The token is valid, and it is a service's: a user's call is not for services."""
+    """The token is valid but belongs to a service. Only a user can make this call."""
 
     slug = "user-needed"
     title = gettext_noop("此操作须由用户本人进行")

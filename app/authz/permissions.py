@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """The role of a user in an org."""
+    """A role of a user in an org."""
 
     MAIN_ADMIN = "main_admin"
     ADMIN = "admin"

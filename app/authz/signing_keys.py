@@ -53,7 +53,8 @@ async def _list_keys(db: AsyncConnection, cipher: Cipher) -> list[StoredKey]:
 
 
 async def rotate_signing_key(db: AsyncConnection, cipher: Cipher, actor: Actor, *, lead: timedelta = LEAD) -> str:
-    """Create the key that signs after `lead`, and delete the keys whose tokens have all expired. Return the new kid."""
+    """Create a key that signs tokens when the time `lead` has passed. Delete each key whose tokens have all expired.
+    Return the id (`kid`) of the new key."""
     key = make_key(datetime.now(UTC) + lead)
     encrypted = cipher.encrypt(key.private_pem, key.kid)
     await db.execute(insert(SigningKey).values(kid=key.kid, private_cipher=encrypted, active_from=key.active_from))

@@ -82,7 +82,7 @@ async def list_invitations(
 async def read_own_invitation(
     request: Request, scope: Reader, invitation_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> InvitationOut:
-    """One invitation of the org, with its link and how often it was used. Nothing is changed."""
+    """Read one invitation of the org, with its link and the number of times that it was used. Nothing is changed."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
     return build_invitation_out(row, cipher, SETTINGS.get(request).issuer)
 
@@ -228,9 +228,8 @@ async def list_certifications(
 
 @router.get("/orgs/{org_id}/certifications/{certification_id}", summary="Read a certification")
 async def read_certification(scope: Reader, certification_id: UUID, db: ReadDb) -> CertificationOut:
-    """One certification of this org under a superior, or its application while that is pending. The id is that of the
-    application. Nothing is changed.
-    """
+    """Read one certification of this org under a superior, or its application while the application is pending. Both
+    have the same id. Nothing is changed."""
     return await queries.get_certification(db, scope.org_id, certification_id)
 
 

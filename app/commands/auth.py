@@ -118,7 +118,7 @@ def revoke_client(
 
 @clients.command("list")
 def list_clients() -> None:
-    """List all clients."""
+    """List all programs and services that may request tokens."""
     from app.auth import clients as operations
 
     for row in run_in_transaction(lambda db, _: operations.list_clients(db)):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 
 class Counter:
-    """A number that only grows, for each combination of label values."""
+    """A metric that only grows: a number for each combination of label values."""
 
     def __init__(self, name: str, about: str, *labels: str) -> None:
         self.name = name

@@ -82,7 +82,8 @@ _GROUPS = _group_by_first_letter()
 
 
 class Variants(NamedTuple):
-    """Other spellings of typed letters, and the characters of which a name that is found by them contains one."""
+    """The other spellings of typed letters, and the characters that these spellings can mean. A name that matches has
+    one of these characters."""
 
     spellings: list[str]
     characters: list[str]

@@ -105,7 +105,8 @@ class NameSearch:
     after: Spelling | None = None
 
     def build_condition(self, by: SearchBy) -> ColumnElement[bool]:
-        """Return the condition that a row matches. The statement is run with `build_parameters`."""
+        """Return the SQL condition that a row's name matches the search. Run the statement with the values of
+        `build_parameters`."""
         if by is SearchBy.LETTERS:
             found = [_has_prefix(self.pinyin, "letters"), _has_prefix(self.initials, "letters")]
             if self.after is not None:

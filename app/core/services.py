@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Service(Generic[T]):
-    """The key of one service of the app."""
+    """The typed key of a service that an app has."""
 
     def __init__(self, name: str) -> None:
         self._name = name

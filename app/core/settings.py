@@ -148,10 +148,12 @@ class Settings(BaseSettings):
         return self.public_url
 
     def complete_secrets(self) -> Self:
-        """Return the settings with both keys present and well formed.
+        """Set the data keys and the index key if they are missing, check that they are well formed, and return the
+        settings.
 
         In development, missing keys are created once and stored in `data_dir/secrets.json`. In production they must be
-        configured, and a key from such a file is refused by its `development-` id.
+        configured, and a key from such a file is refused because its id begins with `development`. Raises
+        ConfigurationError.
         """
         if self.development:
             stored = _read_development_secrets(self.data_dir)

@@ -59,7 +59,8 @@ class Slice(Generic[T]):
 
     @classmethod
     def cut(cls, rows: Sequence[T], paging: "Paging", key: Callable[[T], tuple[object, ...]]) -> "Slice[T]":
-        """Return the page from the `paging.rows` rows of a statement; `key` returns the sort key of a row."""
+        """Return the page from the rows that a statement returned for `paging` (up to `paging.rows`). `key` returns the
+        sort key of a row."""
         shown = list(rows[: paging.limit])
         return cls(shown, encode_cursor(key(shown[-1])) if len(rows) > paging.limit else None)
 

@@ -257,10 +257,10 @@ def _start_server(directory: Path, settings: Mapping[str, str], show: ShowLine) 
 
 
 def _replace_stale_pid(lock: Path) -> None:
-    """Replace the pid in a lock file of an ended server by a pid that no process has.
+    """Replace the pid in the lock file of a server that has ended. The new pid belongs to no process.
 
-    PostgreSQL would wait for the unrelated process with that pid. The rest of the file stays: PostgreSQL uses it to
-    find out whether processes of the old server still use its memory.
+    Otherwise PostgreSQL would wait for the unrelated process that has the old pid now. The rest of the file does not
+    change: PostgreSQL reads there whether processes of the old server still use its shared memory.
     """
     if lock.exists():
         _, newline, rest = lock.read_text().partition("\n")

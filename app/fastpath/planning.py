@@ -29,7 +29,8 @@ _FAILED = object()
 
 
 class _Step:
-    """A call and the sources of its arguments: earlier steps, the request, the headers of the answer."""
+    """One call of a planned request, and the sources of its arguments: earlier steps, the request, the headers of the
+    answer."""
 
     __slots__ = ("call", "headers", "needs", "parameters", "paths", "request", "steps")
 

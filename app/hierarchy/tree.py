@@ -124,7 +124,8 @@ def build_ancestors_at(org_id: UUID, at: datetime, name: str = "ancestors_at") -
 
 
 def build_superiors_on(org_id: ColumnElement[UUID], days: ColumnElement[Any], name: str = "superiors_on") -> CTE:
-    """Build a CTE of all superiors of the org on each of the days (an array), in the tree of the stored totals.
+    """Build a CTE of the superiors that the org had on each of `days` (an array), from the stored hierarchy of past
+    days.
 
     Columns: day, id, subordinate_id (the direct subordinate of `id` whose subtree contains the org), distance.
     """

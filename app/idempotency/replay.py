@@ -57,7 +57,8 @@ class KeyReused(Problem):
 
 
 class AnswerNotStored(Conflict):
-    """409: the call was done under this key, and its answer had a secret, which is shown once."""
+    """409: a call with this key has succeeded. Its answer contained a secret, which is shown only once and is not
+    stored."""
 
     slug = "answer-not-stored"
     title = gettext_noop("该请求已完成，其结果不再显示")
@@ -71,7 +72,7 @@ _WITHOUT_ANSWER: set[Callable[..., Any]] = set()
 
 
 def never_replayed(endpoint: Endpoint) -> Endpoint:
-    """Mark a route whose every call is decided and audited anew: the header has no effect on it."""
+    """Mark a route whose answers are never stored: every call is decided and audited, even with an Idempotency-Key."""
     _NEVER_REPLAYED.add(endpoint)
     return endpoint
 

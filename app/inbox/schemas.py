@@ -25,14 +25,14 @@ Kind = Literal[
 
 
 class ActionOut(Out):
-    """A call that answers an entry."""
+    """A call with which the caller decides a request."""
 
     method: Literal["PUT", "DELETE"]
     href: str
 
 
 class InboxEntryOut(Out):
-    """Something that waits for the caller's answer."""
+    """A request that waits for the caller's decision."""
 
     kind: Kind = Field(
         description="`recovery`: another admin asks to replace the caller as main admin; `recovery-offer`: the "
@@ -53,7 +53,7 @@ class InboxEntryOut(Out):
 
 
 class InboxOut(Page[InboxEntryOut]):
-    """What waits for the caller, newest first, and how much of each kind."""
+    """The requests that wait for the caller's decision, the newest first, and the number of each kind."""
 
     counts: dict[Kind, int] = Field(description="How many wait, by kind; a kind of which none does is absent.")
     total: int = Field(description="How many wait in all.")

@@ -265,10 +265,10 @@ async def enqueue_user_activations(db: AsyncConnection, user_ids: Iterable[UUID]
 async def activate_committed_rows(
     engine: AsyncEngine, cipher: Cipher, org_id: UUID, member_ids: str, parameters: Mapping[str, Any]
 ) -> None:
-    """Search again for the users who have the phones of rows that were added without phone locks and are committed.
+    """Search again for users who have the phones of rows that an import has committed without locking the phones.
 
-    `member_ids` is a SELECT that returns the `member_id` of these rows of the org. A transaction that was writing an
-    account during the commit did not see the rows, and its account was not seen either. Therefore this function first
+    `member_ids` is a SELECT that returns the `member_id` of these rows. A transaction that created or changed an
+    account during the commit did not see the rows, and the import did not see its account. So this function first
     waits until all such transactions have ended. Transactions that start later see the rows. Raises Busy if one of
     them does not end in time.
     """

@@ -24,7 +24,7 @@ from app.web.errors import Unavailable
 
 
 class _RowWithPhone(NamedTuple):
-    """The live row that has the admin's phone."""
+    """The live member row that has the admin's phone."""
 
     id: UUID
     name: str

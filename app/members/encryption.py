@@ -17,7 +17,7 @@ class EncryptedPhone(TypedDict):
 
 
 class NoPhone(TypedDict):
-    """The same columns of a person without a mobile phone."""
+    """The values of the three columns for a person without a mobile phone."""
 
     phone_cipher: None
     phone_index: None

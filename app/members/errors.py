@@ -43,7 +43,8 @@ class PhoneExists(Conflict):
 
 
 class MemberWithoutPhone(Conflict):
-    """The person has no mobile phone (S18): there is no number to show, and no account that an offer could reach."""
+    """The person has no mobile phone. So the row has no number to show, and an offer cannot reach an account through
+    it."""
 
     slug = "member-without-phone"
     title = gettext_noop("此人没有手机号码")
@@ -51,7 +52,8 @@ class MemberWithoutPhone(Conflict):
 
 
 class PhoneOfAnotherMember(Conflict):
-    """The row of another person has the phone of a user who becomes an admin. Carries nothing about that row."""
+    """A user who becomes an admin has the phone that the org's directory has for another person. The problem reveals
+    nothing about that person's row."""
 
     slug = "phone-of-another-member"
     title = gettext_noop("本组织通讯录中，您的手机号码登记在另一人名下")

@@ -69,7 +69,8 @@ class MemberFilter:
 
 
 class _Shape(NamedTuple):
-    """The part of a filter that determines the statement; the values are parameters (`_get_parameters`)."""
+    """The part of a filter that determines the text of the statement. The values of the filter are parameters
+    (`_get_parameters`)."""
 
     search: SearchBy | Literal["last4", "none"] | None
     unit: Literal["unit", "subtree"] | None

@@ -74,7 +74,7 @@ class MemberCreate(Body):
 
 
 class MemberUpdate(Body):
-    """What to change; what is absent stays."""
+    """The fields to change. An absent field does not change."""
 
     name: MemberName | None = None
     phone: Phone | None = None
@@ -117,7 +117,7 @@ class CopyCreate(Body):
 
 
 class MemberExportCreate(Body):
-    """Which people to export, by the filters of the list, and how."""
+    """The people to export, by the filters of the list, and the format of the file."""
 
     format: ExportFormat = ExportFormat.XLSX
     phones: Literal["masked", "full"] = Field(
@@ -147,7 +147,8 @@ class PositionPut(Body):
 
 
 class MemberOut(Out):
-    """A person's row in the directory. The phone is masked; showing it whole is a call of its own, and audited."""
+    """A person's row in the directory. The phone is masked. Another call shows the whole phone; each such call has an
+    audit entry."""
 
     id: UUID
     name: str
@@ -171,7 +172,7 @@ class MemberOut(Out):
 
 
 class RemovedMemberOut(Out):
-    """A person who was removed less than thirty days ago and can be brought back."""
+    """A person who was removed less than thirty days ago and can be restored."""
 
     id: UUID
     name: str
@@ -180,7 +181,7 @@ class RemovedMemberOut(Out):
 
 
 class PhoneSearchCreate(Body):
-    """The whole number of the person who is looked for."""
+    """The whole phone number of the person to find."""
 
     phone: Phone
 

@@ -13,7 +13,7 @@ from app.web.schemas import Body, Out
 
 
 class MessageOut(Out):
-    """Something that has happened and that the caller may want to know."""
+    """A notice for the caller about something that has happened."""
 
     id: UUID
     kind: MessageKind = Field(description="What has happened; program against it.")
@@ -44,7 +44,7 @@ class UnreadOut(Out):
 
 
 class ReadMarkPut(Body):
-    """Which messages to mark."""
+    """The messages to mark as read."""
 
     newest_id: UUID | None = Field(
         default=None,

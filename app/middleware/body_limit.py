@@ -11,7 +11,8 @@ from app.web.errors import BodyTooLarge
 
 
 class BodyLimitErrors:
-    """Replace the plain text by a problem, or at the OAuth endpoints by an OAuth error (RFC 6749 §5.2)."""
+    """Middleware that answers a body that is too large with a problem, or at the OAuth endpoints with an OAuth error
+    (RFC 6749 §5.2), instead of a plain text."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -57,11 +57,12 @@ _NEWEST = (
 
 
 async def take_back_closing(db: AsyncConnection, scope: OrgScope, version: ReadVersion) -> None:
-    """Withdraw the pending request to close the scope's org (the main admin declines it), or open the closed org again.
+    """Undo a closing of the scope's org. If the closing is only requested, an admin withdraws the request, or the main
+    admin declines it. If the org is closed, the main admin opens it again.
 
     An org that is opened again returns to its former superior, if that one is open, has no other subordinate of this
     name, and is not below the org. Requests and invitations that the closing ended do not return. Locks the hierarchy,
-    then the org and its former superior FOR UPDATE. Raises EditedMeanwhile, NotFound (nothing to take back), Forbidden,
+    then the org and its former superior FOR UPDATE. Raises EditedMeanwhile, NotFound (nothing to undo), Forbidden,
     MainAdminOnly, ReopeningTooLate.
     """
     require_version(scope.org.version, version)

@@ -112,7 +112,7 @@ async def update_org(response: Response, scope: Writer, body: OrgUpdate, version
 
 
 REQUESTED: dict[int | str, dict[str, Any]] = {
-    202: {"model": ClosureOut, "description": "The main admin has been asked to close the org."}
+    202: {"model": ClosureOut, "description": "The closing is requested. The main admin decides."}
 }
 
 

@@ -10,7 +10,7 @@ from app.web.schemas import Out
 
 
 class ClosureOut(Out):
-    """A closing of an org: requested, or done."""
+    """A closing of an org: one that is requested, or one that took place."""
 
     id: UUID
     org_id: UUID

@@ -46,7 +46,7 @@ class RegionOut(Out):
 
 
 class AdviceOut(Out):
-    """Advice never refuses: the call has had its effect."""
+    """A hint. Advice never refuses a call: the call has taken effect."""
 
     code: str = Field(
         description="`name-short`, `name-long`, `name-exists`, `levels-differ`; of an application or a transfer "
@@ -93,7 +93,8 @@ class OrgCreate(Body):
 
 
 class OrgUpdate(Body):
-    """What to change; what is absent stays. The present name stays as it is, its suffix included."""
+    """The fields to change. An absent field does not change. The present name is accepted unchanged, even if it ends
+    with 学习管理组."""
 
     name: OrgName | None = None
     region_code: RegionCode | None = None
@@ -130,7 +131,8 @@ class OrgCreated(OrgOut):
 
 
 class OrgUpdated(OrgOut):
-    """The org after the edit. If it has a superior, a new name waits for the superior's consent."""
+    """The org after the edit. If the org has a superior, a new name takes effect only after the superior approves
+    it."""
 
     advice: list[AdviceOut]
     change_request_id: UUID | None = Field(

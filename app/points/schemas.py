@@ -174,7 +174,7 @@ class DayPointsOut(Out):
 
 
 class MyPointsOut(Out):
-    """A learner's own points."""
+    """The caller's own points."""
 
     total: int = Field(description="All points ever.")
     last_7_days: int = Field(description="Of today and the six days before it (Asia/Shanghai).")

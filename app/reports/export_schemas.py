@@ -16,7 +16,7 @@ from app.web.schemas import Body
 
 
 class ReportExport(Body):
-    """An xlsx has a chart next to its rows."""
+    """A request to export a report. An XLSX has a chart next to its rows."""
 
     format: ExportFormat = ExportFormat.XLSX
 
@@ -36,7 +36,7 @@ class DayReportExport(ReportExport):
 
 
 class OverviewExport(DayReportExport):
-    """The org itself, its subtree, the period before, and every direct subordinate."""
+    """Export the overview: the org itself, its subtree, the previous period, and every direct subordinate."""
 
     period: Period = Period.WEEK
     sort: Sort = Sort.NAME
@@ -44,19 +44,19 @@ class OverviewExport(DayReportExport):
 
 
 class UnitsExport(DayReportExport):
-    """Every unit with the units under it."""
+    """Export the figures of every unit, each with the units under it."""
 
     period: Period = Period.WEEK
 
 
 class TrendExport(DayReportExport):
-    """Day by day: of the whole subtree, then of the org itself."""
+    """Export the figures of each day: of the whole subtree, then of the org itself."""
 
     days: int = Field(default=30, ge=1, le=RETENTION_DAYS, description="How many days, ending with `day`.")
 
 
 class RankingExport(ReportExport):
-    """The whole ranking. Of more than a thousand people the xlsx has no chart."""
+    """Export the whole ranking. An XLSX of more than a thousand people has no chart."""
 
     by: RankBy = RankBy.LAST_7_DAYS
     unit_id: UUID | None = Field(default=None, description="Only members of this unit or of one under it.")

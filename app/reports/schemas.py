@@ -33,7 +33,7 @@ class FiguresOut(Out):
 
 
 class SubordinateFiguresOut(Out):
-    """A direct subordinate with everything below it, as totals only."""
+    """The figures of a direct subordinate with its whole subtree, as totals only."""
 
     id: UUID
     name: str
@@ -41,7 +41,7 @@ class SubordinateFiguresOut(Out):
 
 
 class UnitFiguresOut(Out):
-    """A unit with the units under it."""
+    """The figures of a unit with the units under it."""
 
     id: UUID
     parent_id: UUID | None
@@ -51,7 +51,7 @@ class UnitFiguresOut(Out):
 
 
 class ComparisonOut(Out):
-    """The same figures for the period before: with the people and the hierarchy of that period's last day."""
+    """The same figures for the previous period, with the people and the hierarchy of that period's last day."""
 
     since: date
     until: date
@@ -60,7 +60,7 @@ class ComparisonOut(Out):
 
 
 class ReportOut(Out):
-    """What a report states about itself."""
+    """The fields that every report has: its period and the time of its figures."""
 
     as_of: datetime = Field(
         description="Everything written before this instant is counted, with the hierarchy as it stood then."
@@ -91,7 +91,7 @@ class UnitsOut(ReportOut):
 
 
 class TrendPointOut(Out):
-    """One day, with the people and the hierarchy of that day's end."""
+    """The figures of one day, with the people and the hierarchy at the end of that day."""
 
     day: date
     org: FiguresOut
@@ -152,7 +152,7 @@ Number: TypeAlias = int | Decimal
 
 
 class Counted(Protocol):
-    """A row with the sums from which figures are computed."""
+    """A row that has the sums from which figures are computed."""
 
     @property
     def members(self) -> Number: ...

@@ -14,9 +14,12 @@ from app.schema.approvals import ExpiringApproval, Offer
 
 
 class OrgAdmin(Table):
-    """A learning administrator (学习管理员) of an org, also the main one. Former admins are in the audit only.
+    """A learning administrator (学习管理员) of an org; the main admin is one of them.
 
-    A trigger accepts only a verified person. Another trigger prevents that an admin loses the verification (S1).
+    When an admin leaves the office, the row is deleted and only the audit entries remain.
+
+    A trigger accepts only a user whose real name is verified. Another trigger prevents an admin from losing the
+    verification.
     """
 
     __tablename__ = "org_admins"

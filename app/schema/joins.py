@@ -10,7 +10,7 @@ from app.schema.links import OrgLink
 
 
 class JoinLink(OrgLink):
-    """A link with which people ask to join the org, or one of its units."""
+    """A link with which people request to join the org, or one of its units."""
 
     __tablename__ = "join_links"
     __table_args__ = (

@@ -148,7 +148,7 @@ class Activation(Table):
 
 
 class LinkRequest(ExpiringApproval):
-    """“That is me” (S18): a verified user requests that an org links a row of its directory to the user's account.
+    """A verified user requests that an org link a row of its directory to the user's account.
 
     `name_key` and `pinyin` are of the user's verified name, to find rows. They are stored only while the request is
     pending.

@@ -75,10 +75,10 @@ class MemberPhone(Table):
 
 
 class Membership(Table):
-    """Rolled up: a person is a member of an org through a member row, in a range of days.
+    """A person is a member of an org through a member row, in a range of days. The rollup builds these rows.
 
     `person` is the user who is linked to the row, else the user who has its phone, else the blind index of the phone.
-    `activated` says whether a user is linked to the row.
+    `activated` says whether a user is linked.
     """
 
     __tablename__ = "memberships"
@@ -102,7 +102,7 @@ class Membership(Table):
 
 
 class TreeEdge(Table):
-    """Rolled up: an org is certified under another org, in a range of days."""
+    """An org is certified under another org in a range of days. The rollup builds these rows from `certifications`."""
 
     __tablename__ = "tree_edges"
     __table_args__ = (Index(None, "superior_id"),)

@@ -51,7 +51,8 @@ class _EmptyWorkbook:
 
 
 class XlsxWriter:
-    """A `Writer` of XLSX. With a chart, it waits until it has all rows that the chart reads, then writes them."""
+    """A `Writer` of XLSX. If the sheet has a chart, the writer collects the rows that the chart reads before it writes
+    any row."""
 
     def __init__(self, layout: Layout, buffer: ByteBuffer) -> None:
         self._layout = layout

@@ -56,7 +56,8 @@ class HeaderName(BaseModel):
 
 
 class RepeatedHeader(BadRequest):
-    """400: a header that has one value is sent twice. Two programs on the way could each take another one."""
+    """400: a header that may occur once is sent twice. Two programs on the way could each use another of the two
+    values."""
 
     slug, extension = "repeated-header", HeaderName
     title = gettext_noop("请求头重复")

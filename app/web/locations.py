@@ -14,7 +14,8 @@ LOCATION_REF = {"$ref": "#/components/headers/Location"}
 
 
 def set_location(response: Response, path: str) -> None:
-    """Name the address of what the call has made: a path of this service at which the caller's GET is answered."""
+    """Set the `Location` header to the address of what the call has created. The caller can read that address with
+    GET."""
     response.headers["Location"] = path
 
 

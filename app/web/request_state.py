@@ -13,7 +13,7 @@ _KEY = "xuezu.request_state"
 
 @dataclass(slots=True)
 class RequestState:
-    """One place writes each field and others read it."""
+    """The values that belong to one request. Each field is written in one place and read in others."""
 
     request_id: str | None = None
     """Written by the request log. The answer, the log lines and the audit entries have it."""

@@ -75,7 +75,8 @@ class UndecidedRequests:
         self.first.call("POST", units, 201, json={"name": "宣传部", "kind": "department"})
 
     def _create_admin_invitations(self, other_org: Org) -> None:
-        """Create two invitations to the first admin, one by them, a second admin here, and an office in another org."""
+        """Create two admin invitations that wait: the first admin invites a second admin to this org, and another org
+        invites the first admin."""
         other = self._create_org(self.second, "前进")
         for org in (other_org, other):
             self._invite_admin(self.second, org, self.first.phone)

@@ -186,7 +186,7 @@ async def answer_change_request(decision: DecisionRequest) -> Answers:
 
 @decision_routes("recovery", Permission.CHANGES_WRITE)
 async def answer_recovery(decision: DecisionRequest) -> Answers:
-    """Withdraw the recovery, as the main admin whom it would replace (S4)."""
+    """Show the form with which the main admin whom a recovery would replace withdraws it."""
     return {"withdrawal": await changes.confirm_withdrawal(*decision.route_values)}
 
 

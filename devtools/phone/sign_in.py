@@ -41,7 +41,8 @@ class SignInForm(Context, template="phone/sign_in.html"):
 
 
 class CodeForm(Context, template="phone/code.html"):
-    """`since`: messages older than this time, in seconds since 1970, are not shown."""
+    """The form for the code that the phone received. Messages from before `since` (seconds since 1970) are not
+    shown."""
 
     back: str
     phone: str

@@ -74,7 +74,8 @@ async def find_user_code(db: Readable, user_code: str) -> str | None:
 
 
 async def open_ticket(db: AsyncConnection, user_code: str, device_code: str) -> OpenedTicket:
-    """Create a ticket for a console that sends the secret of the code; it replaces an old ticket. Raises NotFound."""
+    """Create a ticket for the console that sends the secret of the code. The ticket replaces an earlier one. Raises
+    NotFound."""
     ticket = create_secret()
     left = cast(extract("epoch", DeviceAuthorization.expires_at - func.now()), Integer)
     statement = (

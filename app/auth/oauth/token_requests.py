@@ -16,7 +16,7 @@ from app.core.cipher import CIPHER, Cipher
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """One call by an authenticated client."""
+    """A call of an OAuth endpoint by an authenticated client."""
 
     db: AsyncConnection
     cipher: Cipher

@@ -141,9 +141,8 @@ async def list_clients(db: ReadDb, scope: AsOperator) -> ItemList[ClientOut]:
 
 @router.get("/clients/{client_id}", summary="Read a client")
 async def read_client(db: ReadDb, scope: AsOperator, client_id: ClientId) -> ClientOut:
-    """One program or service that may ask for tokens, also after it was revoked. Secrets are never shown, and nothing
-    is changed.
-    """
+    """Read one program or service that may request tokens, even if it is revoked. Secrets are never shown. Nothing is
+    changed."""
     return ClientOut.model_validate(await clients.get_client(db, client_id))
 
 

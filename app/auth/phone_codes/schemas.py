@@ -15,7 +15,7 @@ class PhoneCodeCreate(Body):
 
 
 class PhoneCodeOut(Out):
-    """The same for every phone, registered or not."""
+    """The answer, which is the same for every phone, registered or not."""
 
     expires_in: int = Field(description="Seconds the code is good for.")
     tries: int = Field(description="How many wrong tries the code allows.")

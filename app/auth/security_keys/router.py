@@ -104,7 +104,7 @@ async def list_security_keys(
 
 @router.get("/v1/me/security-keys/{key_id}", summary="Read a security key", responses=problems(NotFound))
 async def read_security_key(db: ReadDb, scope: SignedIn, key_id: KeyId) -> SecurityKeyOut:
-    """One key of the user, with its name and when it was last used. Nothing is changed."""
+    """Read one security key of the user, with its name and the time of its last use. Nothing is changed."""
     return await keys.get_security_key(db, scope, key_id)
 
 
@@ -121,11 +121,11 @@ async def update_security_key(db: WriteDb, scope: SignedIn, key_id: KeyId, body:
     responses=problems(NotFound, StepUpNeeded),
 )
 async def delete_security_key(db: WriteDb, scope: SignedIn, key_id: KeyId) -> None:
-    """Remove a key that is lost or no longer used. It can prove nothing from now on; sessions that it has proved keep
-    their proof until it expires.
+    """Remove a key that is lost or no longer used. The key can prove nothing from now on. A session that the key has
+    proved keeps its proof until the proof expires.
 
-    One of your keys must have been proved in the last 15 minutes. Without any key left, register the next one after
-    a fresh sign-in.
+    Prove one of your keys first; the proof is valid for 15 minutes. After the last key is removed, sign in again
+    before you register another one.
     """
     await remove_key(db, scope, key_id)
 

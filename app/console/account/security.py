@@ -129,7 +129,7 @@ async def begin_challenge(
 
 @router.post("/keys")
 async def add_key(request: Request, db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
-    """Register the security key that answered the challenge."""
+    """Register the security key with which the browser answered the challenge."""
     body = validate_fields(SecurityKeyCreate, _parse_key_answer(form, "name", "enrolment_code"))
     if isinstance(body, ValidationError):
         unnamed = "new" if "name" in list_wrong_fields(body) else ""

@@ -77,7 +77,8 @@ async def show_recovery_offer(
 async def create_recovery_offer(
     request: Request, db: WriteDb, cipher: CipherDep, scope: MainAdmin, subordinate_id: SubordinateId, form: PageForm
 ) -> Response:
-    """Offer the office to the user with this phone. The answer does not reveal whether such a user exists."""
+    """Offer the office of main admin to the user with this phone. The answer does not reveal whether such a user
+    exists."""
     subordinate = await queries.get_subordinate(db, scope.org_id, subordinate_id)
     body: Any = validate_fields(RecoveryOfferCreate, form.get_filled("phone", "reason"))
     outcome = body

@@ -115,7 +115,8 @@ def _describe_wait(scope: OrgScope, transfer: TransferDetailOut) -> str:
 
 @add_confirmation_routes(router, "/{transfer_id}/refusal")
 async def confirm_refusal(request: Request, db: ReadableDb, scope: Decider, transfer_id: TransferId) -> Confirmation:
-    """Refuse the transfer as either superior. The user types the org's name to confirm."""
+    """Refuse the transfer, as an admin of the present or of the new superior. The user types the org's name to
+    confirm."""
     transfer = await _get_transfer(request, db, scope, transfer_id)
     if transfer.org_id == scope.org_id:
         raise NotFound

@@ -95,7 +95,8 @@ COUNTED = 10_000
 
 
 async def _count_people(db: Readable, cipher: CipherDep, scope: OrgScope, wanted: MemberFilter) -> int | str:
-    """Return the number of people. A filtered count is exact up to COUNTED, which bounds the cost of a page."""
+    """Return the number of people that match the filter. The number is exact up to COUNTED; to count further would cost
+    too much."""
     everybody = wanted == MemberFilter()
     count = await count_members(db, cipher, scope.org_id, wanted, limit=None if everybody else COUNTED)
     return count if everybody or count <= COUNTED else f"{COUNTED:,}+"

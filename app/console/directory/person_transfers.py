@@ -136,7 +136,7 @@ async def confirm_refusal(request: Request, db: ReadableDb, scope: Writer, trans
 
 @add_confirmation_routes(router, "/person-transfers/{transfer_id}/withdrawal")
 async def confirm_withdrawal(request: Request, db: ReadableDb, scope: Writer, transfer_id: TransferId) -> Confirmation:
-    """Withdraw this org's request. The user types the person's name to confirm."""
+    """Withdraw the transfer that this org has requested. The user types the person's name to confirm."""
     name = await _get_waiting_name(db, scope, transfer_id, "out")
     return Confirmation(
         title=gettext("撤回 {name} 的转移申请", name=name),

@@ -100,7 +100,8 @@ def read_asset_text(name: str) -> str:
 
 @router.get("/{digest}/{name}")
 async def read_asset(request: Request, digest: str, name: str) -> Response:
-    """Return an asset with a permanent cache lifetime. Raises NotFound for another digest."""
+    """Return a static file that a browser can cache for ever. Raises NotFound if the digest in the address is not the
+    file's."""
     asset = _load_assets().get(name)
     if asset is None or asset.digest != digest:
         raise NotFound

@@ -78,7 +78,8 @@ class Subject:
 
 
 class SubjectContext(FrameContext):
-    """A page about the caller's own org or an org in its subtree. `org` is the caller's nearest org at or above it."""
+    """A page about one org: the caller's own org, or an org in its subtree. `org` is the nearest org at or above it
+    that the caller administers."""
 
     viewed: Subject
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Link(Protocol):
-    """An invitation to be certified, or a link to join."""
+    """A link of an org: an invitation to be certified, or a join link."""
 
     expires_at: datetime
     max_uses: int

@@ -83,7 +83,8 @@ class HomePage(FrameContext, template="home/home.html"):
 
 
 class Glance(Context, template="home/glance.html"):
-    """An org's week. `own`: the figures are those of the org alone; `values`: the chart as text."""
+    """The figures of an org for the last week. `own`: they are those of the org alone, without its subordinates.
+    `values`: the values of the chart as text."""
 
     figures: FiguresOut
     own: bool

@@ -61,7 +61,7 @@ async def show_new_admin(request: Request, scope: MainAdmin) -> Response:
 async def submit_invitation(
     request: Request, db: WriteDb, cipher: CipherDep, scope: MainAdmin, form: PageForm
 ) -> Response:
-    """Invite an admin. The answer does not reveal whether a user has the phone."""
+    """Invite a person to become an admin. The answer does not reveal whether a user has the phone."""
     body: Any = validate_fields(Invitee, {"phone": form.get("phone", "")})
     outcome = body
     if not isinstance(body, ValidationError):

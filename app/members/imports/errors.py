@@ -11,7 +11,7 @@ from app.web.errors import Conflict, Problem
 
 
 class SheetRefused(Problem):
-    """The sheet cannot be read, and nothing of it has any effect. `extra` may name columns."""
+    """A problem with the whole sheet. Nothing of the sheet is imported. `extra` may contain the names of columns."""
 
     status = 422
 

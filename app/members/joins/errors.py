@@ -33,7 +33,7 @@ class NameNeeded(Problem):
 
 
 class PlaceInOrg(BaseModel):
-    """Extension members: where the caller is already."""
+    """Extension members: the org and the units in which the caller already is a member."""
 
     org_id: UUID = Field(description="The org.")
     org_name: str = Field(description="The name of the org.")

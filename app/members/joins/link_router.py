@@ -59,7 +59,7 @@ async def list_join_links(
 async def read_own_join_link(
     request: Request, scope: Reader, link_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> JoinLinkOut:
-    """One link of the org or of a unit, with how often it was used. Nothing is changed."""
+    """Read one join link of the org or of a unit, with the number of times that it was used. Nothing is changed."""
     row = await links.get_join_link(db, scope.org_id, link_id)
     return links.build_join_link_out(row, cipher, SETTINGS.get(request).issuer)
 

@@ -80,7 +80,7 @@ async def get_own_join_request(db: Readable, user_id: UUID, request_id: UUID) ->
 
 
 class Asker(NamedTuple):
-    """The user who asks to join, and what the request says."""
+    """The user who requests to join, and the unit that the request names."""
 
     user_id: UUID
     name: str | None

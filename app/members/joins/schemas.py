@@ -18,7 +18,7 @@ from app.web.schemas import Body, Out
 
 
 class JoinLinkCreate(Body):
-    """A link with which people ask to join."""
+    """A link with which people request to join."""
 
     unit_id: UUID | None = Field(default=None, description="The unit that they ask to join; absent: the org.")
     expires_in_hours: int = Field(default=24 * 30, ge=1, le=24 * 365, description="Hours until it expires.")
@@ -85,7 +85,8 @@ class JoinRequestOut(Out):
 
 
 class ReceivedJoinRequestOut(Out):
-    """A user who asks to be in the directory. The phone is not shown; after the acceptance the row has it."""
+    """A request of a user to join the directory, as the org's admins see it. The phone is not shown before the request
+    is accepted."""
 
     id: UUID
     name: str = Field(description="The verified name, or else the name that the user gives.")
@@ -98,7 +99,7 @@ class ReceivedJoinRequestOut(Out):
 
 
 class JoinAcceptance(Body):
-    """Where the person is placed."""
+    """The units of the new member."""
 
     unit_ids: UnitIds | None = Field(
         default=None,

@@ -171,10 +171,10 @@ async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> No
 async def _get_candidate_of_waiting(
     db: AsyncConnection, org_id: UUID, request_id: UUID, member_id: UUID | None
 ) -> UUID:
-    """Return the row that the waiting request matches.
+    """Return the member row that the waiting link request matches.
 
-    Raises NoCandidate and SeveralCandidates. If the request has ended meanwhile, its name is erased and it matches no
-    row: then this raises NotFound or LinkRequestDecided.
+    Raises NoCandidate or SeveralCandidates. If the request has ended meanwhile, its name is erased and no row matches:
+    then this function raises NotFound or LinkRequestDecided.
     """
     try:
         return await _get_candidate(db, org_id, request_id, member_id)

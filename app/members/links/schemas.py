@@ -31,11 +31,11 @@ class NamedOrg(Body):
 
 
 class LinkRequestCreate(NamedOrg):
-    """The org in whose directory the caller is."""
+    """The org in whose directory the caller has a row."""
 
 
 class LinkRequestOut(Out):
-    """A request that the caller has made. It waits whether or not the directory has a row that fits."""
+    """A link request that the caller has made. It waits even if no row of the directory matches it."""
 
     id: UUID
     org_name: str
@@ -47,7 +47,8 @@ class LinkRequestOut(Out):
 
 
 class ReceivedLinkRequestOut(Out):
-    """A verified user says that a row of the directory is theirs. Their phone is not shown, nor any other."""
+    """A verified user states that a row of the directory is theirs. The phones of the user and of the row are not
+    shown."""
 
     id: UUID
     name: str = Field(description="Verified name of the person who has made the request.")

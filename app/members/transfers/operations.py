@@ -64,7 +64,7 @@ async def create_person_transfer(
 ) -> UUID:
     """Request the transfer of a person to another org. Return the transfer's id.
 
-    Locks both orgs and the row. Raises NotFound, UnknownOrg, SameOrg, MemberIsAdmin, PartyMembersOnly,
+    Locks both orgs and the member row. Raises NotFound, UnknownOrg, SameOrg, MemberIsAdmin, PartyMembersOnly,
     PersonTransferOpen.
     """
     await lock_org_shared(db, scope)

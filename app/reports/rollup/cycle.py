@@ -69,7 +69,7 @@ async def build_missing_days(
 
 
 async def _build_next(connection: asyncpg.Connection, today: date, last: date) -> bool:
-    """Build the next missing day, or a slice of it. Return whether there was one."""
+    """Build the totals of the next missing day, or a part of them. Return whether a day was missing."""
     async with open_rollup_transaction(connection):
         missing = await _missing_days(connection, today, last)
         if not missing:

@@ -54,7 +54,7 @@ async def rebuild_day(connection: asyncpg.Connection, day: date) -> bool:
 
 
 async def _build_next(connection: asyncpg.Connection, after: date) -> date | None:
-    """Rebuild the first stored day after another and return it, or None if there is none."""
+    """Rebuild the first stored day that is later than `after`. Return this day, or None if there is none."""
     async with open_rollup_transaction(connection):
         return await _rebuild_stored_day(connection, await connection.fetchrow(_SQL["next_day"], after))
 
