@@ -23,10 +23,12 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     null,
     or_,
     select,
     text,
+    true,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -173,9 +175,17 @@ def build_unit_paths(org_id: UUID | ColumnElement[UUID], name: str = "unit_paths
         Unit.org_id == org_id, Unit.parent_id.is_(None), Unit.removed_at.is_(None)
     )
     walk = top.cte(name, recursive=True)
-    step = select(Unit.id, walk.c.path + "/" + Unit.name, walk.c.sort + "." + position, walk.c.distance + 1).where(
-        Unit.org_id == org_id, Unit.parent_id == walk.c.id, Unit.removed_at.is_(None)
+    # OFFSET 0 makes each step look its units up by the index. The planner expects few units in an org, and joined the
+    # 5,000 units of a large one by comparing each with each: 2.5 s instead of 30 ms.
+    below = (
+        select(Unit.id, Unit.name, position.label("position"))
+        .where(Unit.org_id == org_id, Unit.parent_id == walk.c.id, Unit.removed_at.is_(None))
+        .offset(literal_column("0"))
+        .lateral("below")
     )
+    step = select(
+        below.c.id, walk.c.path + "/" + below.c.name, walk.c.sort + "." + below.c.position, walk.c.distance + 1
+    ).select_from(walk.join(below, true()))
     return _add_cycle_check(walk.union_all(step))
 
 
