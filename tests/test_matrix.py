@@ -58,7 +58,7 @@ ROWS = {
         GET /members/removed, POST /members/{}/restorations,
         POST /members/exports, DELETE /members/{}/activation,
         POST /members/{}/transfers, GET /person-transfers, GET /person-transfers/{}, DELETE /person-transfers/{},
-        PUT /person-transfers/{}/acceptance, PUT /person-transfers/{}/refusal, POST /moves,
+        PUT /person-transfers/{}/acceptance, PUT /person-transfers/{}/refusal, POST /moves, POST /moves/reversals,
         GET /link-requests, GET /link-requests/{}, PUT /link-requests/{}/acceptance, PUT /link-requests/{}/refusal,
         GET /join-requests, GET /join-requests/{}, PUT /join-requests/{}/acceptance, PUT /join-requests/{}/refusal,
         POST /join-links, GET /join-links, GET /join-links/{}, GET /join-links/{}/qr.svg, DELETE /join-links/{},

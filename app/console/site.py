@@ -15,7 +15,18 @@ from app.console.certification import (
     superiors,
     transfers,
 )
-from app.console.directory import join_links, joins, links, moves, people, person_transfers, removed, selection, units
+from app.console.directory import (
+    join_links,
+    joins,
+    links,
+    moves,
+    people,
+    person_transfers,
+    pickers,
+    removed,
+    selection,
+    units,
+)
 from app.console.directory import pages as directory
 from app.console.exports import pages as exports
 from app.console.frame import assets
@@ -63,7 +74,7 @@ async def find_nothing(path: str) -> Response:
 routers: tuple[APIRouter, ...] = (
     *(assets.router, sign_in.router, sign_in.signed_in_router, home.router, home.glance_router),
     *(memberships.router, security.router),
-    *(directory.router, people.router, selection.router, units.router, moves.router, hierarchy.router),
+    *(directory.router, people.router, selection.router, units.router, moves.router, pickers.router, hierarchy.router),
     *(imports.router, reports.router, audit.router),
     *(
         person_transfers.router,

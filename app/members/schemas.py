@@ -15,13 +15,13 @@ from app.members.names import MemberName
 from app.web.schemas import Body, Out
 
 
-def _remove_duplicates(units: list[UUID]) -> list[UUID]:
-    return list(dict.fromkeys(units))
+def remove_duplicates(ids: list[UUID]) -> list[UUID]:
+    return list(dict.fromkeys(ids))
 
 
 UnitIds = Annotated[
     list[UUID],
-    AfterValidator(_remove_duplicates),
+    AfterValidator(remove_duplicates),
     Field(max_length=50, description="The units of the person. Without any, the person is at the org itself."),
 ]
 

@@ -198,7 +198,7 @@ async def test_promoted_unit_becomes_an_org(people: People, open_desk: OpenDesk)
     mine, theirs = await open_desk(main), await open_desk(heir)
     at = f"/console/orgs/{org['id']}/certification/promotions"
     form = await mine.part(f"{at}/new?unit={unit['id']}")
-    assert f'value="{unit["id"]}" selected' in form
+    assert f'value="{unit["id"]}" checked' in form
     named = f"{fresh_org_name()}{HOSTILE}"
     wrong = await mine.send(at, 422, new_name=named, phone="1")
     for words in ("请选择支部", "请输入中国大陆手机号码", f'value="{named}"'):

@@ -16,7 +16,7 @@ def test_dangerous_confirmation_needs_a_name_or_an_undo() -> None:
     with pytest.raises(ValueError, match="Remove all"):
         Confirmation("Remove all", explanation="", button="", operation=nothing, message="")
     Confirmation("Remove all", explanation="", button="", operation=nothing, message="", name="all")
-    Confirmation("Remove all", explanation="", button="", operation=nothing, message="", undo=Undo("/back"))
+    Confirmation("Remove all", explanation="", button="", operation=nothing, message="", undo=Undo("/back", "Undo"))
     Confirmation("Agree", explanation="", button="", operation=nothing, message="", danger=False)
 
 

@@ -126,9 +126,13 @@ async def test_several_people_get_units_at_once(people: People, open_screen: Ope
             await page.check(f"[aria-label='选择 {name}']")
         assert "已选 2 人" in await desk.text(".bulk")
         await page.click("button[value=move]")
+        await page.wait_for_selector("dialog .becomes strong:text-is('所选支部')")
+        assert "机关党总支/第一党支部 → 改为 所选支部 解晓东、单田芳" in await desk.text("dialog")
         await page.check("#choices-list label:has-text('机关党总支') input")
+        await page.wait_for_selector("dialog .becomes strong:text-is('机关党总支')")
         await page.click("dialog button:text-is('确定')")
         await page.wait_for_selector("text=已移动 2 人")
+        assert "机关党总支/第一党支部 → 改为 机关党总支 解晓东、单田芳" in await desk.text("dialog")
         await page.click("dialog button:text-is('完成')")
         await page.wait_for_selector("#members .tag:text-is('第一党支部')", state="detached")
         await page.check("[data-all]")
@@ -151,11 +155,14 @@ async def test_several_people_get_units_at_once(people: People, open_screen: Ope
         await page.click("#units a:text-is('机关党总支')")
         await page.click("#people >> text=移动全部人员")
         await page.click("dialog button:text-is('移动')")
-        assert await page.eval_on_selector("#move-all-to", "field => field.matches(':invalid')")
-        await page.select_option("#move-all-to", label="管理组")
+        assert await page.eval_on_selector("[name=to_unit_id]", "field => field.matches(':invalid')")
+        await page.check("dialog label:has-text('管理组') input")
         await page.click("dialog button:text-is('移动')")
-        await page.wait_for_selector("#notices >> text=已移动“机关党总支”的")
+        await page.wait_for_selector("#notices >> text=已将“机关党总支”的")
         await page.wait_for_selector("#people >> text=还没有人员")
+        await page.click("#notices >> text=撤销移动")
+        await page.wait_for_selector("#notices >> text=已移回 3 人")
+        await page.wait_for_selector("#people >> text=共 3 人")
 
 
 async def test_units_are_created_renamed_and_removed(
@@ -182,7 +189,7 @@ async def test_units_are_created_renamed_and_removed(
         await page.click("#units a:text-is('机关党总支')")
         await page.wait_for_selector("#people h2:text-is('机关党总支')")
         await page.click("#people button:text-is('删除')")
-        await page.select_option("#move-people", label="离退休干部党支部")  # its people need a target
+        await page.check("dialog label:has-text('离退休干部党支部') input")  # its people need a target
         await page.fill("#confirm-unit", "机关党总支")
         await page.click("dialog button:text-is('删除')")
         await page.wait_for_selector("text=该支部下还有支部")

@@ -272,15 +272,17 @@ async def test_moved_people_keep_their_other_units(scene: Scene, db: AsyncConnec
         return {unit["id"] for unit in found["units"]} | ({"org"} if found["at_org"] else set())
 
     body = {"from_unit_id": top["id"], "to_unit_id": target["id"]}
-    assert get_body(await admin.post(path, json=body)) == {"people": 2}
+    moved = get_body(await admin.post(path, json=body))
+    assert moved["people"] == 2
+    assert moved["groups"] == [{"from_unit_ids": [top["id"]], "people": 2}]
     assert await list_units(in_two) == {target["id"]}
     assert await list_units(in_three) == {target["id"], other_unit["id"]}
     assert await list_units(in_child) == {child["id"]}
-    assert get_body(await admin.post(path, json=body | {"units_below": True})) == {"people": 1}
-    assert get_body(await admin.post(path, json={"from_unit_id": target["id"], "to_unit_id": target["id"]})) == {
-        "people": 0
-    }
-    assert get_body(await admin.post(path, json={"from_unit_id": target["id"], "to_unit_id": None})) == {"people": 3}
+    assert get_body(await admin.post(path, json=body | {"units_below": True}))["people"] == 1
+    nothing = await admin.post(path, json={"from_unit_id": target["id"], "to_unit_id": target["id"]})
+    assert get_body(nothing) == {"people": 0, "moved_at": None, "groups": []}
+    everybody = await admin.post(path, json={"from_unit_id": target["id"], "to_unit_id": None})
+    assert get_body(everybody)["people"] == 3
     assert await list_units(in_three) == {"org", other_unit["id"]}
     unknown = await admin.post(path, json={"from_unit_id": top["id"], "to_unit_id": scene.old["id"]})
     assert get_refusal(unknown) == (422, "unknown-unit")

@@ -97,6 +97,7 @@ _ACTIONS: dict[str, tuple[str, str]] = {
     "transfer.withdrawn": pgettext_noop("audit", "撤回整体转移"),
     "unit.created": pgettext_noop("audit", "添加支部"),
     "unit.people_moved": pgettext_noop("audit", "移动支部的全部人员"),
+    "unit.move_undone": pgettext_noop("audit", "撤销移动人员"),
     "unit.promoted": pgettext_noop("audit", "支部独立为组织"),
     "unit.removed": pgettext_noop("audit", "删除支部"),
     "unit.ended": pgettext_noop("audit", "临时党支部到期"),

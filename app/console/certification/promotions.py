@@ -1,6 +1,5 @@
 """Promotions: a unit is offered to become an org of its own (认证, S7, S19)."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,7 +8,7 @@ from pydantic import ValidationError
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.directory.people import UNITS
+from app.console.directory.pickers import UnitPicker, load_picker
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, OptionalId, Outcome, PageForm, catch_problem, validate_fields
@@ -20,7 +19,6 @@ from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.orgs.unit_queries import UnitPathRow, list_units_by_path
 from app.promotions import queries as promotion_queries
 from app.promotions.operations import create_promotion, withdraw_promotion
 from app.promotions.schemas import PromotionCreate, PromotionOut
@@ -40,7 +38,7 @@ class PromotionsPage(FrameContext, template="certification/promotions.html"):
 
 
 class NewPromotion(FormContext, FrameContext, template="certification/new_promotion.html"):
-    units: Sequence[UnitPathRow]
+    picker: UnitPicker
 
 
 @router.get("")
@@ -90,6 +88,6 @@ async def confirm_withdrawal(
 
 
 async def _show_form(request: Request, db: Readable, scope: OrgScope, form: Form, outcome: Outcome = None) -> Response:
-    units = await list_units_by_path(db, scope.org_id, "", UNITS)
+    picker = await load_picker(db, scope.org_id, form.get_all("unit_id"), kind="radio")
     frame = build_org_frame(scope, "certification")
-    return render_part(request, NewPromotion(frame=frame, form=form, outcome=outcome, units=units))
+    return render_part(request, NewPromotion(frame=frame, form=form, outcome=outcome, picker=picker))

@@ -1,6 +1,6 @@
 """Links with which people ask to join the org or a unit: a link and a QR code with expiry, use limit and revocation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.directory.people import UNITS
+from app.console.directory.pickers import UnitPicker, load_picker
 from app.console.frame.confirmations import Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
@@ -25,7 +25,6 @@ from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.members.joins import links
 from app.members.joins.schemas import JoinLinkCreate, JoinLinkOut
-from app.orgs.unit_queries import UnitPathRow, list_units_by_path
 from app.web.downloads import build_download
 from app.web.errors import Problem
 
@@ -42,7 +41,7 @@ class JoinLinksPage(FrameContext, template="directory/join_links.html"):
 
 
 class NewJoinLink(FormContext, FrameContext, template="directory/new_join_link.html"):
-    units: Sequence[UnitPathRow]
+    picker: UnitPicker
 
 
 class JoinLinkPage(FrameContext, template="directory/join_link.html"):
@@ -112,6 +111,6 @@ async def confirm_revocation(request: Request, db: ReadableDb, scope: Writer, li
 
 
 async def _show_form(request: Request, db: Readable, scope: OrgScope, form: Form, outcome: Outcome = None) -> Response:
-    units = await list_units_by_path(db, scope.org_id, "", UNITS)
-    page = NewJoinLink(frame=build_org_frame(scope, "joins"), units=units, form=form, outcome=outcome)
+    picker = await load_picker(db, scope.org_id, form.get_all("unit_id"), kind="radio")
+    page = NewJoinLink(frame=build_org_frame(scope, "joins"), picker=picker, form=form, outcome=outcome)
     return render_part(request, page)

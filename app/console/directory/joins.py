@@ -1,6 +1,5 @@
 """Requests to join the org: accept them with units, or refuse them."""
 
-from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -9,7 +8,7 @@ from pydantic import ValidationError
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.directory.people import UNITS
+from app.console.directory.pickers import UnitPicker, load_picker
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
@@ -24,7 +23,6 @@ from app.members.joins.errors import JoinRequestDecided
 from app.members.joins.operations import accept_join_request, refuse_join_request
 from app.members.joins.queries import get_asker, get_received_join_request, list_received_join_requests
 from app.members.joins.schemas import JoinAcceptance, ReceivedJoinRequestOut
-from app.orgs.unit_queries import UnitPathRow, list_units_by_path
 from app.web.errors import NotFound, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/join-requests", route_class=ConsoleRoute, include_in_schema=False)
@@ -40,7 +38,7 @@ class JoinRequestsPage(FrameContext, template="directory/joins.html"):
 
 class JoinAcceptanceForm(FormContext, FrameContext, template="directory/join_acceptance.html"):
     join_request: ReceivedJoinRequestOut
-    units: Sequence[UnitPathRow]
+    picker: UnitPicker
 
 
 @router.get("")
@@ -97,8 +95,8 @@ async def _show_acceptance(
         join_request = await get_received_join_request(db, scope.org_id, request_id)
     except NotFound:  # The request was decided in the meantime: no choice is left.
         raise (outcome if isinstance(outcome, Problem) else JoinRequestDecided()) from None
-    units = await list_units_by_path(db, scope.org_id, "", UNITS)
+    picker = await load_picker(db, scope.org_id, form.get_all("unit_id"))
     page = JoinAcceptanceForm(
-        frame=build_org_frame(scope, "joins"), join_request=join_request, units=units, form=form, outcome=outcome
+        frame=build_org_frame(scope, "joins"), join_request=join_request, picker=picker, form=form, outcome=outcome
     )
     return render_part(request, page)

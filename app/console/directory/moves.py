@@ -1,6 +1,5 @@
 """Move all people of a unit to another unit at once. The unit itself stays."""
 
-from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -9,20 +8,22 @@ from pydantic import ValidationError
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.directory.people import CHANGED, UNITS
+from app.console.directory.people import CHANGED
+from app.console.directory.pickers import UnitPicker, load_picker
+from app.console.directory.unit_changes import build_move_undo
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_part
 from app.core.cipher import Cipher, CipherDep
-from app.core.i18n import ngettext
+from app.core.i18n import gettext, ngettext
 from app.database.db import Readable, ReadDb, WriteDb
 from app.members.queries import MemberFilter, count_members
 from app.members.transfers.schemas import MoveCreate
 from app.members.transfers.unit_moves import move_people
 from app.orgs.queries import get_unit
-from app.orgs.unit_queries import UnitPathRow, list_units_by_path
+from app.orgs.unit_queries import list_units_by_id
 from app.orgs.unit_schemas import UnitOut
 from app.web.errors import Problem
 
@@ -33,10 +34,10 @@ UnitId = Annotated[UUID, Path()]
 
 
 class UnitMoveForm(FormContext, FrameContext, template="directory/unit_move.html"):
-    """`units`: the targets. `unit_count`: the people of the unit itself; `subtree_count`: with those below it."""
+    """`picker`: the targets. `unit_count`: the people of the unit itself; `subtree_count`: with those below it."""
 
     unit: UnitOut
-    units: Sequence[UnitPathRow]
+    picker: UnitPicker
     unit_count: int
     subtree_count: int
 
@@ -56,11 +57,16 @@ async def move_all(
     to = form.get("to_unit_id", "")
     fields = {"from_unit_id": unit_id, "units_below": "units_below" in form, "to_unit_id": None if to == "org" else to}
     body = validate_fields(MoveCreate, fields)
-    outcome = body if isinstance(body, ValidationError) else await catch_problem(db, move_people(db, scope, body))
-    if isinstance(outcome, ValidationError | Problem):
+    if isinstance(body, ValidationError):
+        return await _show_move(request, db, cipher, scope, unit_id, form, body)
+    outcome = await catch_problem(db, move_people(db, scope, body))
+    if isinstance(outcome, Problem):
         return await _show_move(request, db, cipher, scope, unit_id, form, outcome)
-    message = ngettext("已移动“{name}”的 {count} 人", outcome, name=unit.name)
-    return show_message(request, message, CHANGED)
+    moved, _ = outcome
+    targets = await list_units_by_id(db, scope.org_id, [body.to_unit_id] if body.to_unit_id else [])
+    target = targets[0].path if targets else gettext("管理组")
+    message = ngettext("已将“{name}”的 {count} 人移到“{target}”", moved.people, name=unit.name, target=target)
+    return show_message(request, message, CHANGED, undo=build_move_undo(scope.org_id, moved, body, []))
 
 
 async def _show_move(
@@ -78,7 +84,9 @@ async def _show_move(
         form=form,
         outcome=outcome,
         unit=unit,
-        units=[other for other in await list_units_by_path(db, scope.org_id, "", UNITS) if other.id != unit_id],
+        picker=await load_picker(
+            db, scope.org_id, form.get_all("to_unit_id"), name="to_unit_id", kind="radio", without=unit_id
+        ),
         unit_count=await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id)),
         subtree_count=await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id, units_below=True)),
     )

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.context import FrameContext, build_org_frame
+from app.console.frame.forms import OptionalId
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import is_partial, render_page, render_part
 from app.core.cipher import CipherDep
@@ -22,6 +23,7 @@ from app.members.schemas import MemberOut
 from app.orgs.queries import get_unit
 from app.orgs.unit_queries import ChildUnitRow, UnitPathRow, list_child_units, list_unit_chain, list_units_by_path
 from app.orgs.unit_schemas import UnitOut
+from app.web.errors import Invalid
 
 router = APIRouter(prefix="/console/orgs/{org_id}", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -174,12 +176,16 @@ async def show_units(
     request: Request,
     db: ReadDb,
     scope: UnitReader,
-    parent: UUID | None = None,
+    parent: OptionalId = None,
     unit: UUID | Literal["", "org"] = "",
+    after: Annotated[str, Query(max_length=60)] = "",
 ) -> Response:
     """Show the units under `parent`. Without `parent`, show the top of the tree, with the path down to `unit`
-    opened."""
+    opened. With `after`, show the units that follow, under `parent` or directly under the org."""
     frame, filters = build_org_frame(scope, "members"), await DirectoryFilterForm.from_query(unit=unit)
+    if after:
+        units = await list_child_units(db, scope.org_id, parent, _UNITS, _parse_place(after))
+        return render_part(request, UnitLevel(frame=frame, filters=filters, units=units, levels={}))
     if parent is not None:
         units = await list_child_units(db, scope.org_id, parent, _UNITS)
         return render_part(request, UnitLevel(frame=frame, filters=filters, units=units, levels={}))
@@ -205,3 +211,12 @@ async def _load_levels(
     """Return the first level of units, and the levels under the units of the chain."""
     first = await list_child_units(db, org_id, None, _UNITS)
     return first, {unit: await list_child_units(db, org_id, unit, _UNITS) for unit in chain}
+
+
+def _parse_place(after: str) -> tuple[int, UUID]:
+    """Return the position and id of the last unit that is shown. Raises Invalid."""
+    position, _, unit = after.partition("_")
+    try:
+        return int(position), UUID(unit)
+    except ValueError:
+        raise Invalid from None

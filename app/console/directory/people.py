@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
+from app.console.directory.pickers import UnitPicker, load_picker, merge_units
 from app.console.frame.confirmations import Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, OptionalId, Outcome, PageForm, catch_problem, validate_fields
@@ -25,7 +26,7 @@ from app.members.queries import get_member
 from app.members.schemas import CopyCreate, MemberCreate, MemberOut, MemberUnitsPut, MemberUpdate, PositionPut
 from app.members.unit_memberships import copy_member, set_units
 from app.members.unit_order import set_position
-from app.orgs.unit_queries import UnitPathRow, list_units_by_path
+from app.orgs.unit_queries import UnitPathRow, list_units_by_id
 from app.web.errors import NotFound, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/members", route_class=ConsoleRoute, include_in_schema=False)
@@ -33,12 +34,11 @@ router = APIRouter(prefix="/console/orgs/{org_id}/members", route_class=ConsoleR
 Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
 Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 MemberId = Annotated[UUID, Path()]
-UNITS = 1000
 CHANGED = "members-changed"
 
 
 class NewMember(FormContext, FrameContext, template="directory/new_member.html"):
-    units: Sequence[UnitPathRow]
+    picker: UnitPicker
 
 
 class PhoneExistsDialog(FrameContext, template="directory/phone_exists.html"):
@@ -65,7 +65,7 @@ class MemberForm(FormContext, FrameContext, template="directory/member_form.html
 
 class MemberUnitsForm(FrameContext, ProblemContext, template="directory/member_units.html"):
     member: MemberOut
-    units: Sequence[UnitPathRow]
+    picker: UnitPicker
 
 
 @router.get("/new")
@@ -84,8 +84,7 @@ async def add_member(request: Request, db: WriteDb, cipher: CipherDep, scope: Wr
         return await _show_form(request, db, scope, form, body)
     added = await catch_problem(db, create_member(db, cipher, scope, body))
     if isinstance(added, PhoneExists):
-        units = await list_units_by_path(db, scope.org_id, "", UNITS)
-        there = [unit for unit in units if str(unit.id) in form.get_all("unit_id")]
+        there = await list_units_by_id(db, scope.org_id, body.unit_ids)
         frame = build_org_frame(scope, "members")
         return render_part(request, PhoneExistsDialog(frame=frame, member=added.extra.get("member"), units=there))
     if isinstance(added, Problem):
@@ -152,8 +151,10 @@ async def show_units(request: Request, db: ReadDb, cipher: CipherDep, scope: Wri
 async def choose_units(
     request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, member_id: MemberId, form: PageForm
 ) -> Response:
-    """Set the person's units in one call (S8)."""
-    body = validate_fields(MemberUnitsPut, {"unit_ids": form.get_all("unit_id"), "at_org": "at_org" in form})
+    """Change the person's units by those ticked and unticked, in one call (S8)."""
+    member = await get_member(db, cipher, scope.org_id, member_id)
+    units = merge_units((unit.id for unit in member.units), form)
+    body = validate_fields(MemberUnitsPut, {"unit_ids": units, "at_org": "at_org" in form})
     if isinstance(body, ValidationError):
         raise NotFound
     outcome = await catch_problem(db, set_units(db, cipher, scope, member_id, body, _read_version(form)))
@@ -204,14 +205,14 @@ async def confirm_removal(
         message=gettext("已移除 {name}", name=member.name),
         name=member.name,
         changed=CHANGED,
-        undo=Undo(f"/console/orgs/{scope.org_id}/removed/{member_id}/restoration"),
+        undo=Undo(f"/console/orgs/{scope.org_id}/removed/{member_id}/restoration", gettext("撤销移除")),
     )
 
 
 async def _show_form(request: Request, db: Readable, scope: OrgScope, form: Form, outcome: Outcome = None) -> Response:
-    units = await list_units_by_path(db, scope.org_id, "", UNITS)
+    picker = await load_picker(db, scope.org_id, form.get_all("unit_id"))
     frame = build_org_frame(scope, "members")
-    return render_part(request, NewMember(frame=frame, form=form, outcome=outcome, units=units))
+    return render_part(request, NewMember(frame=frame, form=form, outcome=outcome, picker=picker))
 
 
 async def _show_member(request: Request, db: Readable, cipher: CipherDep, scope: OrgScope, member_id: UUID) -> Response:
@@ -223,9 +224,10 @@ async def _show_units(
     request: Request, db: Readable, cipher: CipherDep, scope: OrgScope, member_id: UUID, problem: Problem | None
 ) -> Response:
     member = await get_member(db, cipher, scope.org_id, member_id)
-    units = await list_units_by_path(db, scope.org_id, "", UNITS)
+    units = [unit.id for unit in member.units]
+    picker = await load_picker(db, scope.org_id, units, had=units)
     frame = build_org_frame(scope, "members")
-    return render_part(request, MemberUnitsForm(frame=frame, problem=problem, member=member, units=units))
+    return render_part(request, MemberUnitsForm(frame=frame, problem=problem, member=member, picker=picker))
 
 
 def _announce_change(response: Response) -> Response:

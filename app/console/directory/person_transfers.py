@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.directory.people import UNITS
+from app.console.directory.pickers import UnitPicker, load_picker
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
@@ -27,7 +27,6 @@ from app.members.transfers import operations, queries
 from app.members.transfers.errors import PersonTransferDecided
 from app.members.transfers.schemas import PersonTransferAcceptance, PersonTransferCreate, PersonTransferOut
 from app.orgs.regions import Region, search_regions
-from app.orgs.unit_queries import UnitPathRow, list_units_by_path
 from app.web.errors import NotFound, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}", route_class=ConsoleRoute, include_in_schema=False)
@@ -55,7 +54,7 @@ class NewPersonTransfer(FormContext, FrameContext, template="directory/new_perso
 
 class PersonTransferForm(FormContext, FrameContext, template="directory/person_transfer_acceptance.html"):
     transfer: PersonTransferOut
-    units: Sequence[UnitPathRow]
+    picker: UnitPicker
 
 
 @router.get("/person-transfers")
@@ -190,8 +189,8 @@ async def _show_acceptance(
     request: Request, db: Readable, scope: OrgScope, transfer_id: UUID, form: Form, outcome: Outcome = None
 ) -> Response:
     transfer = await _get_transfer(db, scope, transfer_id, "in")
-    units = await list_units_by_path(db, scope.org_id, "", UNITS)
+    picker = await load_picker(db, scope.org_id, form.get_all("unit_id"))
     frame = build_org_frame(scope, "person-transfers")
     return render_part(
-        request, PersonTransferForm(frame=frame, form=form, outcome=outcome, transfer=transfer, units=units)
+        request, PersonTransferForm(frame=frame, form=form, outcome=outcome, transfer=transfer, picker=picker)
     )

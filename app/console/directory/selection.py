@@ -6,22 +6,35 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.directory.people import CHANGED, UNITS
+from app.console.directory.people import CHANGED
+from app.console.directory.pickers import UnitPicker, load_picker
+from app.console.directory.unit_changes import PeopleMoves, build_move_undo, describe_moves
 from app.console.frame.context import FrameContext, build_org_frame
-from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, read_ids
-from app.console.frame.notices import Undo, translate_title
+from app.console.frame.forms import (
+    Form,
+    FormContext,
+    Outcome,
+    PageForm,
+    catch_problem,
+    read_ids,
+    validate_fields,
+)
+from app.console.frame.notices import Undo, show_message, translate_title
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import Context, render_part
 from app.core.cipher import Cipher, CipherDep
+from app.core.i18n import gettext, ngettext
 from app.database.db import WriteDb
 from app.members.operations import remove_member
 from app.members.queries import get_member, list_members_by_id
 from app.members.schemas import MemberOut, MemberUnitsPut
+from app.members.transfers.schemas import MoveCreate, MoveUndo
+from app.members.transfers.unit_moves import list_departures, move_people, undo_move
 from app.members.unit_memberships import copy_member, set_units
-from app.orgs.unit_queries import UnitPathRow, list_units_by_path
 from app.web.errors import Invalid, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/selection", route_class=ConsoleRoute, include_in_schema=False)
@@ -32,24 +45,41 @@ Act = Literal["move", "copy", "units", "removal"]
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The chosen people and the target units."""
+    """The chosen people and the target units. `viewed` is the choice in the tree: a unit, `org`, or all people."""
 
     members: list[UUID]
     units: list[UUID]
     at_org: bool
-    viewed: UUID | None
+    viewed: UUID | Literal["org", ""]
 
     @classmethod
     def from_form(cls, form: Form) -> "Chosen":
-        viewed = read_ids(form, "viewed")[0] if form.get("viewed") else None
+        given = form.get("viewed", "")
+        viewed: UUID | Literal["org", ""] = "org" if given == "org" else read_ids(form, "viewed")[0] if given else ""
         return cls(read_ids(form, "member_id"), read_ids(form, "unit_id"), "at_org" in form, viewed)
+
+    @property
+    def move(self) -> MoveCreate:
+        """Return the move of these people out of what is viewed. Without a target yet, that of a unit that does not
+        exist."""
+        return MoveCreate(
+            from_unit_id=self.viewed if isinstance(self.viewed, UUID) else None,
+            units_below=self.viewed != "org",
+            member_ids=self.members,
+            to_unit_id=self.units[0] if self.units else UUID(int=0),
+        )
 
 
 class SelectionForm(FormContext, FrameContext, template="directory/selection.html"):
     act: Act
     chosen: Chosen
     names: Sequence[str]
-    units: Sequence[UnitPathRow]
+    picker: UnitPicker
+    moves: PeopleMoves | None
+
+
+class MovePreview(Context, template="directory/people_moves.html"):
+    moves: PeopleMoves | None
 
 
 class SelectionResult(Context, template="directory/selection_done.html"):
@@ -59,12 +89,32 @@ class SelectionResult(Context, template="directory/selection_done.html"):
     count: int
     refused: Sequence[tuple[str, str]]
     undo: Undo | None
+    moves: PeopleMoves | None = None
 
 
 @router.post("")
 async def show_act(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
     """Show what the action does to the ticked people, and the choice that it needs."""
     return await _show(request, db, cipher, scope, _read_act(form), form)
+
+
+@router.post("/preview")
+async def preview_move(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+    """Show who would move from where to where."""
+    return render_part(request, MovePreview(moves=await _preview(db, cipher, scope, Chosen.from_form(form))))
+
+
+@router.post("/reversals")
+async def undo(request: Request, db: WriteDb, scope: Writer, form: PageForm) -> Response:
+    """Return people of a move to the units that they left."""
+    target = form.get("to_unit_id") or None
+    fields = {"moved_at": form.get("moved_at"), "to_unit_id": target, "member_ids": form.get_all("member_id") or None}
+    body = validate_fields(MoveUndo, fields)
+    if isinstance(body, ValidationError):
+        raise Invalid
+    count = await undo_move(db, scope, body)
+    message = ngettext("已移回 {count} 人", count) if count else gettext("没有可以移回的人员：已再次调整，或已超过一天")
+    return show_message(request, message, CHANGED)
 
 
 @router.post("/{act}")
@@ -75,6 +125,8 @@ async def run_act(
     chosen = Chosen.from_form(form)
     if not _is_complete(act, chosen, form):
         return await _show(request, db, cipher, scope, act, form, {"choice"})
+    if act == "move":
+        return await _run_move(request, db, cipher, scope, form)
     refused: list[tuple[str, str]] = []
     removed: list[tuple[str, str]] = []
     for member_id in chosen.members:
@@ -84,11 +136,41 @@ async def run_act(
             refused.append((member.name if isinstance(member, MemberOut) else "—", translate_title(outcome)))
         elif act == "removal":
             removed.append(("member_id", str(member_id)))
-    undo = Undo(f"/console/orgs/{scope.org_id}/removed/restorations", removed) if removed else None
+    restorations = f"/console/orgs/{scope.org_id}/removed/restorations"
+    undo = Undo(restorations, gettext("撤销移除"), removed) if removed else None
     count = len(chosen.members) - len(refused)
     response = render_part(request, SelectionResult(act=act, count=count, refused=refused, undo=undo))
     response.headers["HX-Trigger"] = CHANGED
     return response
+
+
+async def _run_move(request: Request, db: WriteDb, cipher: Cipher, scope: OrgScope, form: Form) -> Response:
+    """Move all chosen people at once. Report who was not to be moved."""
+    chosen = Chosen.from_form(form)
+    outcome = await catch_problem(db, move_people(db, scope, chosen.move))
+    if isinstance(outcome, Problem):
+        return await _show(request, db, cipher, scope, "move", form, outcome)
+    moved, people = outcome
+    found = await list_members_by_id(db, cipher, scope.org_id, chosen.members)
+    moved_ids = {person.member_id for person in people}
+    left = [found[member].name if member in found else "—" for member in chosen.members if member not in moved_ids]
+    reason = gettext("已不在查看的范围内，或已在所选支部")
+    result = SelectionResult(
+        act="move",
+        count=moved.people,
+        refused=[(name, reason) for name in left],
+        undo=build_move_undo(scope.org_id, moved, chosen.move, [person.member_id for person in people]),
+        moves=await describe_moves(db, scope.org_id, people, chosen.units[0], found),
+    )
+    response = render_part(request, result)
+    response.headers["HX-Trigger"] = CHANGED
+    return response
+
+
+async def _preview(db: WriteDb, cipher: Cipher, scope: OrgScope, chosen: Chosen) -> PeopleMoves:
+    people = await list_departures(db, scope.org_id, chosen.move)
+    found = await list_members_by_id(db, cipher, scope.org_id, chosen.members)
+    return await describe_moves(db, scope.org_id, people, chosen.units[0] if chosen.units else None, found)
 
 
 def _read_act(form: Form) -> Act:
@@ -131,17 +213,12 @@ async def _show(
         act=act,
         chosen=chosen,
         names=[found[member].name for member in chosen.members if member in found],
-        units=[] if act == "removal" else await list_units_by_path(db, scope.org_id, "", UNITS),
+        picker=await load_picker(
+            db, scope.org_id, form.get_all("unit_id"), kind="radio" if act == "move" else "checkbox"
+        ),
+        moves=await _preview(db, cipher, scope, chosen) if act == "move" else None,
     )
     return render_part(request, dialog)
-
-
-async def _move(db: WriteDb, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
-    """Move the person out of the viewed unit (without one: out of all units) into another."""
-    member = await get_member(db, cipher, scope.org_id, member_id)
-    stay = [unit.id for unit in member.units if chosen.viewed is not None and unit.id != chosen.viewed]
-    body = MemberUnitsPut(unit_ids=[*stay, *chosen.units], at_org=False)
-    await set_units(db, cipher, scope, member_id, body, None)
 
 
 async def _copy(db: WriteDb, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
@@ -157,8 +234,7 @@ async def _remove(db: WriteDb, _: Cipher, scope: OrgScope, member_id: UUID, __: 
     await remove_member(db, scope, member_id, None)
 
 
-_ACTS: dict[Act, Callable[[WriteDb, Cipher, OrgScope, UUID, Chosen], Awaitable[None]]] = {
-    "move": _move,
+_ACTS: dict[str, Callable[[WriteDb, Cipher, OrgScope, UUID, Chosen], Awaitable[None]]] = {
     "copy": _copy,
     "units": _set_units,
     "removal": _remove,

@@ -1,6 +1,5 @@
 """The org's units: add, rename, move, remove (S7, S10)."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,7 +8,7 @@ from pydantic import ValidationError
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.directory.people import UNITS
+from app.console.directory.pickers import UnitPicker, load_picker
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import (
     Form,
@@ -30,7 +29,6 @@ from app.database.db import Readable, ReadDb, WriteDb
 from app.members.queries import MemberFilter, count_members
 from app.orgs import units as operations
 from app.orgs.queries import get_unit
-from app.orgs.unit_queries import UnitPathRow, list_units_by_path
 from app.orgs.unit_schemas import UnitCreate, UnitOut, UnitUpdate
 from app.web.errors import Problem
 
@@ -42,17 +40,17 @@ CHANGED = "units-changed"
 
 
 class UnitForm(FormContext, FrameContext, template="directory/unit_form.html"):
-    """`unit` is None for a new unit; `units`: the possible parents."""
+    """`unit` is None for a new unit; `picker`: the possible parents."""
 
     unit: UnitOut | None
-    units: Sequence[UnitPathRow]
+    picker: UnitPicker
 
 
 class UnitRemovalForm(FormContext, FrameContext, template="directory/unit_removal.html"):
-    """`units`: the targets for the people, whose number is `unit_count`."""
+    """`picker`: the targets for the people, whose number is `unit_count`."""
 
     unit: UnitOut
-    units: Sequence[UnitPathRow]
+    picker: UnitPicker
     unit_count: int
 
 
@@ -87,7 +85,9 @@ async def show_edit(request: Request, db: ReadDb, scope: Writer, unit_id: UnitId
 async def edit_unit(request: Request, db: WriteDb, scope: Writer, unit_id: UnitId, form: PageForm) -> Response:
     """Rename a unit, or move it with its subtree."""
     unit = await get_unit(db, scope.org_id, unit_id)
-    fields: dict[str, Any] = {**form.get_filled("name", "kind", "last_day"), "parent_id": form.get("parent_id") or None}
+    fields: dict[str, Any] = form.get_filled("name", "kind", "last_day")
+    if "parent_id" in form:
+        fields["parent_id"] = form["parent_id"] or None
     body = validate_fields(UnitUpdate, fields)
     if isinstance(body, ValidationError) or not form.get_filled("name"):
         return await _show_form(request, db, scope, unit, form, {"name"})
@@ -114,6 +114,8 @@ async def remove_unit(
         return await _show_removal(request, db, cipher, scope, unit_id, form, {"name"})
     target = form.get("move_people_to", "")
     to = UUID(target) if _is_uuid(target) else None
+    if to is None and await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id)):
+        return await _show_removal(request, db, cipher, scope, unit_id, form, {"move_people_to"})
     outcome = await catch_problem(db, operations.remove_unit(db, scope, unit_id, to, None))
     if isinstance(outcome, Problem):
         return await _show_removal(request, db, cipher, scope, unit_id, form, outcome)
@@ -132,9 +134,10 @@ def _is_uuid(text: str) -> bool:
 async def _show_form(
     request: Request, db: Readable, scope: OrgScope, unit: UnitOut | None, form: Form, outcome: Outcome = None
 ) -> Response:
-    units = await list_units_by_path(db, scope.org_id, "", UNITS)
+    parent, without = form.get_all("parent_id"), unit.id if unit else None
+    picker = await load_picker(db, scope.org_id, parent, name="parent_id", kind="radio", without=without)
     frame = build_org_frame(scope, "members")
-    return render_part(request, UnitForm(frame=frame, form=form, outcome=outcome, unit=unit, units=units))
+    return render_part(request, UnitForm(frame=frame, form=form, outcome=outcome, unit=unit, picker=picker))
 
 
 async def _show_removal(
@@ -152,7 +155,9 @@ async def _show_removal(
         form=form,
         outcome=outcome,
         unit=unit,
-        units=[other for other in await list_units_by_path(db, scope.org_id, "", UNITS) if other.id != unit_id],
+        picker=await load_picker(
+            db, scope.org_id, form.get_all("move_people_to"), name="move_people_to", kind="radio", without=unit_id
+        ),
         unit_count=await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id)),
     )
     return render_part(request, dialog)

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
 from app.console.frame.templates import Context
+from app.core.i18n import gettext_noop
 from app.core.names import make_name_key
 from app.database.db import WriteDb
 from app.web.errors import BadRequest, Invalid, Problem, UnsupportedMediaType
@@ -65,15 +66,26 @@ def list_wrong_fields(wrong: ValidationError) -> set[str]:
     return {str(error["loc"][0]) for error in wrong.errors() if error["loc"]}
 
 
+class TooManyChosen(Invalid):
+    """422: more than 500 people or units are chosen at once."""
+
+    slug = "too-many-chosen"
+    title = gettext_noop("一次最多选择 500 项")
+    advice = gettext_noop("请分几次处理。")
+
+
 _Ids = TypeAdapter(list[UUID])
 
 
 def read_ids(form: Form, name: str) -> list[UUID]:
-    """Return the distinct ids of a field, at most 500. Raises Invalid if one is malformed."""
+    """Return the distinct ids of a field. Raises Invalid if one is malformed, and TooManyChosen for more than 500."""
     try:
-        return list(dict.fromkeys(_Ids.validate_python(form.get_all(name))))[:_MAX_IDS]
+        ids = list(dict.fromkeys(_Ids.validate_python(form.get_all(name))))
     except ValidationError:
         raise Invalid from None
+    if len(ids) > _MAX_IDS:
+        raise TooManyChosen
+    return ids
 
 
 Outcome = ValidationError | Problem | Set[str] | None

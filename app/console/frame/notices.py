@@ -14,9 +14,10 @@ from app.web.errors import Problem
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """The address and fields of a form that undoes an action."""
+    """The address, button and fields of a form that undoes an action."""
 
     to: str
+    button: str
     fields: Sequence[tuple[str, str]] = ()
 
 

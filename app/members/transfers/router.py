@@ -20,12 +20,14 @@ from app.members.transfers.errors import PersonIsHere, PersonTransferDecided, Pe
 from app.members.transfers.schemas import (
     MoveCreate,
     MoveOut,
+    MoveUndo,
+    MoveUndoOut,
     PersonTransferAcceptance,
     PersonTransferCreate,
     PersonTransferOut,
     PersonTransferRefusal,
 )
-from app.members.transfers.unit_moves import move_people
+from app.members.transfers.unit_moves import move_people, undo_move
 from app.orgs.errors import UnknownUnit
 from app.web.errors import problems
 from app.web.etags import format_etag
@@ -122,9 +124,19 @@ async def refuse_person_transfer(scope: Writer, transfer_id: UUID, body: PersonT
     await operations.refuse_person_transfer(db, scope, transfer_id, body.reason)
 
 
-@router.post("/moves", summary="Move everybody of a unit", responses=problems(UnknownUnit))
+@router.post("/moves", summary="Move people of a unit", responses=problems(UnknownUnit))
 async def create_move(scope: Writer, body: MoveCreate, db: WriteDb) -> MoveOut:
-    """Move all people of a unit into another unit, or to the org itself, in one call, for example before the unit is
-    removed. Their other units stay as they are.
+    """Move people of a unit into another unit, or to the org itself, in one call: all of them, for example before the
+    unit is removed, or the named ones. With `units_below` they also leave the units under it. Their other units stay as
+    they are.
     """
-    return MoveOut(people=await move_people(db, scope, body))
+    moved, _ = await move_people(db, scope, body)
+    return moved
+
+
+@router.post("/moves/reversals", summary="Undo a move of people")
+async def undo_unit_move(scope: Writer, body: MoveUndo, db: WriteDb) -> MoveUndoOut:
+    """Return people to the units that a move of the last 24 hours took them out of. Whoever has left its target since
+    stays where they are.
+    """
+    return MoveUndoOut(people=await undo_move(db, scope, body))

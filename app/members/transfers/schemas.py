@@ -1,15 +1,15 @@
 """Bodies of the calls about transfers of people, and about moving a unit's people."""
 
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from app.approvals.reasons import TranslatedReason
 from app.core.text import Reason
 from app.members.links.schemas import NamedOrg
-from app.members.schemas import UnitIds
+from app.members.schemas import UnitIds, remove_duplicates
 from app.schema.approvals import State
 from app.web.schemas import Body, Out
 
@@ -51,14 +51,46 @@ class PersonTransferRefusal(Body):
     reason: Reason
 
 
-class MoveCreate(Body):
-    """All members of one unit become members of another unit, and no longer of the first. Each of them stays a member
-    of the other units that they belong to."""
+_MemberIds = Annotated[list[UUID], AfterValidator(remove_duplicates), Field(min_length=1, max_length=500)]
 
-    from_unit_id: UUID
+
+class MoveCreate(Body):
+    """Members of one unit become members of another unit, and no longer of the first. With `units_below` they leave the
+    units under it too. Each of them stays a member of the other units that they belong to, and an admin also stays at
+    the org itself."""
+
+    from_unit_id: UUID | None = Field(
+        description="null: the org itself, and with `units_below` all of its units as well.",
+    )
     units_below: bool = Field(default=False, description="Also the members of the units under it.")
-    to_unit_id: UUID | None = Field(description="null: at the org itself.")
+    member_ids: _MemberIds | None = Field(default=None, description="Only these members; absent: all of them.")
+    to_unit_id: UUID | None = Field(default=None, description="null: at the org itself.")
+
+
+class MoveGroupOut(Out):
+    from_unit_ids: list[UUID | None] = Field(
+        description="The units that these people have left; null is the org itself. Empty: they left none."
+    )
+    people: int
 
 
 class MoveOut(Out):
     people: int = Field(description="How many people moved.")
+    moved_at: datetime | None = Field(description="When; with it, the move can be undone for a day.")
+    groups: list[MoveGroupOut] = Field(description="Where they came from, the largest group first; at most 100 groups.")
+
+
+class MoveUndo(Body):
+    """The move to undo, by its time and target."""
+
+    moved_at: datetime
+    to_unit_id: UUID | None = Field(default=None, description="The target of the move; null: the org itself.")
+    member_ids: _MemberIds | None = Field(default=None, description="Only these members; absent: all of them.")
+
+    def is_recent(self, now: datetime) -> bool:
+        """Return whether the move is at most a day old."""
+        return now - timedelta(days=1) <= self.moved_at <= now
+
+
+class MoveUndoOut(Out):
+    people: int = Field(description="How many people are back in the units that they had left.")
