@@ -17,7 +17,7 @@ from app.api_docs.pages import configure_pages
 from app.api_docs.parameters import describe_parameters
 from app.api_docs.problem_schemas import write_problem_schemas
 from app.api_docs.response_headers import HEADERS, declare_headers
-from app.api_docs.schema_names import rename_lists
+from app.api_docs.schema_names import collect_definitions, name_unions, rename_lists
 from app.authz.access import find_access_rule
 from app.authz.errors import OrgClosed, StepUpNeeded, UserNeeded
 from app.authz.permissions import CLOSED_ORG_PERMISSIONS
@@ -67,6 +67,8 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
                 declare_headers(operation, schemas, oauth=path.startswith("/oauth/"))
     write_problem_schemas(document)
     rename_lists(document)
+    name_unions(document)
+    collect_definitions(document)
     return write_examples(document, {})
 
 

@@ -94,7 +94,7 @@ SIGN_IN: Mapping[str, Example] = {
     "DELETE /v1/me/sessions": Example(values={"keep_current": True}),
     "POST /v1/me/verifications": Example({"method": "alipay"}),
     "POST /v1/verifications/alipay-callback": Example(
-        {"reference": Stored("reference"), "passed": "T", "sign": _SECRET, "sign_type": "RSA2"}
+        {"out_request_no": Stored("reference"), "passed": "T", "sign": _SECRET, "sign_type": "RSA2"}
     ),
     "POST /v1/me/phone-codes": Example({"phone": Stored("new_phone")}),
     "PUT /v1/me/phone": Example({"phone": Stored("new_phone"), "code": "123456"}),

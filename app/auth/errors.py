@@ -152,7 +152,18 @@ class AdministeredOrg(BaseModel):
 class AdministeredOrgs(BaseModel):
     """Extension members: what to hand over first."""
 
-    orgs: list[AdministeredOrg] = Field(description="The orgs of the party that the user administers.")
+    orgs: list[AdministeredOrg] = Field(
+        description="The orgs of the party that the user administers.",
+        examples=[
+            [
+                {
+                    "id": "01900000-0000-7000-8000-000000000000",
+                    "name": "中共示范街道中心社区委员会",
+                    "is_main_admin": True,
+                }
+            ]
+        ],
+    )
 
 
 class PartyOrgsAdministered(Conflict):

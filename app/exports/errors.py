@@ -9,7 +9,7 @@ from app.web.errors import Conflict, Problem
 class ExportState(BaseModel):
     """Extension members: the state."""
 
-    state: str = Field(description="The state of the export: `waiting`, `running` or `failed`.")
+    state: str = Field(description="The state of the export: `waiting`, `running` or `failed`.", examples=["running"])
 
 
 class ExportNotReady(Conflict):

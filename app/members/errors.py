@@ -63,7 +63,9 @@ class PhoneOfAnotherMember(Conflict):
 class OtherKindOfOrg(BaseModel):
     """Extension members: the kind of org that takes the person."""
 
-    org_kind: Literal["outside_party"] = Field(description="The kind of org that takes people outside the party.")
+    org_kind: Literal["outside_party"] = Field(
+        description="The kind of org that takes people outside the party.", examples=["outside_party"]
+    )
 
 
 class PartyMembersOnly(Conflict):

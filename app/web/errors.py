@@ -52,7 +52,7 @@ class BadRequest(Problem):
 class HeaderName(BaseModel):
     """Extension members: the header that is repeated."""
 
-    header: str = Field(description="The name of the header, in lower case.")
+    header: str = Field(description="The name of the header, in lower case.", examples=["content-type"])
 
 
 class RepeatedHeader(BadRequest):
@@ -186,11 +186,14 @@ PROBLEM_SCHEMA = {"$ref": "#/components/schemas/ProblemOut"}
 
 
 def _build_example(kind: type[Problem]) -> dict[str, Any]:
+    """Return the example of a problem, with those extension members that have an example of their own."""
+    fields = kind.extension.model_fields if kind.extension is not None else {}
     return {
         "type": f"/problems/{kind.slug}",
         "title": gettext_in("en", kind.title),
         "status": kind.status,
         "detail": gettext_in("en", kind.advice),
+        **{field.alias or name: field.examples[0] for name, field in fields.items() if field.examples},
     }
 
 

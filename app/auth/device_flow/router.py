@@ -1,12 +1,18 @@
 """The console's calls: requesting a code, showing it and waiting for the scan."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from fastapi import APIRouter, Cookie, Path, Request, Response
 
 from app.auth.device_flow.authorizations import build_scan_uri, start_device_authorization
 from app.auth.device_flow.events import stream_sign_in_events
-from app.auth.device_flow.schemas import DeviceAuthorizationOut, TicketCreate, WaitOut
+from app.auth.device_flow.schemas import (
+    AuthorizationState,
+    DeviceAuthorizationOut,
+    SignInStepOut,
+    TicketCreate,
+    WaitOut,
+)
 from app.auth.device_flow.tickets import find_by_ticket, find_user_code, open_ticket
 from app.auth.device_flow.watch import WATCH
 from app.auth.devices import describe_device
@@ -28,7 +34,7 @@ from app.core.qr import draw_png, draw_svg
 from app.core.services import SETTINGS
 from app.database.db import ENGINE, Readable, ReadDb, TransactionalRoute, WriteDb
 from app.web.errors import NotFound, problems
-from app.web.event_stream import STREAMS, EventStream
+from app.web.event_stream import STREAMS, EventStream, describe_events
 
 oauth_router = APIRouter(route_class=OAuthRoute, tags=["sign-in"], dependencies=[Public])
 router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"], dependencies=[Public])
@@ -147,12 +153,11 @@ async def read_device_authorization(db: ReadDb, user_code: UserCode, ticket: Tic
     status_code=200,
     summary="Wait for the scan (SSE)",
     response_class=EventStream,
-    responses={
-        200: {
-            "content": {"text/event-stream": {}},
-            "description": "`scanned`, then `approved` or `refused`; or `expired`.",
-        }
-    },
+    responses=describe_events(
+        "The present state, then `scanned`, then `approved` or `refused`; or `expired`.",
+        SignInStepOut,
+        *get_args(AuthorizationState),
+    ),
 )
 async def stream_device_authorization(
     request: Request, db: ReadDb, user_code: UserCode, ticket: Ticket = None

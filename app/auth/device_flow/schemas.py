@@ -26,8 +26,20 @@ class TicketCreate(Body):
     device_code: Token
 
 
+AuthorizationState = Literal["pending", "scanned", "approved", "refused", "redeemed", "expired"]
+
+
+class SignInStepOut(Out):
+    """The data of an event of a sign-in that waits for the phone."""
+
+    state: AuthorizationState = Field(description="The name of the event.")
+    match_number: int | None = Field(
+        default=None, description="With `scanned`: show it, the app asks the person for it."
+    )
+
+
 class WaitOut(Out):
-    state: Literal["pending", "scanned", "approved", "refused", "redeemed", "expired"]
+    state: AuthorizationState
     match_number: int | None = Field(
         default=None, description="While the state is `scanned`: show it, because the app asks the person for it."
     )

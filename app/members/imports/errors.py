@@ -123,7 +123,7 @@ class TooManyRows(SheetRefused):
 class UnitLimit(BaseModel):
     """Extension members: the limit."""
 
-    limit: int = Field(description="The number of units that one import can create.")
+    limit: int = Field(description="The number of units that one import can create.", examples=[500])
 
 
 class TooManyNewUnits(SheetRefused):
@@ -140,7 +140,7 @@ SHEET_REFUSALS: dict[str, type[SheetRefused]] = {kind.slug: kind for kind in She
 class ImportState(BaseModel):
     """Extension members: the state."""
 
-    state: str = Field(description="The present state of the import.")
+    state: str = Field(description="The present state of the import.", examples=["checking"])
 
 
 class ImportNotReady(Conflict):
@@ -162,8 +162,8 @@ class ImportSettled(Conflict):
 class Removals(BaseModel):
     """Extension members: how many people leave."""
 
-    leaving: int = Field(description="The number of people that the replacement would remove.")
-    people: int = Field(description="The number of people in the directory.")
+    leaving: int = Field(description="The number of people that the replacement would remove.", examples=[40])
+    people: int = Field(description="The number of people in the directory.", examples=[60])
 
 
 class RemovalsNeedConsent(Conflict):

@@ -37,7 +37,7 @@ from app.members.sheets import draw_template
 from app.sheets.writer import XLSX
 from app.web.downloads import build_download
 from app.web.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, problems
-from app.web.event_stream import STREAMS, EventStream
+from app.web.event_stream import STREAMS, EventStream, describe_events
 from app.web.locations import describe_location, set_location
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/imports", route_class=TransactionalRoute, tags=["imports"])
@@ -153,12 +153,9 @@ async def read_import(scope: Reader, import_id: UUID, db: ReadDb) -> ImportOut:
     summary="Follow an import (SSE)",
     status_code=200,
     response_class=EventStream,
-    responses={
-        200: {
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
-            "description": "Events `progress`, each the import as JSON, until it waits for a person or is over.",
-        }
-    },
+    responses=describe_events(
+        "Events `progress`, each the import as JSON, until it waits for a person or is over.", ImportOut, "progress"
+    ),
 )
 async def stream_progress(request: Request, scope: Reader, import_id: UUID, db: ReadDb) -> EventStream:
     """Wait here while a job checks or merges the sheet: each event carries the import as it is now. The stream ends

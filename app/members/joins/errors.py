@@ -35,9 +35,9 @@ class NameNeeded(Problem):
 class PlaceInOrg(BaseModel):
     """Extension members: the org and the units in which the caller already is a member."""
 
-    org_id: UUID = Field(description="The org.")
-    org_name: str = Field(description="The name of the org.")
-    units: list[str] = Field(description="The names of the units in which the caller is.")
+    org_id: UUID = Field(description="The org.", examples=["01900000-0000-7000-8000-000000000000"])
+    org_name: str = Field(description="The name of the org.", examples=["中共示范街道中心社区委员会"])
+    units: list[str] = Field(description="The names of the units in which the caller is.", examples=[["第一支部"]])
 
 
 class AlreadyMember(Conflict):

@@ -41,7 +41,9 @@ class LinkRequestDecided(Conflict):
 class Candidates(BaseModel):
     """Extension members: the matching rows."""
 
-    member_ids: list[UUID] = Field(description="The rows of the directory that match.")
+    member_ids: list[UUID] = Field(
+        description="The rows of the directory that match.", examples=[["01900000-0000-7000-8000-000000000000"]]
+    )
 
 
 class SeveralCandidates(Conflict):

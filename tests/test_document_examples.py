@@ -1,0 +1,85 @@
+"""The examples of the OpenAPI document fit the schemas beside them."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from app.cli import SNAPSHOT
+
+
+@pytest.fixture(scope="module")
+def document() -> Any:
+    return json.loads(SNAPSHOT.read_text())
+
+
+def list_operations(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def list_faults(document: Any, schema: Any, value: Any) -> list[str]:
+    whole = {**schema, "components": {"schemas": document["components"]["schemas"]}}
+    validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+    return [f"{list(error.instance_path)}: {error.message}" for error in validator.iter_errors(value)]
+
+
+def test_examples_of_requests_fit_their_schemas(document: Any) -> None:
+    wrong = []
+    for call, operation in list_operations(document):
+        for parameter in operation.get("parameters", ()):
+            if "example" in parameter:
+                found = list_faults(document, parameter["schema"], parameter["example"])
+                wrong += [(call, parameter["name"], fault) for fault in found]
+        for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+            # JSON has no form of a file, so the example of an upload leaves it out.
+            example = content["example"] | ({"file": ""} if media_type == "multipart/form-data" else {})
+            wrong += [(call, media_type, fault) for fault in list_faults(document, content["schema"], example)]
+    assert wrong == []
+
+
+def test_examples_of_problems_fit_their_schemas(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    shown: dict[str, tuple[dict[str, Any], Any]] = {}
+    for _, operation in list_operations(document):
+        for answer in operation["responses"].values():
+            content = answer.get("content", {}).get("application/problem+json", {"examples": {}, "schema": {}})
+            of_slug = content["schema"].get("discriminator", {}).get("mapping", {})
+            for slug, example in content["examples"].items():
+                ref = of_slug.get(f"/problems/{slug}", content["schema"].get("$ref"))
+                shown[slug] = schemas[ref.rpartition("/")[2]], example["value"]
+    assert len(shown) > 50
+    assert {slug: found for slug, pair in shown.items() if (found := list_faults(document, *pair))} == {}
+
+
+def test_data_of_every_event_has_a_schema(document: Any) -> None:
+    streams = {
+        call: answer["content"]["text/event-stream"]["schema"]
+        for call, operation in list_operations(document)
+        for answer in operation["responses"].values()
+        if "text/event-stream" in answer.get("content", {})
+    }
+    assert len(streams) == 2
+    for call, schema in streams.items():
+        data = schema["contentSchema"]["items"]["properties"]["data"]["contentSchema"]["$ref"]
+        assert data.rpartition("/")[2] in document["components"]["schemas"], call
+    event = {"event": "scanned", "data": '{"state": "scanned", "match_number": 42}'}
+    (sign_in,) = [schema for call, schema in streams.items() if "device-authorizations" in call]
+    assert list_faults(document, sign_in["contentSchema"], [event]) == []
+    assert list_faults(document, sign_in["contentSchema"], [event | {"event": "progress"}]) != []
+
+
+def test_variants_of_a_body_are_a_named_union_with_a_string_tag(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    unions = {name: schema for name, schema in schemas.items() if "oneOf" in schema and name.endswith("Create")}
+    assert set(unions) == {"ChangeRequestCreate", "VerificationCreate"}
+    for name, schema in unions.items():
+        for tag, ref in schema["discriminator"]["mapping"].items():
+            variant = schemas[ref.rpartition("/")[2]]["properties"]
+            assert variant[schema["discriminator"]["propertyName"]]["const"] == tag, name
+    for call, operation in list_operations(document):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            assert "oneOf" not in content["schema"], call
