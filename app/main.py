@@ -37,6 +37,7 @@ from app.members.joins.link_router import router as join_links
 from app.members.joins.router import router as joins
 from app.members.links.router import router as links
 from app.members.own.router import router as own_rows
+from app.members.removals.router import router as removals
 from app.members.router import router as members
 from app.members.router import unit_router as unit_members
 from app.members.transfers.router import router as person_transfers
@@ -98,7 +99,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     idempotency.install_replay_handler(app)
     feature_routers = (
         *(orgs, org_lifecycle, units, promotions, admins, change_requests, recoveries, recovery_offers),
-        *(members, unit_members, own_rows, links, joins, join_links, person_transfers, imports, exports),
+        *(members, unit_members, own_rows, links, joins, join_links, removals, person_transfers, imports, exports),
         *(certification, transfers),
         *(points, reports, report_exports),
         *(inbox, messages, audit, health),

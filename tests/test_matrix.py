@@ -61,6 +61,8 @@ ROWS = {
         PUT /person-transfers/{}/acceptance, PUT /person-transfers/{}/refusal, POST /moves, POST /moves/reversals,
         GET /link-requests, GET /link-requests/{}, PUT /link-requests/{}/acceptance, PUT /link-requests/{}/refusal,
         GET /join-requests, GET /join-requests/{}, PUT /join-requests/{}/acceptance, PUT /join-requests/{}/refusal,
+        GET /removal-requests, GET /removal-requests/{}, PUT /removal-requests/{}/acceptance,
+        PUT /removal-requests/{}/refusal,
         POST /join-links, GET /join-links, GET /join-links/{}, GET /join-links/{}/qr.svg, DELETE /join-links/{},
         GET /imports/template, POST /imports, GET /imports, GET /imports/{}, GET /imports/{}/progress,
         PUT /imports/{}/confirmation, GET /imports/{}/rows, GET /imports/{}/failed-rows.xlsx, DELETE /imports/{},

@@ -219,6 +219,16 @@ MEMBERS: Mapping[str, Example] = {
     f"PUT {_ORG}/join-requests/{{request_id}}/refusal": Example(
         {"reason": "请先到支部登记"}, values={"request_id": Stored("join_to_refuse")}
     ),
+    "POST /v1/me/removal-requests": Example({"org_id": Stored("org_to_leave")}),
+    "GET /v1/me/removal-requests/{request_id}": Example(values={"request_id": Stored("my_removal_request")}),
+    "DELETE /v1/me/removal-requests/{request_id}": Example(values={"request_id": Stored("my_removal_request")}),
+    f"GET {_ORG}/removal-requests/{{request_id}}": Example(values={"request_id": Stored("removal_to_accept")}),
+    f"PUT {_ORG}/removal-requests/{{request_id}}/acceptance": Example(
+        values={"request_id": Stored("removal_to_accept")}
+    ),
+    f"PUT {_ORG}/removal-requests/{{request_id}}/refusal": Example(
+        {"reason": "请先办理组织关系转接"}, values={"request_id": Stored("removal_to_refuse")}
+    ),
     f"POST {_ORG}/join-links": Example({"expires_in_hours": 720, "max_uses": 100}),
     f"DELETE {_ORG}/members/{{member_id}}/activation": Example(values={"member_id": Stored("active_member")}),
     f"POST {_ORG}/members/phone-searches": Example({"phone": Stored("guest_phone")}),

@@ -145,7 +145,9 @@ The directory of an organisation: its people, and the units in which they are.
    `POST /v1/me/link-requests`, and an admin accepts with `PUT …/link-requests/{request_id}/acceptance`.
 4. A person who is not in the directory asks with `POST /v1/me/join-requests`, by the name of the organisation or by a
    link (`POST …/join-links`); an admin accepts with `PUT …/join-requests/{request_id}/acceptance`.
-5. A person goes to another organisation with the consent of both: the present one asks with
+5. A person sees where they are with `GET /v1/me/memberships`, and asks to be removed with
+   `POST /v1/me/removal-requests`; an admin accepts with `PUT …/removal-requests/{request_id}/acceptance`.
+6. A person goes to another organisation with the consent of both: the present one asks with
    `POST …/members/{member_id}/transfers`, the other one takes the person in with
    `PUT …/person-transfers/{transfer_id}/acceptance`.
 

@@ -19,7 +19,7 @@ PARAMETERS: Mapping[str, str] = {
     "transfer_id": "The transfer, of an organisation or of a person.",
     "promotion_id": "The offer that a unit become an organisation of its own.",
     "offer_id": "An offer to be the main admin of an organisation in which no admin is left.",
-    "request_id": "The change request, link request or request to join.",
+    "request_id": "The change request, link request, request to join or to be removed.",
     "link_id": "A link with which people ask to join.",
     "message_id": "A message to the caller.",
     "key_id": "A security key of the caller.",

@@ -16,6 +16,7 @@ from app.schema.certification import Certification, Transfer
 from app.schema.joins import JoinRequest
 from app.schema.members import LinkRequest
 from app.schema.orgs import Closure, Promotion
+from app.schema.own_rows import RemovalRequest
 from app.schema.person_transfers import PersonTransfer
 
 Column = InstrumentedAttribute[Any]
@@ -232,8 +233,19 @@ JOIN_REQUEST = Kind(
     lifetime=timedelta(days=30),
     erased=[JoinRequest.name],
 )
+REMOVAL_REQUEST = Kind(
+    "removal-request",
+    "removal_request",
+    RemovalRequest,
+    unique_columns=[RemovalRequest.org_id, RemovalRequest.user_id],
+    requesting_org=None,
+    requester=RemovalRequest.user_id,
+    named_org=RemovalRequest.org_id,
+    deciders=[AdminsOf(RemovalRequest.org_id)],
+    lifetime=timedelta(days=30),
+)
 
 KINDS = (
     *(APPLICATION, CHANGE_REQUEST, TRANSFER, LINK_REQUEST, PERSON_TRANSFER, ADMIN_INVITATION, PROMOTION),
-    *(CLOSURE, JOIN_REQUEST),
+    *(CLOSURE, JOIN_REQUEST, REMOVAL_REQUEST),
 )

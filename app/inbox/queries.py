@@ -41,6 +41,7 @@ from app.approvals.kinds import (
     LINK_REQUEST,
     PERSON_TRANSFER,
     PROMOTION,
+    REMOVAL_REQUEST,
     TRANSFER,
     AdminsOf,
     AdminsOfSuperior,
@@ -54,7 +55,7 @@ from app.database.driver import DriverStatement
 from app.database.paging import Paging, Slice
 from app.members.joins.queries import ASKER_IS_ACTIVE, ASKER_NAME
 from app.members.links.queries import REQUEST_MATCHES_ROW
-from app.members.transfers.queries import IS_PERSON_OF_TRANSFER
+from app.members.superseded_requests import IS_PERSON_OF_TRANSFER, IS_ROW_OF_REQUEST
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
 from app.schema.approvals import CertificationState
 from app.schema.auth import User
@@ -158,6 +159,7 @@ _ENTRY_COLUMNS = {
         .scalar_subquery(),
         [(User, ASKER_IS_ACTIVE)],
     ),
+    REMOVAL_REQUEST: _EntryColumns(_mask_name(Member.name), _NOTHING, [(Member, IS_ROW_OF_REQUEST)]),
     PROMOTION: _EntryColumns(
         _Requesting.name,
         Unit.name,

@@ -25,6 +25,7 @@ _PATHS = {
     "link-request": "/v1/orgs/{org_id}/link-requests/{id}",
     "person-transfer": "/v1/orgs/{org_id}/person-transfers/{id}",
     "join-request": "/v1/orgs/{org_id}/join-requests/{id}",
+    "removal-request": "/v1/orgs/{org_id}/removal-requests/{id}",
     "admin-invitation": "/v1/me/admin-invitations/{id}",
     "promotion": "/v1/me/promotions/{id}",
     "closure": "/v1/orgs/{org_id}/closures",
@@ -76,7 +77,7 @@ def _build_actions(row: WaitingRequest, path: str) -> dict[str, ActionOut]:
             }
         case "transfer" if row.step is not None:
             answers = [row.step, "refusal"]
-        case "admin-invitation" | "promotion" | "link-request" | "person-transfer" | "join-request":
+        case "admin-invitation" | "promotion" | "link-request" | "person-transfer" | "join-request" | "removal-request":
             answers = ["acceptance", "refusal"]
         case _:
             answers = ["approval", "refusal"]

@@ -21,6 +21,7 @@ Kind = Literal[
     "person-transfer",
     "closure",
     "join-request",
+    "removal-request",
 ]
 
 
@@ -42,9 +43,9 @@ class InboxEntryOut(Out):
     org_id: UUID | None = Field(description="The org that the caller acts for; absent where it is about themself.")
     org_name: str | None
     subject: str = Field(
-        description="Whom it is from: the name of the org or, for a request to link or to join, of the person that "
-        "asks. Where the org's admins need a security key, only the first character of a name is shown until one is "
-        "proved."
+        description="Whom it is from: the name of the org or, for a request to link, to join or to be removed, of the "
+        "person that asks. Where the org's admins need a security key, only the first character of a name is shown "
+        "until one is proved."
     )
     detail: str | None = Field(description="What it is about: the new name, the kind of change, or the unit.")
     at: datetime

@@ -23,7 +23,7 @@ from app.members.encryption import encrypt_phone_if_any
 from app.members.errors import MemberWithoutPhone, PartyMembersOnly, PhoneExists
 from app.members.locks import lock_member, require_not_admin
 from app.members.schemas import MemberCreate, MemberOut, MemberUpdate
-from app.members.transfers.operations import supersede_transfers_of_removed
+from app.members.superseded_requests import supersede_requests_of_removed
 from app.messages.delivery import build_insert
 from app.messages.kinds import MessageKind
 from app.orgs.errors import UnknownUnit
@@ -197,7 +197,7 @@ async def remove_member(db: AsyncConnection, scope: OrgScope, member_id: UUID, v
     # transaction started.
     now = await db.scalar(_NOW)
     await db.execute(_REMOVE, {"org_id": scope.org_id, "member_id": member_id, "now": now})
-    await supersede_transfers_of_removed(db, scope.org_id, scope.actor)
+    await supersede_requests_of_removed(db, scope.org_id, scope.actor)
     subject = ("member", member_id)
     await record(db, scope.actor, "member.removed", org_id=scope.org_id, subject=subject, before={"name": before.name})
 

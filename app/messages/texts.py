@@ -17,6 +17,7 @@ REQUEST_NAMES: Mapping[str, str] = {
     "promotion": gettext_noop("支部改设"),
     "closure": gettext_noop("关闭组织"),
     "join-request": gettext_noop("加入申请"),
+    "removal-request": gettext_noop("移出申请"),
 }
 """The name of each kind of request."""
 

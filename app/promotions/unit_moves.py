@@ -20,7 +20,7 @@ from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.hierarchy import tree
 from app.members.encryption import decrypt_phone
-from app.members.transfers.operations import supersede_transfers_of_removed
+from app.members.superseded_requests import supersede_requests_of_removed
 from app.schema.orgs import Unit
 
 
@@ -140,5 +140,5 @@ async def move_unit_into_org(
         _REMOVE_UNITS,
     ):
         await db.execute(statement, parameters)
-    await supersede_transfers_of_removed(db, org_id, actor.get_actor_for_other_org())
+    await supersede_requests_of_removed(db, org_id, actor.get_actor_for_other_org())
     return MovedUnits(unit_ids, len(members))

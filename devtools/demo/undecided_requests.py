@@ -31,6 +31,7 @@ class UndecidedRequests:
         self._remove_member()
         self._create_link_requests(other_org)
         self._create_join_requests(other_org)
+        self._create_removal_requests()
         self._create_person_transfers(other_org)
         self._begin_verification()
         self._upload_sheet()
@@ -155,6 +156,20 @@ class UndecidedRequests:
             asker.call("PATCH", "/v1/me", 200, json={"party_member": True})
             asker.call("POST", "/v1/me/join-requests", 201, json={"link_token": link["token"]})
         self.first.call("POST", "/v1/me/join-requests", 201, json={"org_id": other_org["id"]})
+
+    def _create_removal_requests(self) -> None:
+        """Create two requests to be removed to decide and one to withdraw, and an org to leave."""
+        for _ in range(2):
+            leaving = Person(self.first.service, fresh_phone(), fresh_name())
+            row = {"name": leaving.name, "phone": leaving.phone}
+            self.first.call("POST", f"/v1/orgs/{self.org['id']}/members", 201, json=row)
+            leaving.register()
+            leaving.call("POST", "/v1/me/removal-requests", 201, json={"org_id": self.org["id"]})
+        row = {"name": self.first.name, "phone": self.first.phone}
+        orgs = [self._create_org(self.second, name) for name in ("长江", "黄河")]
+        for org in orgs:
+            self.second.call("POST", f"/v1/orgs/{org['id']}/members", 201, json=row)
+        self.first.call("POST", "/v1/me/removal-requests", 201, json={"org_id": orgs[0]["id"]})
 
     def _create_person_transfers(self, other_org: Org) -> None:
         """Create two person transfers to decide and one to withdraw."""

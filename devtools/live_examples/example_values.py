@@ -75,6 +75,8 @@ _OFFERED_PROMOTIONS = (
 )
 _LINKS = "FROM link_requests AS r WHERE r.org_id = demo.id AND r.state = 'pending' ORDER BY r.id"
 _JOINS = "FROM join_requests AS r WHERE r.org_id = demo.id AND r.state = 'pending' ORDER BY r.id"
+_REMOVALS = "FROM removal_requests AS r WHERE r.org_id = demo.id AND r.state = 'pending' ORDER BY r.id"
+_OWN_REMOVAL = "FROM removal_requests AS r WHERE r.user_id = demo.admin AND r.state = 'pending'"
 _INCOMING_PEOPLE = "FROM person_transfers AS t WHERE t.to_id = demo.id AND t.state = 'pending' ORDER BY t.id"
 _EXPORTS = "FROM exports AS e WHERE e.org_id = demo.id AND e.created_by = demo.admin AND e.state = 'done' ORDER BY e.id"
 
@@ -108,6 +110,13 @@ _VALUES = {
     "ORDER BY r.id",
     "join_to_accept": f"r.id {_JOINS} DESC",
     "join_to_refuse": f"r.id {_JOINS}",
+    "org_to_leave": "m.org_id FROM members AS m JOIN orgs AS o ON o.id = m.org_id WHERE m.user_id = demo.admin "
+    "AND o.status = 'live' AND NOT EXISTS "
+    "(SELECT FROM org_admins AS a WHERE a.org_id = o.id AND a.user_id = demo.admin) "
+    f"AND NOT EXISTS (SELECT {_OWN_REMOVAL} AND r.org_id = o.id) ORDER BY o.id DESC",
+    "my_removal_request": f"r.id {_OWN_REMOVAL} ORDER BY r.id",
+    "removal_to_accept": f"r.id {_REMOVALS} DESC",
+    "removal_to_refuse": f"r.id {_REMOVALS}",
     "join_link": "l.id FROM join_links AS l WHERE l.org_id = demo.id AND l.revoked_at IS NULL ORDER BY l.id DESC",
     "message": "m.id FROM messages AS m WHERE m.user_id = demo.admin ORDER BY m.id DESC",
     "link_to_accept": f"r.id {_LINKS} DESC",

@@ -13,7 +13,7 @@ from app.authz.permissions import Permission
 from app.certification.transfer_queries import get_transfer
 from app.certification.transfers import accept_transfer, release_transfer
 from app.console.certification import applications, transfers
-from app.console.directory import joins, links, person_transfers
+from app.console.directory import joins, links, person_transfers, removals
 from app.console.frame.confirmations import Confirmation, run_confirmation
 from app.console.frame.forms import Form, FormContext, PageForm
 from app.console.frame.templates import render_page
@@ -260,6 +260,15 @@ async def answer_join_request(one: DecisionRequest) -> Answers:
         danger=False,
     )
     return {"acceptance": acceptance, "refusal": refusal}
+
+
+@decision_routes("removal-request", Permission.MEMBERS_WRITE)
+async def answer_removal_request(decision: DecisionRequest) -> Answers:
+    """Remove the person from the directory, or refuse."""
+    return {
+        "acceptance": await removals.accept(*decision.route_values),
+        "refusal": await removals.refuse(*decision.route_values),
+    }
 
 
 @decision_routes("person-transfer", Permission.MEMBERS_WRITE)

@@ -1,28 +1,61 @@
-"""The directories in which the user is, on the phone."""
+"""The directories in which the user is, on the phone: ask to be removed, take the request back."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from app.authz.access import SignedIn
-from app.console.frame.templates import Context, render_page
-from app.database.db import ReadDb
+from app.console.frame.forms import catch_problem
+from app.console.frame.templates import ProblemContext, render_page
+from app.database.db import Readable, ReadDb, WriteDb
 from app.database.paging import Paging
-from app.members.own.queries import list_memberships
+from app.members.own.queries import get_membership, list_memberships
 from app.members.own.schemas import MembershipOut
+from app.members.removals.operations import create_removal_request, withdraw_removal_request
+from app.web.errors import NotFound, Problem
 from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone/memberships", route_class=PhoneRoute, include_in_schema=False)
 
+HOME = "/phone/memberships"
+OrgId = Annotated[UUID, Path()]
 _ALL = Paging(200, None)
 
 
-class MembershipsPage(Context, template="phone/memberships.html"):
+class MembershipsPage(ProblemContext, template="phone/memberships.html"):
     memberships: Sequence[MembershipOut]
 
 
 @router.get("")
 async def show_memberships(request: Request, db: ReadDb, scope: SignedIn) -> Response:
     """Show the orgs and units in which the user is."""
-    found = await list_memberships(db, scope.user_id, _ALL)
-    return render_page(request, MembershipsPage(memberships=found.items))
+    return await _show(request, db, scope.user_id)
+
+
+@router.post("/{org_id}/removal-request")
+async def ask_removal(request: Request, db: WriteDb, scope: SignedIn, org_id: OrgId) -> Response:
+    """Ask the org to remove the user from its directory."""
+    return await _run(request, db, scope.user_id, create_removal_request(db, scope, org_id))
+
+
+@router.post("/{org_id}/removal-request/withdrawal")
+async def withdraw_removal(request: Request, db: WriteDb, scope: SignedIn, org_id: OrgId) -> Response:
+    """Take the request back. Raises NotFound if none waits."""
+    request_id = (await get_membership(db, scope.user_id, org_id)).removal_request_id
+    if request_id is None:
+        raise NotFound
+    return await _run(request, db, scope.user_id, withdraw_removal_request(db, scope, request_id))
+
+
+async def _run(request: Request, db: WriteDb, user_id: UUID, operation: Awaitable[Any]) -> Response:
+    outcome = await catch_problem(db, operation)
+    if isinstance(outcome, Problem):
+        return await _show(request, db, user_id, outcome)
+    return Response(status_code=303, headers={"Location": HOME})
+
+
+async def _show(request: Request, db: Readable, user_id: UUID, problem: Problem | None = None) -> Response:
+    found = await list_memberships(db, user_id, _ALL)
+    return render_page(request, MembershipsPage(memberships=found.items, problem=problem))

@@ -12,10 +12,12 @@ from app.approvals.kinds import (
     ADMIN_INVITATION,
     CHANGE_REQUEST,
     CLOSURE,
+    JOIN_REQUEST,
     KINDS,
     LINK_REQUEST,
     PERSON_TRANSFER,
     PROMOTION,
+    REMOVAL_REQUEST,
     Kind,
 )
 from app.approvals.requests import expire_overdue
@@ -39,6 +41,8 @@ PROBLEMS = {
     PROMOTION: (410, "promotion-expired"),
     LINK_REQUEST: (409, "link-request-decided"),
     PERSON_TRANSFER: (409, "person-transfer-decided"),
+    JOIN_REQUEST: (409, "join-request-decided"),
+    REMOVAL_REQUEST: (409, "removal-request-decided"),
     CLOSURE: (404, "not-found"),
 }
 
@@ -85,6 +89,16 @@ async def create_request(kind: Kind, people: People) -> tuple[str, dict[str, Act
             "withdraw": lambda: learner.delete(f"/v1/me/link-requests/{request_id}"),
             "decline": lambda: requester.put(f"{at}/link-requests/{request_id}/refusal", json=reason),
             "accept": lambda: requester.put(f"{at}/link-requests/{request_id}/acceptance"),
+        }
+    elif kind in (JOIN_REQUEST, REMOVAL_REQUEST):
+        if kind is REMOVAL_REQUEST:
+            await add_member(requester, org, name=learner.name, phone=learner.phone)
+        mine, received = f"/v1/me/{kind.name}s", f"{at}/{kind.name}s"
+        request_id = get_body(await learner.post(mine, json={"org_id": org["id"]}), 201)["id"]
+        acts = {
+            "withdraw": lambda: learner.delete(f"{mine}/{request_id}"),
+            "decline": lambda: requester.put(f"{received}/{request_id}/refusal", json=reason),
+            "accept": lambda: requester.put(f"{received}/{request_id}/acceptance"),
         }
     elif kind is CLOSURE:
         await add_admin(requester, org, learner)

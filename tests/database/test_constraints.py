@@ -24,6 +24,7 @@ UNREACHABLE = {
     "activations_org_id_member_id_key": "an activation is inserted only where its row was just linked under its lock",
     "device_authorizations_device_code_hash_key": "the hash of a random secret",
     "invitations_token_hash_key": "the hash of a random secret",
+    "join_links_token_hash_key": "the hash of a random secret",
     "verifications_reference_key": "a random reference",
     "orgs_id_name_key": "holds the primary key; it exists to be referred to",
     "unit_memberships_org_id_member_id_unit_id_key": "inserted with ON CONFLICT DO NOTHING, or under the member's lock",

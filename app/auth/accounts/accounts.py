@@ -19,6 +19,7 @@ from app.database.db import on_constraint
 from app.members.activation import activate_user, consent_to_own_rows, lock_phones
 from app.members.joins.operations import withdraw_join_requests_of_user
 from app.members.links.operations import withdraw_requests_of_user
+from app.members.removals.operations import withdraw_removal_requests_of_user
 from app.messages.operations import erase_messages
 from app.orgs.names import Kind
 from app.schema.admins import OrgAdmin
@@ -158,6 +159,7 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
     await activate_user(db, cipher, scope.user_id, before)
     await withdraw_requests_of_user(db, scope)
     await withdraw_join_requests_of_user(db, scope)
+    await withdraw_removal_requests_of_user(db, scope)
     await _erase_traces(db, scope.user_id)
     await erase_messages(db, scope.user_id)
     await record(db, scope.actor, "user.closed", subject=("user", scope.user_id))

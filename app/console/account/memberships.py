@@ -1,20 +1,27 @@
-"""The page with the directories in which the user is."""
+"""The page with the directories in which the user is: ask to be removed, take the request back."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from app.authz.access import SignedIn
+from app.console.frame.confirmations import Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_user_frame
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page
-from app.database.db import ReadDb
+from app.core.i18n import gettext
+from app.database.db import ReadableDb, ReadDb
 from app.database.paging import Page, Paging, paged_by
-from app.members.own.queries import list_memberships
+from app.members.own.queries import get_membership, list_memberships
 from app.members.own.schemas import MembershipOut
+from app.members.removals.operations import create_removal_request, withdraw_removal_request
+from app.web.errors import NotFound
 
 router = APIRouter(prefix="/console/memberships", route_class=ConsoleRoute, include_in_schema=False)
+
+
+OrgId = Annotated[UUID, Path()]
 
 
 class MembershipsPage(FrameContext, template="account/memberships.html"):
@@ -28,3 +35,34 @@ async def show_memberships(
     """Show the orgs and units in which the user is, as each org has it."""
     found = await list_memberships(db, scope.user_id, paging)
     return render_page(request, MembershipsPage(frame=build_user_frame(scope, "memberships"), memberships=found))
+
+
+@add_confirmation_routes(router, "/{org_id}/removal-request")
+async def ask_removal(request: Request, db: ReadableDb, scope: SignedIn, org_id: OrgId) -> Confirmation:
+    """Ask the org to remove the user from its directory."""
+    found = await get_membership(db, scope.user_id, org_id)
+    return Confirmation(
+        title=gettext("申请从“{org}”移出", org=found.org_name),
+        explanation=gettext("由该组织的学习管理员在 30 天内处理。移出之前一切不变；您的账号和积分不受影响。"),
+        button=gettext("申请移出"),
+        operation=lambda db, _: create_removal_request(db, scope, org_id),
+        message=gettext("已提出申请，请等待该组织处理"),
+        danger=False,
+    )
+
+
+@add_confirmation_routes(router, "/{org_id}/removal-request/withdrawal")
+async def withdraw_removal(request: Request, db: ReadableDb, scope: SignedIn, org_id: OrgId) -> Confirmation:
+    """Take the request back. Raises NotFound if none waits."""
+    found = await get_membership(db, scope.user_id, org_id)
+    request_id = found.removal_request_id
+    if request_id is None:
+        raise NotFound
+    return Confirmation(
+        title=gettext("撤回移出申请"),
+        explanation=gettext("您仍在“{org}”的通讯录中，以后可以再次申请。", org=found.org_name),
+        button=gettext("撤回申请"),
+        operation=lambda db, _: withdraw_removal_request(db, scope, request_id),
+        message=gettext("已撤回申请"),
+        danger=False,
+    )

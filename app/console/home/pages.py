@@ -62,6 +62,7 @@ _LINKS = {
     "person-transfer": "/console/orgs/{org_id}/person-transfers",
     "closure": "/console/orgs/{org_id}/settings",
     "join-request": "/console/orgs/{org_id}/join-requests",
+    "removal-request": "/console/orgs/{org_id}/removal-requests",
 }
 
 
@@ -158,6 +159,7 @@ KINDS = {
     "person-transfer": gettext_noop("人员转移"),
     "closure": gettext_noop("申请关闭组织"),
     "join-request": gettext_noop("加入申请"),
+    "removal-request": gettext_noop("移出申请"),
 }
 """The name of each kind in the inbox."""
 

@@ -15,7 +15,7 @@ from app.audit_log.entries import Actor
 from app.members.activation import NAMES_AGREE, activate_rows, enqueue_user_activations
 from app.members.imports.row_problems import MAX_UNIT_DEPTH
 from app.members.imports.staging_tables import LEAVING, MISSING_UNITS, resolve_units
-from app.members.transfers.operations import supersede_transfers_of_removed
+from app.members.superseded_requests import supersede_requests_of_removed
 from app.messages.delivery import build_insert
 from app.messages.kinds import MessageKind
 from app.queue.jobs import Busy
@@ -159,7 +159,7 @@ async def merge_people(db: AsyncConnection, actor: Actor, org_id: UUID, *, party
     if replace_all:
         await db.execute(_LOCK_LEAVING, {"org_id": org_id})
         await enqueue_user_activations(db, (await db.scalars(_REMOVE, {"org_id": org_id})).all())
-        await supersede_transfers_of_removed(db, org_id, actor)
+        await supersede_requests_of_removed(db, org_id, actor)
     await db.execute(_ADD, {"org_id": org_id, "party_org": party_org})
     await db.execute(_ACTIVATE_ADDED, {"org_id": org_id})
     for statement in (_CHANGE, _INCREMENT_VERSIONS_OF_MOVED, _END_MEMBERSHIPS, _START_MEMBERSHIPS):

@@ -30,6 +30,7 @@ from app.members.links.errors import (
 from app.members.links.queries import REQUEST_MATCHES_ROW, get_waiting_requester
 from app.members.links.schemas import LinkRequestCreate, NamedOrg
 from app.members.locks import increment_version, require_not_admin
+from app.members.superseded_requests import supersede_requests_of_removed
 from app.orgs.locks import lock_org_shared, lock_orgs_for_edit
 from app.schema.approvals import State
 from app.schema.auth import User
@@ -165,6 +166,7 @@ async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> No
     await require_not_admin(db, scope.org_id, member)
     await deactivate_member(db, scope.org_id, member_id, undone_by=scope.user.user_id)
     await increment_version(db, scope.org_id, member_id)
+    await supersede_requests_of_removed(db, scope.org_id, scope.actor)
     await record(db, scope.actor, "member.unlinked", org_id=scope.org_id, subject=("member", member_id))
 
 

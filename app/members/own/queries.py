@@ -7,14 +7,17 @@ from uuid import UUID
 from sqlalchemy import Uuid, and_, bindparam, exists, func, literal_column, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
+from app.approvals.kinds import REMOVAL_REQUEST
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
+from app.database.rows import one_or_404
 from app.hierarchy import tree
 from app.members.own.schemas import MembershipOut
 from app.orgs.regions import format_region_path
 from app.schema.admins import OrgAdmin
 from app.schema.members import Activation, Member, UnitMembership
 from app.schema.orgs import Org
+from app.schema.own_rows import RemovalRequest
 
 
 class _MembershipRow(NamedTuple):
@@ -31,6 +34,7 @@ class _MembershipRow(NamedTuple):
     units: list[dict[str, Any]]
     at_org: bool
     admin: bool
+    removal_request_id: UUID | None
     active_since: datetime
 
 
@@ -50,7 +54,13 @@ _UNITS = (
     .group_by(_CHAINS.c.org_id)
     .subquery()
 )
-_MEMBERSHIPS = PagedStatement(
+_WAITING_REQUEST = (
+    select(RemovalRequest.id)
+    .where(RemovalRequest.org_id == Member.org_id, RemovalRequest.user_id == _USER_ID, REMOVAL_REQUEST.waiting)
+    .correlate(Member)
+    .scalar_subquery()
+)
+_OWN_ROWS = (
     select(
         Member.org_id,
         Org.name.label("org_name"),
@@ -63,6 +73,7 @@ _MEMBERSHIPS = PagedStatement(
         func.coalesce(_UNITS.c.units, func.jsonb_build_array()).label("units"),
         exists().where(_UNIT_OF_ROW, UnitMembership.unit_id.is_(None)).label("at_org"),
         exists().where(OrgAdmin.org_id == Member.org_id, OrgAdmin.user_id == _USER_ID).label("admin"),
+        _WAITING_REQUEST.label("removal_request_id"),
         Activation.since.label("active_since"),
     )
     .join(Org, Org.id == Member.org_id)
@@ -71,10 +82,10 @@ _MEMBERSHIPS = PagedStatement(
         and_(Activation.org_id == Member.org_id, Activation.member_id == Member.id, Activation.until.is_(None)),
     )
     .join(_UNITS, _UNITS.c.org_id == Member.org_id, isouter=True)
-    .where(Member.user_id == _USER_ID, Org.status == literal_column("'live'")),
-    Member.org_id,
-    row=_MembershipRow,
+    .where(Member.user_id == _USER_ID, Org.status == literal_column("'live'"))
 )
+_MEMBERSHIPS = PagedStatement(_OWN_ROWS, Member.org_id, row=_MembershipRow)
+_MEMBERSHIP = _OWN_ROWS.where(Member.org_id == bindparam("org_id"))
 
 
 async def list_memberships(db: Readable, user_id: UUID, paging: Paging) -> Page[MembershipOut]:
@@ -84,6 +95,11 @@ async def list_memberships(db: Readable, user_id: UUID, paging: Paging) -> Page[
     """
     found = await _MEMBERSHIPS.fetch(db, paging, user_id=user_id)
     return Page[MembershipOut].from_slice(found.map(_make_out))
+
+
+async def get_membership(db: Readable, user_id: UUID, org_id: UUID) -> MembershipOut:
+    """Return the user's row in a live org. Raises NotFound."""
+    return _make_out(await one_or_404(db, _MEMBERSHIP, _MembershipRow, {"user_id": user_id, "org_id": org_id}))
 
 
 def _make_out(row: _MembershipRow) -> MembershipOut:

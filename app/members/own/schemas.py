@@ -31,4 +31,5 @@ class MembershipOut(Out):
     units: list[OwnUnitOut]
     at_org: bool = Field(description="Whether the caller is placed at the org itself, in its management group.")
     admin: bool = Field(description="Whether the caller administers the org.")
+    removal_request_id: UUID | None = Field(description="The caller's request to be removed, while it waits.")
     active_since: datetime = Field(description="Since when the row is active through the caller's account.")

@@ -10,12 +10,12 @@ person as before.
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Uuid, and_, bindparam, exists, func, insert, select, text
+from sqlalchemy import ColumnElement, DateTime, Uuid, and_, bindparam, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import PERSON_TRANSFER
-from app.approvals.requests import create_request, finish_request, finish_requests
-from app.audit_log.entries import Actor, record
+from app.approvals.requests import create_request, finish_request
+from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.blind_index.keys import BlindIndexer, lock_index_key
 from app.core.cipher import Cipher
@@ -27,8 +27,8 @@ from app.members.encryption import decrypt_phone, encrypt_phone_if_any
 from app.members.errors import PartyMembersOnly
 from app.members.links.operations import lock_named_org
 from app.members.locks import require_not_admin
+from app.members.superseded_requests import supersede_requests_of_removed
 from app.members.transfers.errors import PersonIsHere, PersonTransferDecided, PersonTransferOpen, SameOrg
-from app.members.transfers.queries import IS_PERSON_OF_TRANSFER
 from app.members.transfers.schemas import PersonTransferCreate
 from app.messages.delivery import add_message, build_insert
 from app.messages.kinds import MessageKind
@@ -139,18 +139,9 @@ async def accept_person_transfer(
     await enqueue_user_activations(db, (await db.scalars(_REMOVE_PERSON, old_row)).all())
     if not await finish_request(db, PERSON_TRANSFER, State.ACCEPTED, is_received, **accepted):
         raise PersonTransferDecided
+    await supersede_requests_of_removed(db, transfer.org_id, scope.actor.get_actor_for_other_org())
     await _record_on_both_orgs(db, scope, "person_transfer.accepted", transfer_id, transfer.org_id, scope.org_id)
     return new_id
-
-
-async def supersede_transfers_of_removed(db: AsyncConnection, org_id: UUID, actor: Actor) -> None:
-    """Supersede the waiting transfers out of the org whose person is removed from the directory.
-
-    Every operation that removes people from a directory calls it after the removal, in the same transaction.
-    """
-    removed = exists().where(IS_PERSON_OF_TRANSFER, Member.removed_at.is_not(None)).correlate(PersonTransfer)
-    of_removed = (PersonTransfer.org_id == org_id, removed)
-    await finish_requests(db, PERSON_TRANSFER, State.SUPERSEDED, *of_removed, actor=actor, of_org=org_id)
 
 
 async def _lock_member(db: AsyncConnection, transfer: _WaitingTransfer) -> _PersonRow:

@@ -3,13 +3,14 @@
 from functools import cache
 from uuid import UUID
 
-from sqlalchemy import Boolean, Uuid, and_, bindparam, case, or_, select
+from sqlalchemy import Boolean, Uuid, bindparam, case, or_, select
 from sqlalchemy.orm import aliased
 
 from app.approvals.kinds import PERSON_TRANSFER
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import one_or_404
+from app.members.superseded_requests import IS_PERSON_OF_TRANSFER
 from app.members.transfers.schemas import PersonTransferOut
 from app.schema.auth import User
 from app.schema.members import Member
@@ -18,10 +19,6 @@ from app.schema.person_transfers import PersonTransfer
 
 _From = aliased(Org, name="from_org")
 _To = aliased(Org, name="to_org")
-
-IS_PERSON_OF_TRANSFER = and_(Member.org_id == PersonTransfer.org_id, Member.id == PersonTransfer.member_id)
-"""The condition that a member row is the row of the transferred person."""
-
 
 _ORG_ID = bindparam("org_id", type_=Uuid())
 _IS_OUTGOING = PersonTransfer.org_id == _ORG_ID

@@ -1,0 +1,108 @@
+"""Writes of requests to be removed: a user asks, an admin of the org accepts or declines.
+
+An acceptance removes the row by the function that removing by hand uses. The account and its points do not change.
+"""
+
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.approvals.kinds import REMOVAL_REQUEST
+from app.approvals.requests import create_request, finish_request, finish_requests
+from app.audit_log.entries import record
+from app.authz.access import OrgScope, UserScope
+from app.members.links.operations import lock_named_org
+from app.members.links.schemas import NamedOrg
+from app.members.locks import lock_member
+from app.members.operations import remove_member
+from app.members.removals.errors import AdminMustResign, NotInDirectory, RemovalRequestDecided, RemovalRequestOpen
+from app.members.removals.queries import get_requested_removal
+from app.orgs.locks import lock_org_shared
+from app.schema.admins import OrgAdmin
+from app.schema.approvals import State
+from app.schema.members import Member
+from app.schema.own_rows import RemovalRequest
+from app.web.errors import NotFound
+
+
+async def create_removal_request(db: AsyncConnection, user: UserScope, org_id: UUID) -> UUID:
+    """Ask an org to remove the user's row from its directory. Return the request's id.
+
+    Locks the org FOR KEY SHARE, then the row FOR SHARE. Raises UnknownOrg, NotInDirectory, AdminMustResign,
+    RemovalRequestOpen.
+    """
+    await lock_named_org(db, NamedOrg(org_id=org_id))
+    own = select(Member.id).where(Member.org_id == org_id, Member.user_id == user.user_id)
+    member_id: UUID | None = await db.scalar(own.with_for_update(read=True))
+    if member_id is None:
+        raise NotInDirectory
+    await require_not_own_admin(db, org_id, user.user_id)
+    opened = {"org_id": org_id, "user_id": user.user_id, "member_id": member_id}
+    request_id = await create_request(db, REMOVAL_REQUEST, RemovalRequestOpen, **opened)
+    await _record_by_requester(db, user, "removal_request.created", org_id, request_id)
+    return request_id
+
+
+async def require_not_own_admin(db: AsyncConnection, org_id: UUID, user_id: UUID) -> None:
+    """Raise AdminMustResign if the user administers the org."""
+    admin = select(OrgAdmin.user_id).where(OrgAdmin.org_id == org_id, OrgAdmin.user_id == user_id)
+    if await db.scalar(admin) is not None:
+        raise AdminMustResign
+
+
+async def withdraw_removal_request(db: AsyncConnection, user: UserScope, request_id: UUID) -> None:
+    """Withdraw the user's own request. Raises NotFound, RemovalRequestDecided."""
+    own = (RemovalRequest.id == request_id, RemovalRequest.user_id == user.user_id)
+    org_id = await db.scalar(select(RemovalRequest.org_id).where(*own))
+    if org_id is None:
+        raise NotFound
+    if not await finish_request(db, REMOVAL_REQUEST, State.WITHDRAWN, *own, by=user.user_id):
+        raise RemovalRequestDecided
+    await _record_by_requester(db, user, "removal_request.withdrawn", org_id, request_id)
+
+
+async def withdraw_removal_requests_of_user(db: AsyncConnection, user: UserScope) -> None:
+    """Withdraw all waiting requests of a user whose account is being closed."""
+    own = RemovalRequest.user_id == user.user_id
+    await finish_requests(db, REMOVAL_REQUEST, State.WITHDRAWN, own, actor=user.actor, of_org=None)
+
+
+async def _record_by_requester(
+    db: AsyncConnection, user: UserScope, action: str, org_id: UUID, request_id: UUID
+) -> None:
+    subject = ("removal_request", request_id)
+    await record(db, user.actor.get_actor_for_other_org(), action, org_id=org_id, subject=subject)
+
+
+async def accept_removal_request(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> None:
+    """Remove the person from the directory, and accept the request.
+
+    Locks the org FOR KEY SHARE, then the row. Raises NotFound, RemovalRequestDecided, MemberIsAdmin.
+    """
+    await lock_org_shared(db, scope)
+    requested = await get_requested_removal(db, scope.org_id, request_id)
+    try:
+        await lock_member(db, scope.org_id, requested.member_id, None)
+    except NotFound:  # another transaction has removed the row
+        raise RemovalRequestDecided from None
+    # The row may have been unlinked before it was locked, so the decision is repeated.
+    await get_requested_removal(db, scope.org_id, request_id)
+    received = (RemovalRequest.org_id == scope.org_id, RemovalRequest.id == request_id)
+    if not await finish_request(db, REMOVAL_REQUEST, State.ACCEPTED, *received, by=scope.user.user_id):
+        raise RemovalRequestDecided
+    await remove_member(db, scope, requested.member_id, None)
+    subject, after = ("removal_request", request_id), {"member_id": str(requested.member_id)}
+    await record(db, scope.actor, "removal_request.accepted", org_id=scope.org_id, subject=subject, after=after)
+
+
+async def refuse_removal_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, reason: str) -> None:
+    """Decline a request with a reason that the user reads. Raises NotFound, RemovalRequestDecided."""
+    await lock_org_shared(db, scope)
+    await get_requested_removal(db, scope.org_id, request_id)
+    received = (RemovalRequest.org_id == scope.org_id, RemovalRequest.id == request_id)
+    by = scope.user.user_id
+    if not await finish_request(db, REMOVAL_REQUEST, State.DECLINED, *received, by=by, reason=reason):
+        raise RemovalRequestDecided
+    after, subject = {"reason": reason}, ("removal_request", request_id)
+    await record(db, scope.actor, "removal_request.declined", org_id=scope.org_id, subject=subject, after=after)
