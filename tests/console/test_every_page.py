@@ -60,7 +60,7 @@ _ANEW = """async () => {
   htmx.process(document.body);
 }"""
 _PAINTED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-_LOADS = re.compile(r'hx-get="([^"?]+)[^"]*" hx-trigger="load"')
+_LOADS = re.compile(r'hx-get="([^"?]+)[^"]*"\s+(?:[\w-]+="[^"]*"\s+)*hx-trigger="load"')
 
 
 class FoundAddresses:

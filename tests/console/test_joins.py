@@ -118,7 +118,7 @@ async def test_person_asks_by_link_and_by_name_on_the_phone(
     get_body(await admin.put(waiting["actions"]["acceptance"]["href"]))
     messages = (await visitor.get("/phone/messages")).text
     assert "您提出的“加入申请”已获同意。" in messages
-    assert "通知 <span" in (await visitor.get("/phone/")).text
+    assert re.search(r"通知\s+<span", (await visitor.get("/phone/")).text)
     gone = (await visitor.get("/phone/join-org?link=no-such-token")).text
     assert "加入链接不存在或已撤销" in gone
 

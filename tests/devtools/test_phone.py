@@ -58,7 +58,7 @@ async def test_inbox_requests_are_decided_on_the_phone(visitor: httpx.AsyncClien
     subordinate = await third.create_org()
     get_body(await send_application(third, subordinate, (await invite(person, mine))["token"]), 201)
     await sign_in_to_phone(visitor, person)
-    assert re.search(r"消息 <span class=\"tag red\">3<", (await visitor.get("/phone/")).text)
+    assert re.search(r"消息\s+<span class=\"tag red\">3<", (await visitor.get("/phone/")).text)
     shown = (await visitor.get("/phone/inbox")).text
     for name in (org["name"], "第九党支部", subordinate["name"]):
         assert name in shown

@@ -194,3 +194,19 @@ async def test_admins_of_the_org_and_of_its_superior_are_told_of_closing_and_reo
         newest = get_body(await person.get("/v1/messages"))["items"][: len(kinds)]
         assert [message["kind"] for message in newest] == kinds
         assert all(message["org_id"] == scene.org["id"] for message in newest)
+
+
+async def test_admin_who_closes_the_account_during_the_reopening_does_not_stay_admin(people: People) -> None:
+    for _ in range(5):
+        scene = await Scene.make(people)
+        get_body(await scene.close(scene.founder))
+        get_body(await scene.second.post("/v1/me/closing-codes"), 202)
+        outbox = await people.api.get("/v1/simulator/sms", params={"phone": scene.second.phone})
+        code = {"code": outbox.json()["items"][0]["code"]}
+        reopened, closed = await asyncio.gather(
+            scene.take_back(scene.founder), scene.second.put("/v1/me/closure", json=code)
+        )
+        assert reopened.status_code == 200
+        admins = get_body(await scene.founder.get(f"{scene.path}/admins"))["items"]
+        # Either the account is closed, or the org was open before and its admin cannot close the account.
+        assert (closed.status_code, len(admins)) in {(204, 1), (409, 2)}

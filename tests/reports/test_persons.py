@@ -41,7 +41,7 @@ class Branches:
         await self.scene.apply_and_build()
         if self.scene.rollup is not None:
             assert [difference async for difference in find_differences(self.scene.rollup)] == []
-        found = (await report(self.admin, org["id"], "reports/overview", days=1))[which]
+        found = (await report(self.admin, org["id"], "reports/overview"))[which]
         return found["members"] - 1, found["activated"] - 1, found["active"], found["points"]
 
 

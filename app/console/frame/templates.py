@@ -1,6 +1,5 @@
 """Rendering of templates, whole pages or parts. Everything is escaped."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pkgutil import iter_modules
@@ -87,7 +86,7 @@ def add_templates(package: str) -> None:
     _loaders[package.rpartition(".")[2]] = PackageLoader(package)
 
 
-def build_request_values(request: Request) -> Mapping[str, Any]:
+def build_request_values(request: Request) -> dict[str, Any]:
     """Return the values that every template has: the reader's language and time zone, and the page's address.
 
     `path` is the address without its query.
