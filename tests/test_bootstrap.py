@@ -54,7 +54,7 @@ def test_old_python_is_refused(clone: Path) -> None:
     assert not (clone / ".venv").exists()
 
 
-def test_newer_python_is_preferred(clone: Path) -> None:
+def test_bootstrap_under_an_old_python_uses_a_newer_one_of_the_path(clone: Path) -> None:
     newer = clone / "python3.12"
     newer.write_text('#!/bin/sh\necho "the newer one, with $2 $3"\n')
     newer.chmod(0o755)

@@ -39,14 +39,14 @@ def test_keys_are_complete_and_new_each_time() -> None:
     assert len(base64.b64decode(index.removeprefix("XUEZU_INDEX_KEY="), validate=True)) == 32
 
 
-def test_snapshot_is_current_in_every_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openapi_snapshot_is_current_in_every_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XUEZU_PUBLIC_URL", "https://xuezu.example")
     monkeypatch.setenv("XUEZU_ENV", "production")
     cli.openapi(check=True)
     assert {"/livez", "/readyz"} <= set(json.loads(cli.SNAPSHOT.read_text())["paths"])
 
 
-def test_outdated_snapshot_is_reported_and_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outdated_openapi_snapshot_is_reported_and_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "SNAPSHOT", tmp_path / "openapi.json")
     monkeypatch.setattr(cli, "build_openapi_document", functools.cache(cli.build_openapi_document))
     with pytest.raises(CannotStart, match="lags behind the code: run `make openapi`"):

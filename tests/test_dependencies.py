@@ -115,7 +115,7 @@ def test_every_import_is_of_a_dependency_of_its_group() -> None:
         assert unnamed == {}, group
 
 
-def test_every_exception_is_needed() -> None:
+def test_every_exception_of_the_dependency_check_is_needed() -> None:
     everything = set().union(*(named(group) for group in CODE))
     used = set().union(*(uses(group) for group in CODE))
     assert set(UNIMPORTED) <= everything - used

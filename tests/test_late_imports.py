@@ -34,6 +34,6 @@ def test_warm_up_loads_the_late_modules() -> None:
     assert set(serving.LATE_MODULES) <= loaded_by("from app.serving import warm_up\nthread = warm_up()\nthread.join()")
 
 
-def test_process_ends_after_the_thread_that_warms_it_up() -> None:
+def test_process_waits_at_its_end_for_the_warm_up_thread() -> None:
     """An interpreter that ends while a thread imports can hang; it waits for a thread that is not a daemon."""
     assert not serving.warm_up().daemon

@@ -14,7 +14,7 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["import
     [one for one in CONTRACTS if "app.**.router" in one.get("forbidden_modules", ())],
     ids=lambda c: c["name"],
 )
-def test_contract_about_routers_names_every_router(contract: dict[str, list[str]]) -> None:
+def test_import_contract_about_routers_names_every_router(contract: dict[str, list[str]]) -> None:
     routers = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in (ROOT / "app").rglob("*.py")

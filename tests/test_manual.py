@@ -84,7 +84,7 @@ def test_every_call_that_an_introduction_names_exists(document: Any) -> None:
         assert unknown_calls(text, document) == []
 
 
-def test_every_operation_has_a_summary_and_says_more_than_one_sentence(document: Any) -> None:
+def test_every_operation_has_a_summary_and_two_or_more_sentences(document: Any) -> None:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             assert operation["summary"], f"{method} {path}"

@@ -19,7 +19,7 @@ def test_every_route_declares_its_access(app: FastAPI) -> None:
         assert find_access_rule(route.dependant) is not None, f"{path} has neither Can(…) nor another rule"
 
 
-def test_route_of_an_org_requires_a_permission_in_it(app: FastAPI) -> None:
+def test_route_with_an_org_id_requires_a_permission_in_that_org(app: FastAPI) -> None:
     for path, route in list_api_routes(app):
         if "{org_id}" in path:
             rule = find_access_rule(route.dependant)

@@ -166,7 +166,9 @@ async def test_member_invited_by_row_becomes_an_admin(people: People) -> None:
     assert (placed["at_org"], [item["id"] for item in placed["units"]]) == (False, [unit["id"]])
 
 
-async def test_offer_to_linked_member_is_found_by_the_account_and_not_by_the_phone(people: People) -> None:
+async def test_admin_invitation_to_linked_member_reaches_the_account_and_not_the_user_of_the_phone(
+    people: People,
+) -> None:
     """A member row has an old phone and is linked to an account by consent. Another user has the phone now (S4)."""
     founder, person = await people.register(), await people.register()
     org = await founder.create_org()
@@ -201,7 +203,7 @@ async def test_offer_to_linked_member_is_found_by_the_account_and_not_by_the_pho
     assert get_refusal(again) == (409, "already-admin")
 
 
-async def test_offer_to_member_without_account_is_refused_for_another_name(people: People) -> None:
+async def test_admin_invitation_to_member_without_account_is_refused_to_a_user_of_another_name(people: People) -> None:
     founder = await people.register(name="主管理员甲")
     org = await founder.create_org()
     phone = fresh_phone()
@@ -226,7 +228,9 @@ async def test_offer_to_member_without_account_is_refused_for_another_name(peopl
     assert len(get_body(await founder.get(f"{at}/admins"))["items"]) == 1
 
 
-async def test_offer_to_member_without_account_is_accepted_for_the_same_name(people: People) -> None:
+async def test_admin_invitation_to_member_without_account_is_accepted_by_a_user_of_the_same_name(
+    people: People,
+) -> None:
     """Names that differ only in the form of the dot are equal."""
     founder, phone = await people.register(), fresh_phone()
     org = await founder.create_org()

@@ -65,7 +65,7 @@ async def test_operator_needs_a_key_in_each_session(people: People, operator: Pe
     assert (await operator.get("/v1/operator/verifications")).status_code == 200
 
 
-async def test_first_key_needs_the_enrolment_code_which_works_once(app: FastAPI, people: People) -> None:
+async def test_first_operator_key_needs_the_enrolment_code_which_can_be_used_once(app: FastAPI, people: People) -> None:
     phone = fresh_phone()
     code = await enrol(app, phone)
     person = await people.register(phone=phone, verified=False, party=False)

@@ -134,7 +134,9 @@ async def test_scanned_code_is_refused_to_another_user(person: Person, stranger:
     assert is_refused(await stranger.post("/v1/scans", json={"code": console.user_code}), 409, "already-scanned")
 
 
-async def test_decision_by_another_user_is_refused(person: Person, stranger: Person, console: Console) -> None:
+async def test_scan_decision_by_a_user_who_did_not_scan_is_refused(
+    person: Person, stranger: Person, console: Console
+) -> None:
     scanned = await scan(person, console)
     number = await console.match_number()
     assert is_refused(await approve(stranger, scanned["id"], number), 404, "not-found")
@@ -143,7 +145,7 @@ async def test_decision_by_another_user_is_refused(person: Person, stranger: Per
     assert (await approve(person, scanned["id"], number)).status_code == 200
 
 
-async def test_decision_from_another_phone_of_the_user_is_refused(
+async def test_scan_decision_from_another_phone_of_the_user_is_refused(
     people: People, person: Person, console: Console
 ) -> None:
     scanned = await scan(person, console)

@@ -45,7 +45,9 @@ async def has_focus_within(page: Page, selector: str) -> bool:
     return found
 
 
-async def test_directory_works_by_keyboard(people: People, open_screen: OpenScreen, signed_in: SignIn) -> None:
+async def test_directory_can_be_used_with_the_keyboard_alone(
+    people: People, open_screen: OpenScreen, signed_in: SignIn
+) -> None:
     admin = await people.register(name="王建国")
     org = await admin.create_org()
     general = await add_unit(admin, org, "机关党总支")
@@ -111,7 +113,7 @@ async def test_directory_works_by_keyboard(people: People, open_screen: OpenScre
         assert await page.evaluate("document.activeElement !== document.body")
 
 
-async def test_settings_and_certification_work_by_keyboard(
+async def test_settings_and_certification_can_be_used_with_the_keyboard_alone(
     people: People, open_screen: OpenScreen, signed_in: SignIn
 ) -> None:
     admin = await people.register()

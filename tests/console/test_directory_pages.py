@@ -12,7 +12,7 @@ from tests.members.sheets import check, list_members, merge, xlsx
 from tests.people import People, fresh_name, fresh_org_name, fresh_phone
 
 
-async def test_link_request_is_listed_accepted_and_undone(people: People, open_desk: OpenDesk) -> None:
+async def test_link_request_is_accepted_and_the_link_undone_on_the_page(people: People, open_desk: OpenDesk) -> None:
     admin, learner, other = await people.register(), await people.register(name="欧阳修"), await people.register()
     org = await admin.create_org()
     branch = await add_unit(admin, org, "第一党支部")

@@ -81,7 +81,7 @@ async def test_file_that_is_no_sheet_is_refused_with_a_reason(
 
 
 @pytest.mark.parametrize("by", ["mouse", "keyboard"])
-async def test_press_during_a_page_reload_is_a_click(
+async def test_press_of_a_button_during_a_page_reload_counts_as_a_click(
     people: People, open_screen: OpenScreen, signed_in: SignIn, by: str
 ) -> None:
     admin = await people.register()
@@ -119,7 +119,7 @@ async def test_press_during_a_page_reload_is_a_click(
         await page.wait_for_selector("text=已取消，通讯录没有改动")
 
 
-async def test_press_during_the_arrival_of_figures_is_a_click(
+async def test_press_of_a_button_while_figures_arrive_counts_as_a_click(
     people: People, open_screen: OpenScreen, signed_in: SignIn
 ) -> None:
     admin = await people.register()

@@ -118,7 +118,9 @@ async def certify(console: Screen, phone: Screen, subordinate: str) -> None:
 
 
 @pytest.mark.long
-async def test_main_job_works_through_pages(open_screen: OpenScreen, worker: Worker, no_stored_days: None) -> None:
+async def test_daily_work_of_an_admin_succeeds_on_the_pages(
+    open_screen: OpenScreen, worker: Worker, no_stored_days: None
+) -> None:
     async with open_screen() as console, open_screen(HAND) as phone, open_screen(HAND) as other:
         name, org, subordinate = fresh_name(), fresh_org_name(), fresh_org_name()
         learner, second = fresh_name(), fresh_name()

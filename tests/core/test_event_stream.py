@@ -93,7 +93,7 @@ async def test_silent_stream_sends_heartbeats(streams: OpenStreams, monkeypatch:
     await browser.stream
 
 
-async def test_stream_whose_browser_leaves_closes_its_source(streams: OpenStreams) -> None:
+async def test_source_is_closed_when_the_browser_leaves_the_stream(streams: OpenStreams) -> None:
     source = Source()
     browser = Browser(source.events(), streams)
     await browser.until(lambda: b"begun" in browser.body)

@@ -73,7 +73,7 @@ def test_unknown_setting_is_named_with_the_nearest_one() -> None:
     ]
 
 
-def test_unknown_setting_is_told_at_the_start(
+def test_unknown_setting_is_printed_at_the_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XUEZU_WITHOLD_BELOW", "5")

@@ -138,7 +138,7 @@ async def test_invalid_index_that_cannot_be_rebuilt_is_refused_with_the_reason(d
     assert await db.fetchval("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
 
 
-async def test_incomplete_index_of_a_partitioned_table_is_refused(db: asyncpg.Connection) -> None:
+async def test_migration_refuses_a_partitioned_index_that_lacks_a_partition(db: asyncpg.Connection) -> None:
     await db.execute("CREATE TABLE days (day date) PARTITION BY RANGE (day)")
     await db.execute("CREATE TABLE day_one PARTITION OF days FOR VALUES FROM ('2026-01-01') TO ('2026-01-02')")
     await db.execute("CREATE INDEX days_day_idx ON ONLY days (day)")

@@ -77,7 +77,7 @@ async def test_database_functions_use_the_numbers_of_the_enum(owner: AsyncConnec
     assert taken == IN_FUNCTIONS
 
 
-async def test_queue_uses_other_keys(owner: AsyncConnection) -> None:
+async def test_advisory_locks_of_the_queue_use_other_numbers(owner: AsyncConnection) -> None:
     statistics = await owner.scalar(text("SELECT hashtext('pgqueuer_statistics')"))
     assert not {statistics, advisory_key(DBSettings())} & set(Lock)
 
@@ -109,7 +109,7 @@ async def test_locks_of_two_objects_do_not_conflict(owner: AsyncConnection, othe
     assert await try_lock(other, Lock.IMPORTS, uuid4())
 
 
-async def test_lock_of_an_object_without_object_is_an_error(owner: AsyncConnection) -> None:
+async def test_lock_that_needs_an_object_fails_without_one(owner: AsyncConnection) -> None:
     with pytest.raises(ValueError, match="PHONE"):
         await lock(owner, Lock.PHONE)
     with pytest.raises(ValueError, match="HIERARCHY"):

@@ -33,7 +33,7 @@ async def allow(shown: Screen) -> None:
 
 
 @pytest.mark.long
-async def test_code_is_scanned_by_the_camera(
+async def test_camera_of_the_phone_page_scans_a_code(
     open_screen: OpenScreen, live: str, signed_in_phone: SignIn, people: People, tmp_path: Path
 ) -> None:
     person = await people.register()

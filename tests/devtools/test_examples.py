@@ -179,7 +179,7 @@ def _send(client: httpx.Client, method: str, path: str, operation: dict[str, Any
 
 
 @pytest.mark.long
-def test_examples_run_unchanged(played: Played, client: httpx.Client) -> None:
+def test_examples_of_the_docs_explorer_succeed_as_they_are(played: Played, client: httpx.Client) -> None:
     document = client.get("/openapi.json").raise_for_status().json()
     tokens = {True: _service_token(client), False: _sign_in(client, played.first_administrators_phone)}
     operations = {

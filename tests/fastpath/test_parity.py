@@ -113,7 +113,7 @@ def test_list_of_fast_routes_is_complete(app: FastAPI) -> None:
 
 
 @pytest.mark.parametrize("path", QUERIES)
-async def test_parameters_have_equal_answers(both: Both, admin: Person, org: str, path: str) -> None:
+async def test_fast_path_and_fastapi_answer_parameters_alike(both: Both, admin: Person, org: str, path: str) -> None:
     address = path.format(org_id=org)
     statuses = []
     for query in ("", "unknown=1", "%ff=%00", *QUERIES[path]):
@@ -125,7 +125,9 @@ async def test_parameters_have_equal_answers(both: Both, admin: Person, org: str
 
 
 @pytest.mark.parametrize("path", QUERIES)
-async def test_refusals_are_equal(both: Both, people: People, admin: Person, org: str, path: str) -> None:
+async def test_fast_path_and_fastapi_refuse_alike(
+    both: Both, people: People, admin: Person, org: str, path: str
+) -> None:
     stranger = await people.register()
     address = path.format(org_id=org)
     for headers in ({}, {"Authorization": "Bearer x.y.z"}, {"Authorization": "Basic eDp5"}):
@@ -145,13 +147,15 @@ async def test_refusals_are_equal(both: Both, people: People, admin: Person, org
 
 
 @pytest.mark.parametrize("path", QUERIES)
-async def test_other_methods_have_equal_answers(both: Both, admin: Person, org: str, path: str) -> None:
+async def test_fast_path_and_fastapi_answer_other_methods_alike(both: Both, admin: Person, org: str, path: str) -> None:
     for method in ("HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "get"):
         await _compare_answers(both, method, path.format(org_id=org), headers=admin.headers)
 
 
 @pytest.mark.parametrize("path", QUERIES)
-async def test_wire_forms_have_equal_answers(both: Both, admin: Person, org: str, path: str) -> None:
+async def test_fast_path_and_fastapi_answer_encoded_paths_and_doubled_headers_alike(
+    both: Both, admin: Person, org: str, path: str
+) -> None:
     address = path.format(org_id=org)
     for refused in (f"{address}%2Fadmins", f"{address}%0a", address.replace("/v1/", "/v1%2f")):
         assert (await _compare_answers(both, "GET", refused, headers=admin.headers)).status_code in (404, 422)
@@ -161,7 +165,9 @@ async def test_wire_forms_have_equal_answers(both: Both, admin: Person, org: str
 
 
 @pytest.mark.parametrize("path", QUERIES)
-async def test_body_changes_no_answer(both: Both, admin: Person, org: str, path: str) -> None:
+async def test_fast_path_and_fastapi_answer_a_get_with_a_body_alike(
+    both: Both, admin: Person, org: str, path: str
+) -> None:
     for headers, body in (
         ({"Content-Type": "application/json"}, b"{"),
         ({}, b"x" * (3 << 20)),
@@ -173,7 +179,7 @@ async def test_body_changes_no_answer(both: Both, admin: Person, org: str, path:
 
 
 @pytest.mark.parametrize("path", QUERIES)
-async def test_database_error_has_an_equal_answer(
+async def test_fast_path_and_fastapi_answer_a_database_error_alike(
     both: Both, admin: Person, org: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for error in (ConnectionError(), asyncpg.InterfaceError("gone"), ValueError("a bug")):

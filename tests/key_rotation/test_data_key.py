@@ -59,7 +59,7 @@ async def _rotate_back(engine: AsyncEngine, settings: Settings, both: Cipher) ->
     await rotation.rotate_data_keys(engine, back, Actor(), lambda *_: None)
 
 
-async def test_rotation_beside_writes_loses_nothing(
+async def test_data_key_rotation_during_writes_loses_no_value(
     people: People, engine: AsyncEngine, settings: Settings, both: Cipher, app: FastAPI, worker: Work
 ) -> None:
     """A service with both keys adds and edits people while the rotation is killed twice and runs again.
@@ -183,7 +183,7 @@ async def test_undecryptable_value_is_reported_and_left_unchanged(
         await _rotate_back(engine, settings, both)
 
 
-def test_rotate_command_reports_its_result(settings: Settings, directory: Path) -> None:
+def test_data_key_rotation_command_prints_what_it_rotated_and_what_remains(settings: Settings, directory: Path) -> None:
     assert settings.database_url is not None
     assert settings.data_keys is not None
     assert settings.index_key is not None

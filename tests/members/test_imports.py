@@ -145,7 +145,9 @@ async def test_rows_are_added_changed_moved_or_unchanged(admin: Person, org_id: 
     assert units_by_name == {unchanged[0]: ["甲"], "改名": ["甲"], moved[0]: ["乙"], both[0]: ["乙"], new[0]: ["乙"]}
 
 
-async def test_imported_admin_remains_in_the_management_group(admin: Person, org_id: str, worker: Work) -> None:
+async def test_admin_whom_a_sheet_puts_into_a_unit_remains_in_the_management_group(
+    admin: Person, org_id: str, worker: Work
+) -> None:
     sheet = xlsx([(admin.name, admin.phone, "机关支部")])
     done = await merge(admin, org_id, worker, sheet, unknown_units="create")
     assert done["counts"] == counts(moved=1)
@@ -346,7 +348,7 @@ async def test_form_with_undeclared_values_is_refused(
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, pointer)
 
 
-async def test_body_without_form_is_refused(admin: Person, org_id: str) -> None:
+async def test_import_upload_that_is_no_form_with_a_file_is_refused(admin: Person, org_id: str) -> None:
     path = f"/v1/orgs/{org_id}/imports"
     assert (await admin.post(path, json={})).status_code == 415
     assert (await admin.post(path, files={"other": b"x"})).status_code == 422

@@ -118,7 +118,7 @@ async def test_person_who_leaves_the_party_meanwhile_is_not_accepted(people: Peo
     assert get_refusal(refused) == (409, "party-members-only")
 
 
-async def test_person_in_the_directory_is_told_where(people: People) -> None:
+async def test_join_request_of_a_member_is_refused_with_the_units_of_the_row(people: People) -> None:
     admin, learner = await people.register(), await people.register()
     org = await admin.create_org()
     units = [await add_unit(admin, org, name) for name in ("第一支部", "第二支部")]
@@ -168,7 +168,9 @@ async def test_link_of_a_unit_leads_to_the_unit(people: People) -> None:
     assert picture.text.startswith("<?xml") or "<svg" in picture.text
 
 
-async def test_link_that_cannot_be_used_says_why(people: People, db: AsyncConnection) -> None:
+async def test_expired_used_up_or_revoked_join_link_is_refused_with_its_reason(
+    people: People, db: AsyncConnection
+) -> None:
     admin, learner = await people.register(), await people.register()
     org, other = await admin.create_org(), await admin.create_org()
     unit = await add_unit(admin, other, "第一支部")
@@ -191,7 +193,7 @@ async def test_link_that_cannot_be_used_says_why(people: People, db: AsyncConnec
 
 
 @pytest.mark.parametrize("body", [{}, {"org_name": "某组织"}, {"org_id": "x"}, {"name": "\u202e王"}, {"note": 1}])
-async def test_request_without_one_org_is_invalid(people: People, body: Json) -> None:
+async def test_join_request_with_an_invalid_body_is_refused(people: People, body: Json) -> None:
     learner = await people.register()
     assert (await learner.post(MINE, json=body)).status_code == 422
 
@@ -204,7 +206,7 @@ async def test_hostile_name_is_refused(people: People) -> None:
         assert answer.status_code == 422, name
 
 
-async def test_row_with_the_phone_and_name_is_used(people: People) -> None:
+async def test_accepted_join_request_uses_a_row_with_the_same_phone_and_name(people: People) -> None:
     admin, learner = await people.register(), await people.register()
     org = await admin.create_org()
     unit = await add_unit(admin, org, "第一支部")
@@ -216,7 +218,7 @@ async def test_row_with_the_phone_and_name_is_used(people: People) -> None:
     assert [one["id"] for one in accepted["units"]] == [unit["id"]]
 
 
-async def test_row_of_another_person_with_the_phone_is_a_conflict(people: People) -> None:
+async def test_acceptance_is_refused_if_another_person_has_the_phone(people: People) -> None:
     admin, learner = await people.register(), await people.register()
     org = await admin.create_org()
     member = await add_member(admin, org, name="别人", phone=learner.phone)
@@ -227,7 +229,7 @@ async def test_row_of_another_person_with_the_phone_is_a_conflict(people: People
     assert await get_state(learner, request) == "pending"
 
 
-async def test_of_two_acceptances_at_once_one_is_refused(people: People, db: AsyncConnection) -> None:
+async def test_concurrent_acceptances_of_a_join_request_succeed_once(people: People, db: AsyncConnection) -> None:
     admin, second, learner = [await people.register() for _ in range(3)]
     org = await admin.create_org()
     await add_admin(admin, org, second)
@@ -239,7 +241,9 @@ async def test_of_two_acceptances_at_once_one_is_refused(people: People, db: Asy
     assert await db.scalar(text(rows), {"org_id": org["id"], "user_id": learner.user_id}) == 1
 
 
-async def test_acceptance_and_withdrawal_at_once_agree(people: People, db: AsyncConnection) -> None:
+async def test_concurrent_acceptance_and_withdrawal_of_a_join_request_have_one_outcome(
+    people: People, db: AsyncConnection
+) -> None:
     admin, learner = await people.register(), await people.register()
     for _ in range(3):
         org = await admin.create_org()

@@ -44,7 +44,7 @@ async def test_person_without_phone_is_never_active_and_in_several_units(admin: 
 
 
 @pytest.mark.parametrize("body", [{}, {"no_phone": False}, {"phone": "13800138000", "no_phone": True}])
-async def test_added_person_needs_a_phone_or_the_word_that_there_is_none(
+async def test_addition_with_neither_phone_nor_no_phone_or_with_both_is_refused(
     admin: Person, org: Json, body: dict[str, object]
 ) -> None:
     refused = await admin.post(f"/v1/orgs/{org['id']}/members", json={"name": "王桂英"} | body)

@@ -108,7 +108,7 @@ async def test_message_of_another_person_is_not_found(people: People) -> None:
     assert get_body(await second.get("/v1/messages/unread-count"))["unread"] == 1
 
 
-async def test_roles_and_releases_reach_the_people_concerned(people: People) -> None:
+async def test_change_of_a_role_or_release_sends_messages_to_the_people_concerned(people: People) -> None:
     superior, founder, second = [await people.register() for _ in range(3)]
     above, org = await superior.create_org(), await founder.create_org()
     await add_admin(founder, org, second)
@@ -128,7 +128,7 @@ async def test_roles_and_releases_reach_the_people_concerned(people: People) -> 
         assert await new_messages(admin) == [("org-released", None)]
 
 
-async def test_transfer_of_an_org_reaches_its_admins(people: People) -> None:
+async def test_transfer_of_an_org_sends_messages_to_its_admins(people: People) -> None:
     old_admin, new_admin, founder, second = [await people.register() for _ in range(4)]
     old, new, org = await old_admin.create_org(), await new_admin.create_org(), await founder.create_org()
     await add_admin(founder, org, second)
@@ -144,7 +144,7 @@ async def test_transfer_of_an_org_reaches_its_admins(people: People) -> None:
     assert await new_messages(second) == [("org-transferred", None)]
 
 
-async def test_linked_and_unlinked_rows_reach_the_account(people: People) -> None:
+async def test_account_gets_a_message_when_a_row_is_linked_or_unlinked(people: People) -> None:
     founder, learner, newcomer = await people.register(), await people.register(), fresh_phone()
     org = await founder.create_org()
     assert await new_messages(founder) == []
@@ -163,7 +163,7 @@ async def test_linked_and_unlinked_rows_reach_the_account(people: People) -> Non
     assert await new_messages(registered) == [("row-linked", None)]
 
 
-async def test_row_that_gets_another_phone_reaches_both_accounts(people: People) -> None:
+async def test_change_of_the_phone_of_a_row_sends_messages_to_both_accounts(people: People) -> None:
     founder, before, after = [await people.register() for _ in range(3)]
     org = await founder.create_org()
     member = await add_member(founder, org, name=before.name, phone=before.phone)
@@ -174,7 +174,7 @@ async def test_row_that_gets_another_phone_reaches_both_accounts(people: People)
     assert await new_messages(after) == [("row-linked", None)]
 
 
-async def test_transferred_person_has_both_messages(people: People) -> None:
+async def test_transferred_person_gets_a_message_about_the_old_and_the_new_row(people: People) -> None:
     founder, other, learner = [await people.register() for _ in range(3)]
     org, to = await founder.create_org(), await other.create_org()
     member = await add_member(founder, org, name=learner.name, phone=learner.phone)
@@ -275,5 +275,5 @@ async def test_messages_contain_no_phone(people: People, db: AsyncConnection) ->
     assert learner.phone not in str(await db.scalar(text(stored), {"id": learner.user_id}))
 
 
-def test_reason_of_the_service_is_translated() -> None:
+def test_reason_given_by_the_service_is_translated() -> None:
     assert gettext_in("en", "对方的实名与所邀人员的姓名不一致") != "对方的实名与所邀人员的姓名不一致"

@@ -90,7 +90,7 @@ async def test_request_to_close_is_declined_by_the_main_admin_and_withdrawn_by_a
     ]
 
 
-async def test_org_with_subordinates_cannot_be_asked_to_close(people: People) -> None:
+async def test_request_to_close_an_org_with_subordinates_is_refused(people: People) -> None:
     scene = await Scene.make(people)
     subordinate_admin = await people.register()
     subordinate = await subordinate_admin.create_org()
@@ -129,7 +129,7 @@ async def test_closing_can_be_undone_for_seven_days(people: People, db: AsyncCon
         assert get_refusal(answer) == (409, "reopening-too-late")
 
 
-async def test_reopened_org_has_no_superior_where_its_name_was_taken_meanwhile(people: People) -> None:
+async def test_reopened_org_has_no_superior_if_a_sibling_has_its_name(people: People) -> None:
     scene = await Scene.make(people)
     get_body(await scene.close(scene.founder))
     namesake_admin = await people.register()
@@ -138,7 +138,7 @@ async def test_reopened_org_has_no_superior_where_its_name_was_taken_meanwhile(p
     assert get_body(await scene.take_back(scene.founder))["superior_id"] is None
 
 
-async def test_reopened_org_has_no_superior_where_the_superior_was_closed_meanwhile(people: People) -> None:
+async def test_reopened_org_has_no_superior_if_its_superior_was_closed(people: People) -> None:
     scene = await Scene.make(people)
     get_body(await scene.close(scene.founder))
     get_body(await scene.superior.put(f"/v1/orgs/{scene.superior_org['id']}/closure"))
@@ -157,14 +157,14 @@ async def test_admin_whose_account_was_closed_meanwhile_does_not_return(people: 
     assert [admin["user_id"] for admin in admins] == [scene.founder.user_id]
 
 
-async def test_two_ways_to_take_back_at_once_happen_once(people: People) -> None:
+async def test_concurrent_withdrawal_and_refusal_of_a_closing_succeed_once(people: People) -> None:
     scene = await Scene.make(people)
     get_body(await scene.close(scene.founder))
     answers = await asyncio.gather(*(scene.take_back(scene.founder) for _ in range(2)))
     assert sorted(answer.status_code for answer in answers) == [200, 404]
 
 
-async def test_consent_and_withdrawal_at_once_leave_one_outcome(people: People) -> None:
+async def test_concurrent_consent_to_and_withdrawal_of_a_closing_leave_one_outcome(people: People) -> None:
     scene = await Scene.make(people)
     get_body(await scene.close(scene.second), 202)
     closed, withdrawn = await asyncio.gather(scene.close(scene.founder), scene.take_back(scene.second))
@@ -175,14 +175,14 @@ async def test_consent_and_withdrawal_at_once_leave_one_outcome(people: People) 
     assert withdrawn.status_code in {200, 403}
 
 
-async def test_new_name_of_a_reopened_org_is_free_to_change(people: People) -> None:
+async def test_rename_of_a_reopened_org_waits_for_its_superior(people: People) -> None:
     scene = await Scene.make(people)
     get_body(await scene.close(scene.founder))
     get_body(await scene.take_back(scene.founder))
     get_body(await scene.founder.patch(scene.path, json={"name": fresh_org_name()}), 202)
 
 
-async def test_admins_of_the_org_and_of_its_superior_are_told_of_closing_and_reopening(people: People) -> None:
+async def test_closing_and_reopening_send_messages_to_the_admins_of_the_org_and_its_superior(people: People) -> None:
     scene = await Scene.make(people)
     get_body(await scene.close(scene.second), 202)
     get_body(await scene.close(scene.founder))

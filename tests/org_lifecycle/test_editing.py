@@ -97,7 +97,9 @@ async def test_invalid_org_edit_is_refused_and_changes_nothing(
     assert get_body(await founder.get(f"/v1/orgs/{org['id']}"))["version"] == org["version"]
 
 
-async def test_legacy_org_can_be_edited_with_its_suffix_until_renamed(people: People, engine: AsyncEngine) -> None:
+async def test_name_that_already_has_the_forbidden_suffix_is_accepted_unchanged(
+    people: People, engine: AsyncEngine
+) -> None:
     founder = await people.register()
     org = await founder.create_org()
     legacy = f"{org['name']}学习管理组"

@@ -53,7 +53,7 @@ async def test_temporary_branch_alone_has_a_last_day(admin: Person, org: Json) -
     assert get_body(await admin.patch(path, json={"kind": "branch"}))["last_day"] is None
 
 
-async def test_admins_are_told_once_that_a_temporary_branch_has_ended_and_its_people_stay(
+async def test_admins_get_one_message_when_a_temporary_branch_ends_and_its_people_remain(
     admin: Person, org: Json, people: People, engine: AsyncEngine
 ) -> None:
     other = await people.register()

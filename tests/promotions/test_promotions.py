@@ -117,7 +117,7 @@ async def test_acceptance_by_an_unverified_user_or_non_party_member_is_refused(p
     get_body(await unverified.put(acceptance_path(promotion)))
 
 
-async def test_offer_answer_is_equal_for_registered_and_unknown_phones(people: People) -> None:
+async def test_promotion_offer_has_the_same_answer_for_registered_and_unknown_phones(people: People) -> None:
     founder, registered = await people.register(), await people.register()
     org = await founder.create_org()
     answers = []
@@ -130,7 +130,7 @@ async def test_offer_answer_is_equal_for_registered_and_unknown_phones(people: P
     assert {answer.json()["state"] for answer in answers} == {"pending"}
 
 
-async def test_offer_to_a_member_is_accepted_by_its_user(people: People) -> None:
+async def test_promotion_offered_to_a_member_is_accepted_by_the_linked_user(people: People) -> None:
     founder, leader = await people.register(), await people.register()
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
@@ -155,7 +155,7 @@ async def test_offer_to_a_member_is_accepted_by_its_user(people: People) -> None
         ({"to": {"phone": "02583000000"}}, (422, "invalid")),
     ],
 )
-async def test_invalid_offer_is_refused(people: People, body: Json, answer: tuple[int, str]) -> None:
+async def test_invalid_promotion_offer_is_refused(people: People, body: Json, answer: tuple[int, str]) -> None:
     founder = await people.register()
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
@@ -163,7 +163,7 @@ async def test_invalid_offer_is_refused(people: People, body: Json, answer: tupl
     assert get_refusal(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=fields | body)) == answer
 
 
-async def test_offer_that_has_ended_cannot_be_accepted(people: People, engine: AsyncEngine) -> None:
+async def test_promotion_offer_that_has_ended_cannot_be_accepted(people: People, engine: AsyncEngine) -> None:
     founder, leader = await people.register(), await people.register()
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")

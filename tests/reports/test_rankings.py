@@ -237,7 +237,7 @@ async def test_cursor_of_another_list_is_refused(people: People, cursor: str) ->
         assert (await owner.get(f"/v1/orgs/{org}/{name}", params=params)).status_code == 422
 
 
-async def test_people_of_one_name_are_told_apart_by_their_units(scene: Scene) -> None:
+async def test_people_with_the_same_name_are_shown_with_their_units(scene: Scene) -> None:
     admin, first, second, third, elsewhere = [await scene.people.register() for _ in range(5)]
     org, other_org = await admin.create_org(), await elsewhere.create_org()
     north, south = await add_unit(admin, org, "城北支部"), await add_unit(admin, org, "城南支部")

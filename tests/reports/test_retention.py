@@ -56,7 +56,7 @@ async def partitions(connection: asyncpg.Connection, table: str) -> list[str]:
 
 
 @pytest.mark.parametrize("forced", ["enable_indexscan", "enable_nestloop"])
-async def test_old_partitions_are_dropped_with_every_join_method(
+async def test_partitions_past_retention_are_dropped_with_every_join_method(
     aged: asyncpg.Connection, aged_url: str, forced: str
 ) -> None:
     engine = create_async_engine(build_engine_url(aged_url))

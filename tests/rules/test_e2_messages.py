@@ -18,7 +18,9 @@ async def create_message(people: People) -> tuple[Person, Json]:
     return person, message
 
 
-async def test_outcomes_of_requests_roles_rows_and_imports_are_messages(people: People, worker: Work) -> None:
+async def test_outcome_of_a_request_role_row_or_import_reaches_the_person_as_a_message(
+    people: People, worker: Work
+) -> None:
     """A person gets a message about the outcome of a request, a new or ended role, a linked row and a finished
     import.
     """

@@ -33,7 +33,7 @@ async def test_unknown_region_is_refused(world: World) -> None:
     assert get_refusal(created) == (422, "unknown-region")
 
 
-async def test_org_of_that_name_in_that_region_is_advice(world: World, people: People) -> None:
+async def test_org_whose_name_exists_in_its_region_gets_advice(world: World, people: People) -> None:
     """An org of that name in that region is advice, which names the org to ask to join (E1)."""
     founder = await people.register()
     twin = await founder.create_org(name=world.org["name"], region_code=world.org["region_code"])

@@ -30,7 +30,7 @@ async def test_creator_is_the_main_admin(world: World) -> None:
     assert await find_main_admin_id(world.admin, world.org) == world.main_admin.user_id
 
 
-async def test_other_admin_neither_adds_nor_removes_admins_nor_asks_for_a_hand_over(world: World) -> None:
+async def test_admin_who_is_not_the_main_admin_cannot_add_or_remove_admins_or_request_a_hand_over(world: World) -> None:
     """Only the main admin adds and removes admins (403 `forbidden`) and asks for a hand-over (403
     `main-admin-only`).
     """

@@ -44,7 +44,9 @@ async def test_person_outside_the_party_is_refused_by_a_party_org(world: World) 
     assert refused.json()["org_kind"] == "outside_party"
 
 
-async def test_party_member_is_an_admin_of_such_an_org(outsider: Person, org: Json, people: People) -> None:
+async def test_party_member_can_be_an_admin_of_an_org_outside_the_party(
+    outsider: Person, org: Json, people: People
+) -> None:
     """Party members may administer such an org."""
     party_member = await people.register()
     await add_admin(outsider, org, party_member)

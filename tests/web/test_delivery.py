@@ -43,7 +43,7 @@ async def test_every_answer_says_how_it_may_be_stored(admin: Person, path: str, 
 
 
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"x", {}', '{} , "7-00"', "*", ', "a,b" ,{}'])
-async def test_answer_that_the_caller_has_is_304(admin: Person, path: str, form: str) -> None:
+async def test_request_with_the_current_etag_is_answered_with_304(admin: Person, path: str, form: str) -> None:
     tag = (await admin.get(path)).headers["etag"]
     for method in ("GET", "HEAD"):
         headers = admin.headers | {"If-None-Match": form.format(tag)}
@@ -57,13 +57,13 @@ async def test_answer_that_the_caller_has_is_304(admin: Person, path: str, form:
 
 
 @pytest.mark.parametrize("tag", ['"1"', '"1-00"', "1", '"', "", "W/*", '"x" "y"'])
-async def test_other_tags_are_answered_in_full(admin: Person, path: str, tag: str) -> None:
+async def test_read_with_another_or_malformed_etag_returns_the_body(admin: Person, path: str, tag: str) -> None:
     answer = await admin.api.get(path, headers=admin.headers | {"If-None-Match": tag})
     assert answer.status_code == 200
     assert answer.json()["id"] in path
 
 
-async def test_tag_of_a_read_changes_with_what_it_shows(people: People) -> None:
+async def test_etag_of_an_org_changes_when_the_org_is_certified(people: People) -> None:
     """The superior is shown with the org, and certifying the org does not edit it."""
     superior, subordinate = await people.register(), await people.register()
     above, below = await superior.create_org(), await subordinate.create_org()
@@ -88,7 +88,7 @@ async def test_tag_of_a_read_changes_with_what_it_shows(people: People) -> None:
         ("", 412),
     ],
 )
-async def test_if_match_takes_lists(people: People, form: str, status: int) -> None:
+async def test_if_match_header_is_read_as_a_list_of_etags(people: People, form: str, status: int) -> None:
     admin = await people.register()
     org = await admin.create_org()
     read = await admin.get(f"/v1/orgs/{org['id']}")
@@ -113,7 +113,7 @@ async def test_if_match_takes_lists(people: People, form: str, status: int) -> N
         ("gzip;q=x", False),
     ],
 )
-def test_weights_of_encodings_decide(header: str, accepted: bool) -> None:
+def test_weights_in_accept_encoding_decide_about_compression(header: str, accepted: bool) -> None:
     assert accepts_gzip(header.encode()) is accepted
 
 

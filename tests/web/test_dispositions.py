@@ -42,7 +42,7 @@ def test_part_without_file_name_is_a_field_unless_it_is_the_file() -> None:
 @pytest.mark.parametrize(
     "written", [b'filename="\xff\xff"', b"", b"filename*=UTF-8''%FF", b'filename="=?x-no-charset?B?AAAA?="']
 )
-async def test_upload_with_an_unreadable_name_is_taken(people: People, kind: str, written: bytes) -> None:
+async def test_upload_with_an_unreadable_file_name_is_accepted(people: People, kind: str, written: bytes) -> None:
     admin = await people.register()
     org = (await admin.create_org())["id"]
     row = (fresh_name(), fresh_phone(), "甲")

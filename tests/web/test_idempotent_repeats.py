@@ -45,7 +45,9 @@ async def test_same_value_written_in_another_way_is_the_same_request(people: Peo
     assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
 
 
-async def test_repeated_disclosure_of_a_phone_is_audited_and_decided_anew(people: People, db: AsyncConnection) -> None:
+async def test_repeated_disclosure_of_a_phone_is_authorized_and_audited_each_time(
+    people: People, db: AsyncConnection
+) -> None:
     admin = await people.register()
     org = (await admin.create_org())["id"]
     phone = fresh_phone()

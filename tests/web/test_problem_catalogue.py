@@ -13,7 +13,7 @@ from tests.people import People
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
-async def test_catalogue_has_every_problem_of_the_document_in_both_languages(
+async def test_problem_pages_explain_every_problem_of_the_api_in_both_languages(
     app: FastAPI, api: httpx.AsyncClient
 ) -> None:
     kinds = {kind["type"]: kind for kind in get_body(await api.get("/problems"))["items"]}
@@ -38,7 +38,7 @@ async def test_type_of_a_problem_resolves_to_its_explanation(api: httpx.AsyncCli
     assert [member["name"] for member in kind["members"]] == ["errors"]
 
 
-async def test_browser_gets_a_page(api: httpx.AsyncClient) -> None:
+async def test_browser_gets_the_explanation_of_a_problem_as_a_page(api: httpx.AsyncClient) -> None:
     page = await api.get("/problems/phone-exists", headers=BROWSER)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "accept" in page.headers["vary"].lower().split(", ")

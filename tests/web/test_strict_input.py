@@ -73,7 +73,7 @@ async def test_every_route_of_the_api_refuses_unknown_parameters(app: FastAPI, a
         (b"[" * 100_000, "bad-request"),
     ],
 )
-async def test_json_with_two_meanings_or_none_is_refused(person: Person, body: bytes, slug: str) -> None:
+async def test_json_that_programs_read_differently_is_refused(person: Person, body: bytes, slug: str) -> None:
     answer = await _post(person, body)
     assert (answer.status_code, answer.json()["type"]) == (400, f"/problems/{slug}")
 
@@ -105,7 +105,7 @@ async def test_oauth_form_can_be_compressed(api: httpx.AsyncClient) -> None:
     assert (broken.status_code, broken.json()["error"]) == (400, "invalid_request")
 
 
-async def test_number_is_no_time_and_no_day(person: Person) -> None:
+async def test_number_in_place_of_a_time_or_day_is_refused(person: Person) -> None:
     for query in ("until=0", "until=1700000000", "until=2026-01-31T00:00:00Z", "until=1e3"):
         assert (await person.get(f"/v1/me/points?{query}")).status_code == 422, query
     org = (await person.create_org())["id"]
@@ -125,14 +125,14 @@ class _Whole(Body):
 
 
 @pytest.mark.parametrize("wrong", ["5", 5.0, True, None, [5]])
-def test_only_a_number_is_a_number_at_any_depth(wrong: object) -> None:
+def test_value_that_is_no_number_is_refused_at_any_depth(wrong: object) -> None:
     assert _Whole.model_validate({"fields": [{"count": 5, "type": True}], "ratio": 1}).ratio == 1
     with pytest.raises(ValidationError):
         _Whole.model_validate({"fields": [{"count": wrong}]})
 
 
 @pytest.mark.parametrize("wrong", ["true", 1, 0.0, "on", "1"])
-def test_only_true_and_false_are_booleans(wrong: object) -> None:
+def test_number_or_text_in_place_of_a_boolean_is_refused(wrong: object) -> None:
     for model, fields in ((_Whole, {"fields": [{"count": 1, "type": wrong}]}), (MemberUnitsPut, {"at_org": wrong})):
         with pytest.raises(ValidationError):
             model.model_validate(fields)
@@ -147,7 +147,7 @@ def _list_bodies(model: type[BaseModel]) -> list[type[BaseModel]]:
     return [each for child in model.__subclasses__() for each in (child, *_list_bodies(child))]
 
 
-def test_no_body_takes_texts_for_numbers(app: FastAPI) -> None:
+def test_every_body_refuses_texts_in_place_of_numbers(app: FastAPI) -> None:
     checked = 0
     for body in _list_bodies(Body):
         for name, field in body.model_fields.items():

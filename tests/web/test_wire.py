@@ -75,7 +75,7 @@ def test_body_of_a_request_that_offers_an_upgrade_arrives(live: str, offer: tupl
         assert json.loads(body)["errors"][0]["pointer"] == "/phone"
 
 
-def test_offer_in_pieces_and_in_a_pipeline_is_answered(live: str) -> None:
+def test_upgrade_offer_sent_in_pieces_or_in_a_pipeline_is_answered(live: str) -> None:
     offered = post("/v1/phone-codes", CODE, *OFFERS["curl"])
     answers = exchange(live, *([offered] * 100), get("/livez", *OFFERS["java"]), get("/livez"))
     assert [status for status, _, _ in answers] == [422] * 100 + [200, 200]
@@ -192,7 +192,7 @@ def test_header_with_a_list_may_be_repeated(live: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/livez%0A", "/livez%0a", "/v1%2Fme", "/v1%2fme", "/livez%00", "/v1%5Cme", "/livez%"])
-def test_path_is_matched_undecoded_and_to_its_end(live: str, path: str) -> None:
+def test_encoded_separator_in_a_path_is_not_decoded(live: str, path: str) -> None:
     ((status, _, _),) = exchange(live, get(path))
     assert status == 404
 

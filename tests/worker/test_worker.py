@@ -85,7 +85,9 @@ async def test_failed_job_is_retried_and_its_text_is_not_stored(
     assert "13800138000" not in capsys.readouterr().out
 
 
-async def test_busy_job_is_enqueued_again(engine: AsyncEngine, settings: Settings, ran: list[str]) -> None:
+async def test_job_that_finds_its_lock_taken_is_enqueued_again(
+    engine: AsyncEngine, settings: Settings, ran: list[str]
+) -> None:
     async with engine.begin() as connection:
         await enqueue(connection, "busy-once", {"text": "came"})
     await run_worker(settings, until_idle=True)
