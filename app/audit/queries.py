@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CompoundSelect, Uuid, any_, bindparam, case, func, select, union_all
+from sqlalchemy import CompoundSelect, Uuid, and_, any_, bindparam, case, exists, func, or_, select, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.audit.schemas import AuditEntryOut
@@ -97,7 +97,16 @@ _RECENT = (
 )
 _ACTORS = (
     select(User.id, User.verified_name.label("name"))
-    .where(User.id.in_(select(_RECENT.c.user_id)), User.verified_name.is_not(None))
+    .where(
+        or_(
+            User.id.in_(select(_RECENT.c.user_id)),
+            and_(
+                User.id == bindparam("also", type_=Uuid()),
+                exists().where(AuditEntry.org_id == _ORG_ID, AuditEntry.user_id == User.id),
+            ),
+        ),
+        User.verified_name.is_not(None),
+    )
     .order_by(User.verified_name, User.id)
 )
 _IDS = any_(bindparam("ids", type_=ARRAY(Uuid)))
@@ -113,9 +122,9 @@ _NAMES: CompoundSelect[Any] = union_all(
 )
 
 
-async def list_actors(db: Readable, org_id: UUID) -> list[ActorRow]:
-    """Return the verified users in the org's most recent entries, ordered by name."""
-    return await fetch_rows(db, _ACTORS, ActorRow, {"org_id": org_id})
+async def list_actors(db: Readable, org_id: UUID, also: UUID | None = None) -> list[ActorRow]:
+    """Return the verified users in the org's most recent entries, and `also` in an older one, ordered by name."""
+    return await fetch_rows(db, _ACTORS, ActorRow, {"org_id": org_id, "also": also})
 
 
 async def find_names(db: Readable, org_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:

@@ -1,6 +1,7 @@
 """Asking to join an org on the phone: by a link, or by the org's full name and region; the user's own requests."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from app.authz.access import SignedIn
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.templates import ProblemContext, render_page
 from app.database.db import Readable, ReadDb, WriteDb
-from app.database.paging import Paging
+from app.database.paging import Paging, paged_by
 from app.members.joins.links import LiveJoinLink, get_live_join_link
 from app.members.joins.operations import create_join_request, withdraw_join_request
 from app.members.joins.queries import list_own_join_requests
@@ -41,6 +42,7 @@ class JoinForm(FormContext, template="phone/join_org.html"):
 
 class JoinRequestsPage(ProblemContext, template="phone/join_requests.html"):
     requests: Sequence[JoinRequestOut]
+    next_cursor: str | None
 
 
 @router.get("/join-org")
@@ -64,9 +66,11 @@ async def ask(request: Request, db: WriteDb, scope: SignedIn, form: PageForm) ->
 
 
 @router.get("/join-requests")
-async def show_requests(request: Request, db: ReadDb, scope: SignedIn) -> Response:
-    """Show the user's own requests, newest first."""
-    return await _show_requests(request, db, scope.user_id)
+async def show_requests(
+    request: Request, db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
+    """Show a page of the user's own requests, newest first."""
+    return await _show_requests(request, db, scope.user_id, replace(paging, limit=_MAX_ROWS))
 
 
 @router.post("/join-requests/{request_id}/withdrawal")
@@ -74,13 +78,16 @@ async def withdraw(request: Request, db: WriteDb, scope: SignedIn, request_id: A
     """Withdraw a request."""
     outcome = await catch_problem(db, withdraw_join_request(db, scope, request_id))
     if isinstance(outcome, Problem):
-        return await _show_requests(request, db, scope.user_id, outcome)
+        return await _show_requests(request, db, scope.user_id, Paging(_MAX_ROWS, None), outcome)
     return Response(status_code=303, headers={"Location": REQUESTS})
 
 
-async def _show_requests(request: Request, db: Readable, user_id: UUID, problem: Problem | None = None) -> Response:
-    found = await list_own_join_requests(db, user_id, Paging(_MAX_ROWS, None))
-    return render_page(request, JoinRequestsPage(requests=found.items, problem=problem))
+async def _show_requests(
+    request: Request, db: Readable, user_id: UUID, paging: Paging, problem: Problem | None = None
+) -> Response:
+    found = await list_own_join_requests(db, user_id, paging)
+    page = JoinRequestsPage(requests=found.items, next_cursor=found.next_cursor, problem=problem)
+    return render_page(request, page)
 
 
 async def _show_form(request: Request, db: Readable, form: Form, outcome: Outcome = None) -> Response:

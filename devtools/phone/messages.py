@@ -1,6 +1,9 @@
 """The user's messages on the phone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
@@ -8,7 +11,7 @@ from app.authz.access import SignedIn
 from app.console.frame.forms import PageForm, read_ids
 from app.console.frame.templates import Context, render_page
 from app.database.db import ReadDb, WriteDb
-from app.database.paging import Paging
+from app.database.paging import Paging, paged_by
 from app.messages.operations import mark_all_read
 from app.messages.queries import MessageRow, count_unread, list_messages
 from devtools.phone.sign_in import PhoneRoute
@@ -20,15 +23,18 @@ _MAX_ROWS = 50
 
 class MessagesPage(Context, template="phone/messages.html"):
     messages: Sequence[MessageRow]
+    next_cursor: str | None
     unread: int
 
 
 @router.get("")
-async def show_messages(request: Request, db: ReadDb, scope: SignedIn) -> Response:
-    """Show the newest messages."""
-    found = await list_messages(db, scope.user_id, Paging(_MAX_ROWS, None))
+async def show_messages(
+    request: Request, db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
+    """Show a page of messages, newest first."""
+    found = await list_messages(db, scope.user_id, replace(paging, limit=_MAX_ROWS))
     unread = await count_unread(db, scope.user_id)
-    return render_page(request, MessagesPage(messages=found.rows, unread=unread))
+    return render_page(request, MessagesPage(messages=found.rows, next_cursor=found.next_cursor, unread=unread))
 
 
 @router.post("")

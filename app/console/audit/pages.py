@@ -131,7 +131,7 @@ async def show_audit(
         filters=filters,
         entries=entries,
         next_cursor=found.next_cursor,
-        actors=await list_actors(db, scope.org_id),
+        actors=await list_actors(db, scope.org_id, filters.who),
         kinds=list_kinds(),
     )
     return render_page(request, page)

@@ -31,7 +31,10 @@ class HierarchyPage(OrgLevel, template="certification/hierarchy.html"):
 
 
 class OrgsFound(Context, template="certification/orgs_found.html"):
+    """`is_cut`: whether more orgs match than are shown."""
+
     found: Sequence[OrgFoundRow]
+    is_cut: bool
     wanted: str
 
 
@@ -50,8 +53,9 @@ async def find_orgs(
     request: Request, db: ReadDb, scope: Reader, wanted: Annotated[str, Query(max_length=50)] = ""
 ) -> Response:
     """Show the orgs visible to the caller whose name, pinyin or initials match the typed text."""
-    found: list[OrgFoundRow] = []
+    found, is_cut = list[OrgFoundRow](), False
     if wanted.strip() and not has_unshowable(wanted):
         org_filter = OrgFilter(q=wanted.strip(), status="live")
-        found = (await search_orgs(db, scope.user, org_filter, Paging(30, None))).rows
-    return render_page(request, OrgsFound(found=found, wanted=wanted))
+        page = await search_orgs(db, scope.user, org_filter, Paging(30, None))
+        found, is_cut = page.rows, page.next_cursor is not None
+    return render_page(request, OrgsFound(found=found, is_cut=is_cut, wanted=wanted))

@@ -74,9 +74,11 @@ class ImportRows(MoreImportRows, template="imports/import_rows.html"):
 
 
 @router.get("")
-async def show_imports(request: Request, db: ReadDb, scope: Writer) -> Response:
+async def show_imports(
+    request: Request, db: ReadDb, scope: Writer, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
     """Show the form for a new import, and the past imports."""
-    return await _show_upload(request, db, scope, None, {})
+    return await _show_upload(request, db, scope, None, {}, paging.after)
 
 
 @router.get("/template")
@@ -176,9 +178,14 @@ async def _create_import(request: Request, db: WriteDb, cipher: Cipher, scope: O
 
 
 async def _show_upload(
-    request: Request, db: Readable, scope: OrgScope, problem: Problem | None, form: Mapping[str, Any]
+    request: Request,
+    db: Readable,
+    scope: OrgScope,
+    problem: Problem | None,
+    form: Mapping[str, Any],
+    after: tuple[Any, ...] | None = None,
 ) -> Response:
-    earlier = await list_imports(db, scope.org_id, Paging(10, None))
+    earlier = await list_imports(db, scope.org_id, Paging(10, after))
     most = SETTINGS.get(request).max_upload_mb
     frame = build_org_frame(scope, "members")
     return render_page(request, ImportsPage(frame=frame, earlier=earlier, problem=problem, most=most, form=form))
