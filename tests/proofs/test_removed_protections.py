@@ -61,7 +61,11 @@ REQUEST_PENDING = (
     r"(?<= )change_requests\.state = 'pending'(?= AND change_requests\.expires_at > now\(\) RETURNING)",
     "TRUE",
 )
-OFFER_PENDING = (r"(?<= )promotions\.state = 'pending'(?= AND promotions\.expires_at > now\(\) RETURNING)", "TRUE")
+# Only the statement that ends one offer: the one that supersedes the other offers of the moved units stays.
+OFFER_PENDING = (
+    r"(promotions\.id = \S+ AND )promotions\.state = 'pending'(?= AND promotions\.expires_at > now\(\) RETURNING)",
+    r"\1TRUE",
+)
 # The condition still has its parameter, but is true for every row.
 MAIN_ADMIN_OF_REQUEST = (r"(orgs\.main_admin_id = (\$\d+::\w+))", r"(\1 OR \2 IS NOT NULL)")
 # The read under the lock returns the state before it.
