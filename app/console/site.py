@@ -62,7 +62,7 @@ async def choose_language(request: Request, form: PageForm) -> Response:
 
 @rest.get("/console")
 async def find_home() -> Response:
-    """Redirect to the first page: people type the address without its last slash."""
+    """Redirect to the first page, for people who type the address without its last slash."""
     return Response(status_code=308, headers={"Location": "/console/"})
 
 

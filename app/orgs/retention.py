@@ -1,4 +1,4 @@
-"""Temporary branches past their last day: the admins are told once. The unit and its people stay as they are."""
+"""Temporary branches past their last day: the admins get one message. The unit and its people do not change."""
 
 from datetime import timedelta
 

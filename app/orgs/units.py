@@ -127,7 +127,7 @@ async def update_unit(
         await _require_depth(db, scope.org_id, parent_id, height)
     if changed:
         with on_constraint(*_UNIT_ERRORS):
-            # The admins are told again when a prolonged branch ends.
+            # The admins get a new message when a prolonged branch ends.
             reported = {"end_reported_at": None} if "last_day" in changed else {}
             await db.execute(_UPDATE, {"of_org": scope.org_id, "unit_id": unit_id, **changed, **reported})
     if "parent_id" in changed or body.position is not None:

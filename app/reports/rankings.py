@@ -169,8 +169,8 @@ def _select_units(member_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
         .scalar_subquery()
     )
     none: ColumnElement[Any] = cast(array([]), ARRAY(Text))
-    told = case((same_name.offset(0).correlate(Member).exists(), func.coalesce(units, none)))
-    return select(told).where(Member.org_id == ORG, Member.id == member_id).scalar_subquery()
+    units_of_namesake = case((same_name.offset(0).correlate(Member).exists(), func.coalesce(units, none)))
+    return select(units_of_namesake).where(Member.org_id == ORG, Member.id == member_id).scalar_subquery()
 
 
 def _page(parts: list[FromClause], *, has_cursor: bool) -> Select[Any]:

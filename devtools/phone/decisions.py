@@ -266,8 +266,8 @@ async def answer_join_request(one: DecisionRequest) -> Answers:
 async def answer_removal_request(decision: DecisionRequest) -> Answers:
     """Remove the person from the directory, or refuse."""
     return {
-        "acceptance": await removals.accept(*decision.route_values),
-        "refusal": await removals.refuse(*decision.route_values),
+        "acceptance": await removals.confirm_acceptance(*decision.route_values),
+        "refusal": await removals.confirm_refusal(*decision.route_values),
     }
 
 

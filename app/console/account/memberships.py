@@ -32,14 +32,14 @@ class MembershipsPage(FrameContext, template="account/memberships.html"):
 async def show_memberships(
     request: Request, db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
-    """Show the orgs and units in which the user is, as each org has it."""
+    """Show the caller's own rows: the orgs and units in which the caller is a member, as each org has stored them."""
     found = await list_memberships(db, scope.user_id, paging)
     return render_page(request, MembershipsPage(frame=build_user_frame(scope, "memberships"), memberships=found))
 
 
 @add_confirmation_routes(router, "/{org_id}/removal-request")
-async def ask_removal(request: Request, db: ReadableDb, scope: SignedIn, org_id: OrgId) -> Confirmation:
-    """Ask the org to remove the user from its directory."""
+async def request_removal(request: Request, db: ReadableDb, scope: SignedIn, org_id: OrgId) -> Confirmation:
+    """Request that the org remove the caller from its directory."""
     found = await get_membership(db, scope.user_id, org_id)
     return Confirmation(
         title=gettext("申请从“{org}”移出", org=found.org_name),
@@ -53,7 +53,7 @@ async def ask_removal(request: Request, db: ReadableDb, scope: SignedIn, org_id:
 
 @add_confirmation_routes(router, "/{org_id}/removal-request/withdrawal")
 async def withdraw_removal(request: Request, db: ReadableDb, scope: SignedIn, org_id: OrgId) -> Confirmation:
-    """Take the request back. Raises NotFound if none waits."""
+    """Withdraw the removal request that waits. Raises NotFound if none waits."""
     found = await get_membership(db, scope.user_id, org_id)
     request_id = found.removal_request_id
     if request_id is None:

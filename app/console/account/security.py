@@ -74,7 +74,7 @@ async def show_security(request: Request, db: ReadDb, scope: SignedIn) -> Respon
 
 
 @add_confirmation_routes(router, "/sessions/end-others")
-async def end_others(request: Request, db: ReadableDb, scope: SignedIn) -> Confirmation:
+async def confirm_end_of_other_sessions(request: Request, db: ReadableDb, scope: SignedIn) -> Confirmation:
     """End the caller's other sessions. The user types their own name to confirm."""
     return Confirmation(
         title=gettext("退出其他所有设备"),
@@ -91,7 +91,7 @@ async def end_others(request: Request, db: ReadableDb, scope: SignedIn) -> Confi
 
 
 @add_confirmation_routes(router, "/sessions/{session_id}/end")
-async def end_one(
+async def confirm_end_of_session(
     request: Request, db: ReadableDb, scope: SignedIn, session_id: Annotated[UUID, Path()]
 ) -> Confirmation:
     """End one session, which may be the current one. The user types the device's name to confirm."""
@@ -143,7 +143,7 @@ async def add_key(request: Request, db: WriteDb, scope: SignedIn, form: PageForm
 
 @router.post("/check")
 async def check_key_for_page(request: Request, db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
-    """Check a key for this session, then go back to the page that required it."""
+    """Check the answer of a security key for this session. Then go back to the page that required the key."""
     back = form.get("back", "")
     back = back if back.startswith("/console/") and back.isascii() and "\\" not in back else HOME
     body = validate_fields(SecurityKeyCheckPut, _parse_key_answer(form))
@@ -159,7 +159,7 @@ async def check_key_for_page(request: Request, db: WriteDb, scope: SignedIn, for
 
 @router.post("/keys/{key_id}/name")
 async def name_key(request: Request, db: WriteDb, scope: SignedIn, key_id: KeyId, form: PageForm) -> Response:
-    """Rename a key."""
+    """Give a security key another name."""
     body = validate_fields(SecurityKeyUpdate, {"name": form.get("name", "")})
     if isinstance(body, ValidationError):
         return await _show(request, db, scope, None, form, unnamed=str(key_id))
@@ -169,7 +169,7 @@ async def name_key(request: Request, db: WriteDb, scope: SignedIn, key_id: KeyId
 
 @router.post("/keys/{key_id}/removal")
 async def delete_key(request: Request, db: WriteDb, scope: SignedIn, key_id: KeyId, form: PageForm) -> Response:
-    """Remove a key. Requires a recent check of a key; the user types the key's name to confirm."""
+    """Remove a security key. The session must have proved a key recently. The user types the key's name to confirm."""
     keys = (await list_security_keys(db, scope, _ALL)).items
     if any(key.id == key_id and not is_name_typed(key.name, form) for key in keys):
         return await _show(request, db, scope, None, form, mistyped=key_id)

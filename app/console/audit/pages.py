@@ -118,7 +118,8 @@ async def show_audit(
     filters: Annotated[AuditFilterForm, Depends(_read_filters)],
     paging: Annotated[Paging, paged_by(UUID)],
 ) -> Response:
-    """Show the entries, newest first. A partial request gets the next page or another filter's entries."""
+    """Show the org's audit entries, the newest first. A partial request gets the next page, or the entries of another
+    filter."""
     found = await list_entries(db, scope.org_id, filters.filter, paging)
     names = await find_names(db, scope.org_id, {each for entry in found.items for each in _list_ids(entry)})
     entries = [_build_view(entry, names) for entry in found.items]

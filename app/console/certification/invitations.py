@@ -68,7 +68,7 @@ async def show_invitations(
 
 @router.get("/new")
 async def show_new_invitation(request: Request, scope: Writer) -> Response:
-    """Show the form for the validity period and the number of uses."""
+    """Show the form for a new invitation, with its validity period and number of uses."""
     return render_part(request, NewInvitation(frame=build_org_frame(scope, "certification")))
 
 

@@ -59,8 +59,8 @@ async def show_new_promotion(request: Request, db: ReadDb, scope: Writer, unit: 
 
 
 @router.post("")
-async def offer(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
-    """Offer the promotion. Nothing changes until the recipient accepts."""
+async def submit_promotion(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+    """Offer the promotion to the named person. Nothing changes until the person accepts."""
     fields = {**form.get_filled("unit_id"), "name": form.get("new_name", ""), "to": {"phone": form.get("phone", "")}}
     body = validate_fields(PromotionCreate, fields)
     outcome: Any = body

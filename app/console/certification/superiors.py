@@ -123,7 +123,7 @@ async def show_superiors(
 
 @router.get("/applications/new")
 async def show_new_application(request: Request, db: ReadDb, scope: Writer) -> Response:
-    """Show the form for the invitation's link."""
+    """Show the form for the link of an invitation."""
     return await show_link_form(request, db, scope, "applications", Form([]))
 
 
@@ -134,7 +134,7 @@ async def check_application(request: Request, db: WriteDb, scope: Writer, form: 
 
 
 @router.post("/applications")
-async def apply(request: Request, db: WriteDb, scope: Writer, form: PageForm) -> Response:
+async def submit_application(request: Request, db: WriteDb, scope: Writer, form: PageForm) -> Response:
     """Apply to be certified under the inviting org."""
     return await send_request(request, db, scope, "applications", form)
 
@@ -143,7 +143,7 @@ async def apply(request: Request, db: WriteDb, scope: Writer, form: PageForm) ->
 async def confirm_withdrawal(
     request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId
 ) -> Confirmation:
-    """Withdraw the application. The user types the superior's name to confirm."""
+    """Withdraw the application. The user types the name of the superior to confirm."""
     certification = await queries.get_certification(db, scope.org_id, application_id)
     return Confirmation(
         title=gettext("撤回对“{name}”的申请", name=certification.superior_name),

@@ -137,7 +137,7 @@ async def confirm_refusal(request: Request, db: ReadableDb, scope: Decider, tran
 async def confirm_withdrawal(
     request: Request, db: ReadableDb, scope: Requester, transfer_id: TransferId
 ) -> Confirmation:
-    """Withdraw this org's request. The user types the new superior's name to confirm."""
+    """Withdraw the transfer that this org has requested. The user types the new superior's name to confirm."""
     transfer = await _get_transfer(request, db, scope, transfer_id)
     if transfer.org_id != scope.org_id:
         raise NotFound
@@ -158,7 +158,7 @@ async def show_decision(request: Request, db: ReadDb, scope: Decider, transfer_i
 
 
 @router.post("/{transfer_id}/{act}")
-async def decide(
+async def submit_decision(
     request: Request, db: WriteDb, scope: Decider, transfer_id: TransferId, act: Act, form: PageForm
 ) -> Response:
     """Release or accept the org. The form's preview must still equal the current figures."""

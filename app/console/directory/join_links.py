@@ -62,7 +62,7 @@ async def show_join_links(
 
 @router.get("/new")
 async def show_new_join_link(request: Request, db: ReadDb, scope: Writer) -> Response:
-    """Show the form for the unit, the validity period and the number of uses."""
+    """Show the form for a new join link, with its unit, validity period and number of uses."""
     return await _show_form(request, db, scope, Form([]))
 
 

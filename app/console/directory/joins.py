@@ -52,7 +52,8 @@ async def show_join_requests(
 
 @router.get("/{request_id}/acceptance")
 async def show_acceptance(request: Request, db: ReadDb, scope: Writer, request_id: RequestId) -> Response:
-    """Show the units to choose from; the unit of the link is chosen."""
+    """Show the form with which an admin accepts a join request: the units to choose from. The unit of the join link is
+    already chosen."""
     join_request = await get_received_join_request(db, scope.org_id, request_id)
     chosen = Form([("unit_id", str(join_request.unit_id))] if join_request.unit_id else [])
     return await _show_acceptance(request, db, scope, request_id, chosen)
@@ -74,7 +75,7 @@ async def confirm_acceptance(
 
 @add_confirmation_routes(router, "/{request_id}/refusal")
 async def confirm_refusal(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
-    """Refuse with a reason that the person reads. The user types the person's name to confirm."""
+    """Refuse the join request, with a reason that the person can read. The user types the person's name to confirm."""
     asker = await get_asker(db, scope.org_id, request_id)
     name = asker.verified_name or asker.name or ""
     return Confirmation(

@@ -54,7 +54,8 @@ async def show_link_requests(
 async def show_acceptance(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, request_id: RequestId
 ) -> Response:
-    """Show what linking does, and the candidate members."""
+    """Show the form with which an admin accepts a link request: the effect of linking, and the member rows that
+    match."""
     return await _show_acceptance(request, db, cipher, scope, request_id, Form([]))
 
 
@@ -88,7 +89,7 @@ async def confirm_refusal(request: Request, db: ReadableDb, scope: Writer, reque
 
 
 @add_confirmation_routes(router, "/members/{member_id}/unlinking")
-async def unlink(
+async def confirm_unlinking(
     request: Request, db: ReadableDb, cipher: CipherDep, scope: Writer, member_id: MemberId
 ) -> Confirmation:
     """Unlink the member from the account. The user types the member's name to confirm."""

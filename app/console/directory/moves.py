@@ -44,7 +44,7 @@ class UnitMoveForm(FormContext, FrameContext, template="directory/unit_move.html
 
 @router.get("/{unit_id}/moves/new")
 async def show_new_move(request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, unit_id: UnitId) -> Response:
-    """Show the form for the target of the move."""
+    """Show the form that moves all people of a unit to another unit."""
     return await _show_move(request, db, cipher, scope, unit_id, Form([]))
 
 

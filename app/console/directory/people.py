@@ -107,13 +107,13 @@ async def copy_into_units(
 
 @router.get("/{member_id}")
 async def show_member(request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, member_id: MemberId) -> Response:
-    """Show the person in the drawer."""
+    """Show a member in the drawer."""
     return await _show_member(request, db, cipher, scope, member_id)
 
 
 @router.get("/{member_id}/form")
 async def show_edit(request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
-    """Show the form for name, phone and party flag."""
+    """Show the form for a member's name, phone and party flag."""
     member = await get_member(db, cipher, scope.org_id, member_id)
     return render_part(request, MemberForm(frame=build_org_frame(scope, "members"), member=member))
 
@@ -122,7 +122,7 @@ async def show_edit(request: Request, db: ReadDb, cipher: CipherDep, scope: Writ
 async def edit_member(
     request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, member_id: MemberId, form: PageForm
 ) -> Response:
-    """Edit a person. An empty phone stays unchanged."""
+    """Edit a member. If the phone is left empty, it does not change."""
     fields: dict[str, Any] = {
         **form.get_filled("phone"),
         **({"no_phone": True} if "no_phone" in form else {}),

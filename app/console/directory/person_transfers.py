@@ -106,7 +106,7 @@ async def show_acceptance(request: Request, db: ReadDb, scope: Writer, transfer_
 async def confirm_acceptance(
     request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, transfer_id: TransferId, form: PageForm
 ) -> Response:
-    """Accept the person."""
+    """Accept the transfer: the person moves into the chosen units of this org."""
     body = validate_fields(PersonTransferAcceptance, {"unit_ids": form.get_all("unit_id")})
     if isinstance(body, ValidationError):
         raise NotFound

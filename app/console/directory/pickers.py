@@ -43,13 +43,13 @@ class UnitPicker:
 
     @property
     def address(self) -> str:
-        """Return where the list is loaded for a search."""
+        """Return the address from which the list is loaded for a search."""
         query = {"name": self.name, "kind": self.kind, "without": str(self.without or "")}
         return f"/console/orgs/{self.org_id}/unit-choices?{urlencode(query)}"
 
     @property
     def next_address(self) -> str:
-        """Return where the units that follow are loaded."""
+        """Return the address from which the next units are loaded."""
         return f"{self.address}&{urlencode({'after': self.units[-1].sort})}"
 
 

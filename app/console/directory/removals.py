@@ -41,7 +41,7 @@ async def show_removal_requests(
 
 
 @add_confirmation_routes(router, "/{request_id}/acceptance")
-async def accept(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
+async def confirm_acceptance(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Remove the person from the directory. The user types the person's name to confirm."""
     found = await _get_request(db, scope, request_id)
     return Confirmation(
@@ -57,8 +57,9 @@ async def accept(request: Request, db: ReadableDb, scope: Writer, request_id: Re
 
 
 @add_confirmation_routes(router, "/{request_id}/refusal")
-async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
-    """Refuse with a reason that the person reads. The user types the person's name to confirm."""
+async def confirm_refusal(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
+    """Refuse the removal request, with a reason that the person can read. The user types the person's name to
+    confirm."""
     found = await _get_request(db, scope, request_id)
     return Confirmation(
         title=gettext("拒绝移出 {name}", name=found.name),

@@ -42,7 +42,7 @@ async def show_removed(
 
 
 @router.post("/{member_id}/restoration")
-async def restore(
+async def restore_person(
     request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, member_id: Annotated[UUID, Path()]
 ) -> Response:
     """Restore a person with their former units."""
@@ -51,7 +51,7 @@ async def restore(
 
 
 @router.post("/restorations")
-async def restore_several(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+async def restore_people(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
     """Restore several people, and report how many could not be restored."""
     members = read_ids(form, "member_id")
     outcomes = [await catch_problem(db, restore_member(db, cipher, scope, member)) for member in members]

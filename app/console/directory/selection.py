@@ -100,7 +100,7 @@ async def show_act(request: Request, db: WriteDb, cipher: CipherDep, scope: Writ
 
 @router.post("/preview")
 async def preview_move(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
-    """Show who would move from where to where."""
+    """Show the effect of the move: the people, the units that they leave and the units that they get."""
     return render_part(request, MovePreview(moves=await _preview(db, cipher, scope, Chosen.from_form(form))))
 
 
@@ -145,7 +145,7 @@ async def run_act(
 
 
 async def _run_move(request: Request, db: WriteDb, cipher: Cipher, scope: OrgScope, form: Form) -> Response:
-    """Move all chosen people at once. Report who was not to be moved."""
+    """Move all chosen people at once. Report the people who could not be moved."""
     chosen = Chosen.from_form(form)
     outcome = await catch_problem(db, move_people(db, scope, chosen.move))
     if isinstance(outcome, Problem):

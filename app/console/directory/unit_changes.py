@@ -38,7 +38,8 @@ class PeopleMoves:
 async def describe_moves(
     db: Readable, org_id: UUID, people: Sequence[Departure], target: UUID | None, found: Mapping[UUID, MemberOut]
 ) -> PeopleMoves:
-    """Return who leaves which places for the target (None: not chosen yet). `found` has the names of people."""
+    """Describe each person's move: the units that the person leaves, and the target (None: not chosen yet). `found` has
+    the names of the people."""
     grouped: dict[tuple[str, ...], list[UUID]] = {}
     for person in people:
         grouped.setdefault(tuple(sorted(person.places)), []).append(person.member_id)
@@ -60,7 +61,7 @@ async def describe_moves(
 
 
 def build_move_undo(org_id: UUID, moved: MoveOut, body: MoveCreate, people: Sequence[UUID]) -> Undo | None:
-    """Return the form that undoes a move of these people; without people: of all."""
+    """Return the form that undoes a move of these people. Without `people`, it undoes the move of all."""
     if moved.moved_at is None:
         return None
     fields = [("moved_at", moved.moved_at.isoformat()), ("to_unit_id", str(body.to_unit_id or ""))]

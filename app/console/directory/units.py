@@ -74,7 +74,7 @@ async def add_unit(request: Request, db: WriteDb, scope: Writer, form: PageForm)
 
 @router.get("/{unit_id}/form")
 async def show_edit(request: Request, db: ReadDb, scope: Writer, unit_id: UnitId) -> Response:
-    """Show the form of a unit: its name, kind and parent."""
+    """Show the form that edits a unit: its name, kind and parent."""
     unit = await get_unit(db, scope.org_id, unit_id)
     given = {"name": unit.name, "kind": unit.kind, "parent_id": str(unit.parent_id or ""), "version": str(unit.version)}
     given["last_day"] = unit.last_day.isoformat() if unit.last_day else ""
@@ -100,7 +100,7 @@ async def edit_unit(request: Request, db: WriteDb, scope: Writer, unit_id: UnitI
 
 @router.get("/{unit_id}/removal")
 async def show_removal(request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, unit_id: UnitId) -> Response:
-    """Show what removing a unit does, and the targets for its people."""
+    """Show the effect of removing a unit, and the units to which its people can move."""
     return await _show_removal(request, db, cipher, scope, unit_id, Form([]))
 
 

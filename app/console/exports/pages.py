@@ -60,7 +60,8 @@ async def show_exports(
 async def show_new_export(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, filters: DirectoryFilters
 ) -> Response:
-    """Show the form for format and phones. The people are those of the filtered table."""
+    """Show the form for the format and the phones of an export. It contains the people that the table shows with its
+    filter."""
     wanted = filters.filter
     given = {name: getattr(wanted, name) for name in _FILTERS if getattr(wanted, name) is not None}
     if wanted.unit_id is None:
@@ -84,7 +85,7 @@ async def request_export(request: Request, db: WriteDb, cipher: CipherDep, scope
 
 @router.get("/{export_id}/content")
 async def read_content(request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, export_id: ExportId) -> Response:
-    """Return the file."""
+    """Return the file of an export."""
     return stream_download(await open_export_file(ENGINE.get(request), db, cipher, scope, export_id))
 
 

@@ -46,19 +46,19 @@ class SignInPage(SignInCard, template="sign_in/sign_in.html"):
 
 async def show_sign_in_page(request: Request) -> Response:
     """Start a device authorization and show the sign-in page. The device code goes into the cookie."""
-    started, qr = await _start(request)
+    started, qr = await _start_authorization(request)
     page = SignInPage(state="pending", user_code=started.user_code, qr=qr, supported=_is_supported(request))
     return _store_device_code(request, render_page(request, page), started)
 
 
 async def show_new_code(request: Request, *, renewals: int) -> Response:
     """Start a device authorization and show its QR code. The device code goes into the cookie."""
-    started, qr = await _start(request)
+    started, qr = await _start_authorization(request)
     card = SignInCard(state="pending", user_code=started.user_code, qr=qr, renewals=renewals)
     return _store_device_code(request, render_page(request, card), started)
 
 
-async def _start(request: Request) -> tuple[StartedAuthorization, Markup]:
+async def _start_authorization(request: Request) -> tuple[StartedAuthorization, Markup]:
     """Start a device authorization, and draw its QR code."""
     async with ENGINE.get(request).begin() as db:
         client = await get_public_client(db, CLIENT)

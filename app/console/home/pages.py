@@ -127,7 +127,7 @@ def translate_kind(kind: str) -> str:
 
 
 def describe_request(entry: WaitingRequest) -> str:
-    """Return what is requested, as text for the reader."""
+    """Return the requested change as text for the reader."""
     match entry.kind, entry.step or entry.detail:
         case "change-request", "hand-over":
             return gettext("移交主管理员")

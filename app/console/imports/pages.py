@@ -88,8 +88,8 @@ async def read_template(scope: Reader, db: ReadDb) -> Response:
 
 
 @router.post("", max_body_size=MAX_UPLOAD_BYTES)
-async def upload(request: Request, scope: Writer, db: WriteDb, cipher: CipherDep) -> Response:
-    """Store the sheet and queue its check."""
+async def upload_sheet(request: Request, scope: Writer, db: WriteDb, cipher: CipherDep) -> Response:
+    """Store the uploaded sheet and enqueue the job that checks it."""
     outcome = await catch_problem(db, _create_import(request, db, cipher, scope))
     if isinstance(outcome, Problem):
         # The form shows the same choices again. A page cannot choose the file again.
@@ -114,7 +114,7 @@ async def show_rows(
     paging: RowPaging,
     outcome: Outcome = None,
 ) -> Response:
-    """Show the rows, all or those of one outcome."""
+    """Show the rows of the import: all, or those of one outcome."""
     rows = await list_rows(db, cipher, scope.org_id, import_id, outcome, paging)
     part = ImportRows if paging.after is None else MoreImportRows
     shown = part(
@@ -136,8 +136,8 @@ async def read_failed_rows(
 
 
 @router.post("/{import_id}/confirmation")
-async def confirm(request: Request, db: WriteDb, scope: Writer, import_id: ImportId) -> Response:
-    """Confirm the preview. Many removals need `confirm_removals`."""
+async def submit_confirmation(request: Request, db: WriteDb, scope: Writer, import_id: ImportId) -> Response:
+    """Confirm the preview of the import. An import with many removals needs `confirm_removals` instead."""
     outcome = await catch_problem(db, confirm_import(db, scope, import_id, None))
     return await _show_import(request, db, scope, import_id, outcome)
 
@@ -146,7 +146,8 @@ async def confirm(request: Request, db: WriteDb, scope: Writer, import_id: Impor
 async def confirm_removals(
     request: Request, db: ReadableDb, scope: Writer, import_id: ImportId, form: PageForm
 ) -> Confirmation:
-    """Confirm an import that removes many people. The user types the org's name, and confirms the number shown."""
+    """Confirm an import that removes many people. The user types the org's name and confirms the number of removed
+    people."""
     found = await get_import(db, scope.org_id, import_id)
     given = form.get("leaving", "")
     leaving = int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else found.counts.left
@@ -167,7 +168,7 @@ async def confirm_removals(
 
 
 @router.post("/{import_id}/cancellation")
-async def cancel(request: Request, db: WriteDb, scope: Writer, import_id: ImportId) -> Response:
+async def confirm_cancellation(request: Request, db: WriteDb, scope: Writer, import_id: ImportId) -> Response:
     """Cancel the import. A running merge is rolled back as a whole."""
     outcome = await catch_problem(db, cancel_import(db, scope, import_id))
     return await _show_import(request, db, scope, import_id, outcome)

@@ -42,7 +42,7 @@ async def show_messages(
 
 @router.post("/messages")
 async def mark_read(db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
-    """Mark as read what the page shows, up to the newest message. What came later stays unread."""
+    """Mark the messages that the page shows as read, up to the newest of them. Later messages stay unread."""
     newest = read_ids(form, "newest_id")
     await mark_all_read(db, scope.user_id, newest[0] if newest else None)
     return Response(status_code=303, headers={"Location": "/console/messages"})

@@ -173,7 +173,8 @@ async def show_units(request: Request, db: ReadDb, scope: Owner, span: SpanQuery
 
 @router.get("/exports/new")
 async def show_new_export(request: Request, scope: Reader, span: SpanQuery, listing: ListingQuery) -> Response:
-    """Show the form for the part and the format. The units of a subordinate org cannot be exported."""
+    """Show the form for an export of the report: its part and its format. The units of a subordinate cannot be
+    exported."""
     hidden_fields = {
         "period": str(span.period),
         "day": span.until.isoformat(),

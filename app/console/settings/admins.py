@@ -89,7 +89,7 @@ async def confirm_withdrawal(
 
 
 @add_confirmation_routes(router, "/admins/me/resignation")
-async def resign(request: Request, db: ReadableDb, scope: Resigning) -> Confirmation:
+async def confirm_resignation(request: Request, db: ReadableDb, scope: Resigning) -> Confirmation:
     """Resign as admin. The caller then has no access to the org."""
     return Confirmation(
         title=gettext("退出管理组"),

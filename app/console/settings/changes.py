@@ -64,7 +64,7 @@ class SuccessorForm(FormContext, FrameContext, template="settings/successor.html
 async def show_settings(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
-    """Show the org, its change requests, and how to close it."""
+    """Show the org, its change requests, and the form to close it."""
     requests = await queries.list_change_requests(db, scope.org_id, paging)
     admins = await queries.list_admins(db, scope.org_id)
     page = SettingsPage(
@@ -139,7 +139,8 @@ async def confirm_withdrawal(request: Request, db: ReadableDb, scope: Writer, re
 
 @add_confirmation_routes(router, "/closure")
 async def confirm_closing(request: Request, db: ReadableDb, scope: Closer) -> Confirmation:
-    """Close the org, as its main admin, or ask the main admin to close it. The user types its name to confirm."""
+    """Close the org, as its main admin. Any other admin requests the closing from the main admin. The user types the
+    org's name to confirm."""
     if Role.MAIN_ADMIN in scope.roles:
         return Confirmation(
             title=gettext("关闭本组织"),
@@ -164,7 +165,7 @@ async def confirm_closing(request: Request, db: ReadableDb, scope: Closer) -> Co
 
 @add_confirmation_routes(router, "/closure/withdrawal")
 async def take_back_closing_request(request: Request, db: ReadableDb, scope: Reopener) -> Confirmation:
-    """Withdraw the request to close the org; the main admin declines it."""
+    """Withdraw the request to close the org. The main admin declines it in the same way."""
     is_main_admin = Role.MAIN_ADMIN in scope.roles
     return Confirmation(
         title=gettext("不同意关闭本组织") if is_main_admin else gettext("撤回关闭申请"),

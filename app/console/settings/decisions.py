@@ -64,7 +64,8 @@ async def confirm_approval(request: Request, db: ReadableDb, scope: Writer, requ
 
 @add_confirmation_routes(router, "/{request_id}/refusal")
 async def confirm_refusal(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
-    """Refuse the request with a reason that its admins read. The user types the org's name to confirm."""
+    """Refuse the change request, with a reason that the admins of the requesting org can read. The user types that
+    org's name to confirm."""
     change = await _get_received_request(db, scope, request_id)
     return Confirmation(
         title=gettext("拒绝“{name}”的申请", name=change.org_name),

@@ -37,7 +37,7 @@ class OfferPage(FrameContext, ProblemContext, template="settings/invited.html"):
 
 @router.get("/{kind}/{offer_id}")
 async def show_offer(request: Request, db: ReadDb, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Response:
-    """Show what is offered, by which org and until when."""
+    """Show an offer: the office or the new org, the org that makes the offer, and the time when the offer expires."""
     return _show(request, scope, kind, await get_offer(db, scope, kind, offer_id), None)
 
 

@@ -50,7 +50,7 @@ async def renew_code(request: Request, renewals: int = 0) -> Response:
 
 @router.get("/sign-in/{user_code}")
 async def read_state(request: Request, db: ReadDb, user_code: UserCode, renewals: int = 0) -> Response:
-    """Show the card in its present state."""
+    """Show the sign-in card in the present state of its code."""
     row = await _get_waiting(request, db, user_code)
     if row.state == "pending":
         return Response(status_code=204)
@@ -74,7 +74,7 @@ async def stream_state(request: Request, db: ReadDb, user_code: UserCode) -> Res
 
 @router.post("/sign-in/{user_code}")
 async def begin_session(request: Request, db: WriteDb, user_code: UserCode) -> Response:
-    """Start the session of an approved scan, and load the requested page again."""
+    """Start a session after the scan was approved, and load the requested page again."""
     form = {"client_id": CLIENT, "device_code": get_device_code(request, user_code)}
     client = await get_public_client(db, CLIENT)
     outcome = await redeem_device_code(build_token_request(request, db, client, form))
@@ -119,5 +119,5 @@ async def _get_waiting(request: Request, db: Readable, user_code: str) -> Waitin
 
 
 def _mask_name(name: str | None) -> str | None:
-    """Mask a name: its owner recognizes it, other people at the screen do not read it."""
+    """Return the name masked, so that its owner recognizes it but other people at the screen cannot read it."""
     return None if not name else name[0] + "*" * (len(name) - 1)
