@@ -57,7 +57,7 @@ _COLUMNS = tuple(getattr(ChangeRequest, name) for name in Change._fields)
 
 
 async def approve_change_request(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> UUID | Problem:
-    """Consent to a request, as the superior, and make the change in this transaction. Return the org's id.
+    """Approve a change request, as the superior, and make the change in this transaction. Return the org's id.
 
     If the name or the admins have changed since the request, the request becomes superseded and the result is
     ChangeRequestStale. It is returned and not raised, so that the new state is committed. Raises NotFound (also if the
@@ -71,8 +71,8 @@ async def approve_change_request(db: AsyncConnection, scope: OrgScope, request_i
 
 
 async def refuse_change_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, reason: str) -> None:
-    """Decline a request, as the superior. The org's admins can read the reason. Raises NotFound, ChangeRequestDecided,
-    ChangeRequestExpired."""
+    """Decline a change request, as the superior. The org's admins can read the reason. Raises NotFound,
+    ChangeRequestDecided, ChangeRequestExpired."""
     change = await _lock_received_request(db, scope, request_id)
     await _decline_request(db, request_id, scope.user.user_id, reason)
     await _record_decision(db, scope, change, "change_request.declined", reason)
@@ -94,9 +94,8 @@ async def _lock_received_request(db: AsyncConnection, scope: OrgScope, request_i
 
 
 async def approve_recovery(db: AsyncConnection, operator: Actor, request_id: UUID) -> UUID | Problem:
-    """Consent, as the platform operator, to the recovery of an org without a superior. Return the org's id, or
-    ChangeRequestStale as `approve_change_request` does. Raises NotFound, ChangeRequestDecided, ChangeRequestExpired.
-    """
+    """Approve the recovery of an org without a superior, as the platform operator. Return the org's id, or
+    ChangeRequestStale as `approve_change_request` does. Raises NotFound, ChangeRequestDecided, ChangeRequestExpired."""
     change = await _lock_operator_request(db, request_id)
     assert operator.user_id is not None
     if not await accept_change(db, operator, change, operator.user_id):
@@ -161,10 +160,10 @@ async def apply_pending_changes(db: AsyncConnection, actor: Actor, org_id: UUID)
 
 
 async def accept_change(db: AsyncConnection, actor: Actor, change: Change, user_id: UUID | None) -> bool:
-    """Apply a change to its org, which the caller has locked, and accept the request. Return True.
+    """Make the requested change and accept the request. Return True. The caller has locked the org.
 
-    If the org is not as it was at the time of the request, the request becomes superseded and the result is False.
-    Raises SiblingNameTaken.
+    If the org has changed since the request, the request becomes superseded and the result is False. Raises
+    SiblingNameTaken.
     """
     applied = await apply_change(db, actor, change)
     state = State.ACCEPTED if applied else State.SUPERSEDED

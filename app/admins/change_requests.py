@@ -47,7 +47,8 @@ class NewChangeRequest(NamedTuple):
 
 
 async def create_change_request(db: AsyncConnection, scope: OrgScope, body: ChangeRequestCreate) -> UUID:
-    """Request a change of the scope's org; apply it at once if no consent is needed. Return the request's id.
+    """Request a change of the scope's org. If the org has no superior that must approve, make the change at once.
+    Return the request's id.
 
     Raises MainAdminOnly, SoleAdmin, NotAnAdmin, AlreadyMainAdmin, MainAdminStays (a recovery requested by the main
     admin), NameUnchanged, the name's errors, SiblingNameTaken, ChangeRequestOpen.
@@ -155,8 +156,8 @@ async def _require_free_name(db: AsyncConnection, superior_id: UUID | None, name
 
 
 async def withdraw_change_request(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> None:
-    """Withdraw a pending request of the scope's org. Only the main admin withdraws a hand-over. Any admin withdraws a
-    rename or a recovery; in this way a main admin who is still present ends a recovery.
+    """Withdraw a pending change request of the scope's org. Only the main admin can withdraw a hand-over. Any admin
+    can withdraw a rename or a recovery: in this way a main admin who is still available ends a recovery.
 
     Raises NotFound, MainAdminOnly, ChangeRequestDecided, ChangeRequestExpired.
     """

@@ -83,7 +83,7 @@ async def require_not_admin(db: AsyncConnection, org_id: UUID, columns: dict[str
 
 
 def is_offered_to(table: type[Offer], user_id: UUID | BindParameter[UUID]) -> ColumnElement[bool]:
-    """Return the condition that an offer is made to this user. It is false for a closed account."""
+    """Return the SQL condition that an offer is made to this user. It is false for a closed account."""
     phone_index = select(User.phone_index).where(User.id == user_id).scalar_subquery()
     return or_(table.invitee_id == user_id, and_(table.invitee_id.is_(None), table.phone_index == phone_index))
 

@@ -49,9 +49,9 @@ from app.web.errors import NotFound
 
 
 async def invite_admin(db: AsyncConnection, cipher: Cipher, scope: OrgScope, invitee: Invitee) -> UUID:
-    """Invite a person, by phone or by member row, to be an admin (S4). Return the invitation's id.
+    """Invite a person, by phone or by member row, to become an admin. Return the invitation's id.
 
-    Raises Forbidden (not the main admin), UnknownMember, MemberWithoutPhone, AlreadyAdmin,
+    Raises Forbidden (the caller is not the main admin), UnknownMember, MemberWithoutPhone, AlreadyAdmin,
     AdminInvitationOpen.
     """
     await lock_orgs_for_edit(db, scope, main_admin=True)
@@ -196,7 +196,7 @@ async def _delete_admin(db: AsyncConnection, scope: OrgScope, user_id: UUID, act
 
 
 def _is_offer_to(user: UserScope, invitation_id: UUID) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions that select this invitation if it is made to the user."""
+    """Return the SQL conditions that select this invitation if it is made to the user."""
     return AdminInvitation.id == invitation_id, is_offered_to(AdminInvitation, user.user_id)
 
 

@@ -102,13 +102,13 @@ def _build_admin_invitation(cipher: Cipher, row: _Invitation) -> AdminInvitation
 async def list_admin_invitations(
     db: Readable, cipher: Cipher, org_id: UUID, paging: Paging
 ) -> Page[AdminInvitationOut]:
-    """Return the org's invitations, the newest first, with masked phones."""
+    """Return the admin invitations that the org has sent, the newest first, with masked phones."""
     found = await _INVITATIONS.fetch(db, paging, org_id=org_id)
     return Page[AdminInvitationOut].from_slice(found.map(lambda row: _build_admin_invitation(cipher, row)))
 
 
 async def get_admin_invitation(db: Readable, cipher: Cipher, org_id: UUID, invitation_id: UUID) -> AdminInvitationOut:
-    """Return one of the org's invitations. Raises NotFound."""
+    """Return one admin invitation that the org has sent. Raises NotFound."""
     parameters = {"org_id": org_id, "invitation_id": invitation_id}
     return _build_admin_invitation(cipher, await one_or_404(db, _INVITATION, _Invitation, parameters))
 
@@ -189,7 +189,7 @@ _RECOVERY_OFFER_TO = _OFFERS_TO.where(AdminInvitation.id == bindparam("offer_id"
 async def list_recovery_offers(
     db: Readable, cipher: Cipher, superior_id: UUID | None, org_id: UUID | None, paging: Paging
 ) -> Page[RecoveryOfferOut]:
-    """Return the offers of a superior to recover an org, the newest first, with masked phones.
+    """Return the recovery offers that a superior has made, the newest first, with masked phones.
 
     `superior_id` None selects the offers of the platform operators; `org_id` None selects the offers for all orgs.
     """
@@ -203,7 +203,7 @@ async def list_recovery_offers(
 async def get_recovery_offer(
     db: Readable, cipher: Cipher, superior_id: UUID | None, org_id: UUID | None, offer_id: UUID
 ) -> RecoveryOfferOut:
-    """Return one offer of a superior to recover an org, with a masked phone. Raises NotFound.
+    """Return one recovery offer that a superior has made, with a masked phone. Raises NotFound.
 
     `superior_id` None selects the offers of the platform operators; `org_id` None selects the offers for all orgs.
     """

@@ -54,8 +54,8 @@ async def offer_recovery(
 
 
 async def withdraw_recovery(db: AsyncConnection, scope: OrgScope, subordinate_id: UUID, offer_id: UUID) -> None:
-    """Withdraw a waiting offer, as the superior's main admin. Raises NotFound, Forbidden, AdminInvitationDecided,
-    AdminInvitationExpired."""
+    """Withdraw a waiting recovery offer, as the superior's main admin. Raises NotFound, Forbidden,
+    AdminInvitationDecided, AdminInvitationExpired."""
     await _lock_subordinate(db, scope, subordinate_id)
     await _withdraw_offer(db, scope.user, subordinate_id, offer_id, scope.org_id)
     subject, after = ("admin_invitation", offer_id), {"org_id": str(subordinate_id)}
@@ -65,8 +65,8 @@ async def withdraw_recovery(db: AsyncConnection, scope: OrgScope, subordinate_id
 async def offer_recovery_as_operator(
     db: AsyncConnection, cipher: Cipher, operator: OperatorScope, org_id: UUID, phone: str, reason: str
 ) -> UUID:
-    """Offer a person, as the platform operator, to be the main admin of an org without a superior. Return the offer's
-    id. Raises NotFound, AdminsLeft, AdminInvitationOpen."""
+    """Offer a person the office of main admin of an org without a superior. The caller is a platform operator. Return
+    the offer's id. Raises NotFound, AdminsLeft, AdminInvitationOpen."""
     org = await _lock_org_without_superior(db, org_id)
     offer_id = await _create_offer(db, cipher, org, phone, requested_by=operator.user.user_id, superior_id=None)
     subject = ("admin_invitation", offer_id)
@@ -75,7 +75,7 @@ async def offer_recovery_as_operator(
 
 
 async def withdraw_recovery_as_operator(db: AsyncConnection, operator: OperatorScope, offer_id: UUID) -> None:
-    """Withdraw a waiting offer of a platform operator. Raises NotFound, AdminInvitationDecided,
+    """Withdraw a waiting recovery offer that a platform operator has made. Raises NotFound, AdminInvitationDecided,
     AdminInvitationExpired."""
     conditions = (AdminInvitation.id == offer_id, *_build_offer_conditions(None))
     org_id = await db.scalar(select(AdminInvitation.org_id).where(*conditions))

@@ -48,7 +48,7 @@ async def get_waiting_request(
     decided: type[Problem],
     expired: type[Problem],
 ) -> R:
-    """Return these columns of the request that can be decided, as a `row`. The caller has locked the request's orgs.
+    """Return the given columns of a request that can be decided, as a `row`. The caller has locked the request's orgs.
 
     `finish_request` locks the request's row as the last lock of the decision (`docs/LOCKING.md`), and checks the state
     again. Raises NotFound, `expired` if the request is overdue, `decided` if it has ended in another way.
@@ -69,13 +69,14 @@ async def finish_request(
     by: UUID | None,
     **values: Any,
 ) -> bool:
-    """End the request that these conditions select, and set its erased columns to null. Return whether it is ended.
+    """End the request that these conditions select, and set its erased columns to null. Return whether the request was
+    ended.
 
-    `by` is the user who decides, withdraws or supersedes it (None: the service); the requester gets a message unless it
-    is the same user. `values` are further columns to set. The result is False if the request is not pending or is
-    overdue. The caller writes the audit entry.
+    `by` is the user who decides, withdraws or supersedes the request (None: the service). The requester gets a message
+    unless the requester is `by`. `values` are further columns to set. The result is False if the request is not
+    pending or is overdue. The caller writes the audit entry.
     """
-    return len(await _end(db, kind, state, *conditions, by=by, **values)) > 0
+    return len(await _end_requests(db, kind, state, *conditions, by=by, **values)) > 0
 
 
 async def raise_already_ended(
@@ -117,7 +118,7 @@ async def finish_requests(
     `of_org` is the org for which the actor acts; entries of other orgs do not name the actor.
     """
     await _expire_overdue(db, kind, *conditions)
-    ended = await _end(db, kind, state, *conditions, by=actor.user_id, **values)
+    ended = await _end_requests(db, kind, state, *conditions, by=actor.user_id, **values)
     await _record_ended(db, state, ended, actor, of_org)
 
 
@@ -138,7 +139,7 @@ async def decline_requests_to_org(db: AsyncConnection, org_id: UUID, user_id: UU
             continue
         is_received = or_(*(column == org_id for column in kind.deciding_orgs))
         await _expire_overdue(db, kind, is_received)
-        declined += await _end(db, kind, State.DECLINED, is_received, by=user_id, reason=reason)
+        declined += await _end_requests(db, kind, State.DECLINED, is_received, by=user_id, reason=reason)
     return declined
 
 
@@ -164,12 +165,12 @@ async def _expire_overdue(db: AsyncConnection, kind: Kind, *conditions: ColumnEl
     if kind.lifetime is None:
         return 0
     is_overdue = kind.expires_at <= func.now()
-    ended = await _end(db, kind, State.EXPIRED, *conditions, is_overdue, by=None, decided_at=kind.expires_at)
+    ended = await _end_requests(db, kind, State.EXPIRED, *conditions, is_overdue, by=None, decided_at=kind.expires_at)
     await _record_ended(db, State.EXPIRED, ended, Actor(), None)
     return len(ended)
 
 
-async def _end(
+async def _end_requests(
     db: AsyncConnection,
     kind: Kind,
     state: State | CertificationState,

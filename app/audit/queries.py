@@ -67,7 +67,7 @@ _CONDITIONS = {
 
 @cache
 def _select_entries(filters: frozenset[str]) -> PagedStatement[AuditEntryOut]:
-    """Build the list with the conditions of these filters."""
+    """Build the statement that lists the entries which match these filters."""
     conditions = (condition for name in sorted(filters) for condition in _CONDITIONS[name])
     return PagedStatement(_ENTRIES.where(*conditions), AuditEntry.id.desc(), row=AuditEntryOut)
 

@@ -119,9 +119,9 @@ async def _issue_tokens(
 async def refresh_session(
     db: AsyncConnection, issuer: TokenIssuer, actor: Actor, client: Client, refresh_token: str
 ) -> TokenOut | OAuthError:
-    """Return the next tokens of a session for its newest refresh token (RFC 6749 §6).
+    """Return the next tokens of a session in exchange for its newest refresh token (RFC 6749 §6).
 
-    A reused token ends the session. That OAuthError is returned, not raised, so that the transaction commits.
+    A reused token ends the session. The OAuthError for it is returned, not raised, so that the transaction commits.
     """
     which = {"digest": hash_secret(refresh_token), "of_client": client.id}
     refused = build_invalid_grant("the refresh token is unknown, used, revoked or expired")
@@ -138,14 +138,15 @@ async def refresh_session(
 
 
 async def touch_session(db: AsyncConnection, session_id: UUID, address: str | None) -> bool:
-    """Store time and address of the last use of a live session; False if the session has ended."""
+    """Store the time and the address of the last use of a live session. Return False if the session has ended."""
     return await db.scalar(_TOUCH_SESSION, {"of_session": session_id, "address": address}) is not None
 
 
 async def end_session(
     db: AsyncConnection, actor: Actor, session_id: UUID, *, reason: str, of_user: UUID | None = None
 ) -> bool:
-    """End a live session (of this user): its tokens are refused at their next use. False without such a session."""
+    """End a live session of the user: its tokens are refused at their next use. Return False if there is no such
+    session."""
     ending = update(Session).where(Session.id == session_id, Session.ended_at.is_(None))
     if of_user is not None:
         ending = ending.where(Session.user_id == of_user)

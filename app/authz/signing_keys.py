@@ -70,7 +70,8 @@ async def rotate_signing_key(db: AsyncConnection, cipher: Cipher, actor: Actor, 
 
 
 async def drop_signing_key(db: AsyncConnection, actor: Actor, kid: str) -> bool:
-    """Delete a leaked key; False if it does not exist. A process refuses its tokens from its next load of the keys."""
+    """Delete a leaked key. Return False if the key does not exist. Each process refuses the key's tokens as soon as it
+    loads the keys again."""
     dropped = await db.scalar(delete(SigningKey).where(SigningKey.kid == kid).returning(SigningKey.kid))
     if dropped is None:
         return False

@@ -61,14 +61,15 @@ _NEWEST_FIRST = PagedStatement(_TRANSFERS, Transfer.id.desc(), row=TransferOut)
 
 
 async def list_transfers(db: Readable, org_id: UUID, paging: Paging) -> Page[TransferOut]:
-    """Return the transfers of the org itself, away from it, and to it; the newest first."""
+    """Return the transfers of the org itself, of orgs that leave it, and of orgs that move to it; the newest first."""
     return Page[TransferOut].from_slice(await _NEWEST_FIRST.fetch(db, paging, org_id=org_id))
 
 
 async def get_transfer(db: Readable, scope: OrgScope, transfer_id: UUID, *, suppress_below: int) -> TransferDetailOut:
-    """Return one transfer that concerns the scope's org, with its preview while it is pending. Raises NotFound.
+    """Return one transfer that concerns the scope's org. While the transfer is pending, it has a preview. Raises
+    NotFound.
 
-    The preview's people and points are None where the org's report withholds them from the caller.
+    The preview's people and points are None if the org's report withholds them from the caller.
     """
     found = await one_or_404(db, _TRANSFER, _Transfer, {"org_id": scope.org_id, "transfer_id": transfer_id})
     preview, advice = None, []

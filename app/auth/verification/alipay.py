@@ -35,7 +35,8 @@ MakeAlipay = Callable[[Settings, Cipher], AlipayProvider]
 
 
 def load_alipay_provider(settings: Settings) -> MakeAlipay | None:
-    """Return the factory of the provider in the settings; None without a provider: then only ID cards verify.
+    """Return the factory of the provider that the settings name, or None if they name none. Without a provider, users
+    verify by ID card only.
 
     Raises CannotStart if the provider is not installed.
     """
