@@ -109,8 +109,8 @@ SELECT n, mine, p FROM (
 
 _ORGS = (
     f"""
-INSERT INTO orgs (id, name, pinyin, initials, region_code, kind, main_admin_id, created_by, created_at)
-SELECT bench.id({ORG}, n), name, pinyin, initials, region_code, 'party', bench.id({USER}, first),
+INSERT INTO orgs (id, name, pinyin, initials, sort_key, region_code, kind, main_admin_id, created_by, created_at)
+SELECT bench.id({ORG}, n), name, pinyin, initials, pinyin || ' ' || name, region_code, 'party', bench.id({USER}, first),
     bench.id({USER}, first), now() - interval '90 days'
 FROM bench.orgs ORDER BY n
 """,
@@ -119,9 +119,10 @@ INSERT INTO org_admins (org_id, user_id, since)
 SELECT bench.id({ORG}, n), bench.id({USER}, first), now() - interval '90 days' FROM bench.orgs ORDER BY n
 """,
     f"""
-INSERT INTO certifications (superior_id, subordinate_id, subordinate_name, state, requested_by, requested_at,
-    decided_by, decided_at, certified_at)
-SELECT bench.id({ORG}, o.parent), bench.id({ORG}, o.n), o.name, 'live', bench.id({USER}, o.first), at,
+INSERT INTO certifications (superior_id, subordinate_id, subordinate_name, subordinate_sort_key, state, requested_by,
+    requested_at, decided_by, decided_at, certified_at)
+SELECT bench.id({ORG}, o.parent), bench.id({ORG}, o.n), o.name, o.pinyin || ' ' || o.name, 'live',
+    bench.id({USER}, o.first), at,
     bench.id({USER}, above.first), at, at
 FROM bench.orgs AS o JOIN bench.orgs AS above ON above.n = o.parent, (SELECT now() - interval '89 days') AS times (at)
 ORDER BY o.n

@@ -18,6 +18,7 @@ from app.audit_log.entries import Actor, record
 from app.authz.access import OrgScope
 from app.certification.audit import record_for_each_org
 from app.core.search import spell_title
+from app.core.sort_keys import make_sort_key
 from app.database.db import on_constraint
 from app.database.rows import fetch_rows, one_or_404
 from app.hierarchy.tree import find_superior_id
@@ -185,7 +186,9 @@ async def apply_change(db: AsyncConnection, actor: Actor, change: Change) -> boo
     if change.kind == "rename":
         assert change.name_after is not None
         spelling = spell_title(change.name_after)._asdict()
-        statement = statement.where(Org.name == change.name_before).values(name=change.name_after, **spelling)
+        statement = statement.where(Org.name == change.name_before).values(
+            name=change.name_after, sort_key=make_sort_key(change.name_after), **spelling
+        )
     else:
         is_admin = exists().where(OrgAdmin.org_id == Org.id, OrgAdmin.user_id == change.main_admin_after)
         statement = statement.where(Org.main_admin_id == change.main_admin_before, is_admin).values(

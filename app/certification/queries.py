@@ -240,7 +240,7 @@ async def list_certifications(
     return Page[CertificationOut].from_slice(await statement.fetch(db, paging, org_id=org_id, **times))
 
 
-_BY_NAME = (Certification.subordinate_name, Certification.subordinate_id)
+_BY_NAME = (Certification.subordinate_sort_key, Certification.subordinate_id)
 _SUBORDINATES = (
     select(Org.id, Org.name, Org.kind, Org.region_code, Certification.certified_at)
     .join(Org, Org.id == Certification.subordinate_id)

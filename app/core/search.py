@@ -43,7 +43,7 @@ def spell_person(name: str) -> Spelling:
     zēng)."""
     begin, rest = name[:2], name[2:]
     if begin in _LONG_SURNAMES:
-        syllables = [*(_LONG_READINGS.get(begin) or _list_syllables(begin))]
+        syllables = [*(_LONG_READINGS.get(begin) or list_syllables(begin))]
     else:
         begin, rest = name[:1], name[1:]
         syllables = [_SURNAMES.get(begin) or _read_character(begin)]
@@ -52,10 +52,11 @@ def spell_person(name: str) -> Spelling:
 
 def spell_title(title: str) -> Spelling:
     """Return the spelling of the name of an org or unit; words decide the reading of a character (重庆 chóngqìng)."""
-    return _join_syllables(_list_syllables(unicodedata.normalize("NFKC", title)))
+    return _join_syllables(list_syllables(unicodedata.normalize("NFKC", title)))
 
 
-def _list_syllables(text: str) -> list[str]:
+def list_syllables(text: str) -> list[str]:
+    """Return the syllables of a text; what has no reading, as letters and digits, is a part of its own."""
     from pypinyin import lazy_pinyin  # takes 0.1 s: `serving.warm_up` imports it after the start
 
     return lazy_pinyin(text)
@@ -63,7 +64,7 @@ def _list_syllables(text: str) -> list[str]:
 
 @lru_cache(maxsize=10_000)
 def _read_character(character: str) -> str:
-    return _list_syllables(unicodedata.normalize("NFKC", character))[0] if character else ""
+    return list_syllables(unicodedata.normalize("NFKC", character))[0] if character else ""
 
 
 def _join_syllables(syllables: list[str]) -> Spelling:

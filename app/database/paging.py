@@ -175,7 +175,7 @@ def paged_by(*key: type) -> params.Depends:
 
     async def paging(
         limit: Annotated[int, Query(ge=1, le=MAXIMUM, description="Rows a page.")] = 50,
-        cursor: Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")] = None,
+        cursor: Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before.")] = None,
     ) -> Paging:
         if cursor is None:
             return Paging(limit, None)

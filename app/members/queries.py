@@ -106,7 +106,9 @@ def _select_members() -> Select[Any]:
     )
     unit = func.jsonb_build_object("id", Unit.id, "name", Unit.name, "position", UnitMembership.position)
     units = (
-        select(func.coalesce(func.jsonb_agg(aggregate_order_by(unit, Unit.name)), func.jsonb_build_array()))
+        select(
+            func.coalesce(func.jsonb_agg(aggregate_order_by(unit, Unit.position, Unit.id)), func.jsonb_build_array())
+        )
         .select_from(UnitMembership)
         .join(Unit, and_(Unit.org_id == UnitMembership.org_id, Unit.id == UnitMembership.unit_id))
         .where(in_units)

@@ -254,7 +254,11 @@ async def disclose_phone(
 
 @unit_router.get("/members", summary="List the members of a unit")
 async def list_members_of_unit(
-    scope: Reader, unit_id: UUID, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(int, str, UUID)]
+    scope: Reader,
+    unit_id: UUID,
+    db: ReadDb,
+    cipher: CipherDep,
+    paging: Annotated[Paging, paged_by(int, str, str, UUID)],
 ) -> Page[MemberOut]:
     """List the members of one unit, without those of the units under it: first those who have a place in the order of
     the unit, then the others by name. Phones are masked. Nothing is changed."""

@@ -32,6 +32,7 @@ _IN_UNIT = PagedStatement(
     ),
     func.coalesce(UnitMembership.position, _NO_POSITION),
     Member.pinyin,
+    Member.name,
     Member.id,
     row=MemberRow,
 )

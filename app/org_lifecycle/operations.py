@@ -11,6 +11,7 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.core.cipher import Cipher
 from app.core.search import spell_title
+from app.core.sort_keys import make_sort_key
 from app.members.admin_rows import ensure_admin_row
 from app.orgs import names
 from app.orgs.errors import PartyMemberRequired, UnknownRegion
@@ -51,6 +52,7 @@ async def insert_org(db: AsyncConnection, user: UserScope, *, name: str, region_
             .values(
                 name=name,
                 **spell_title(name)._asdict(),
+                sort_key=make_sort_key(name),
                 region_code=region_code,
                 kind=kind,
                 main_admin_id=user.user_id,

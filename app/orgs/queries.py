@@ -152,6 +152,7 @@ class OrgFoundRow(NamedTuple):
     region_code: str
     superior_id: UUID | None
     superior_name: str | None
+    sort_key: str
 
 
 _ADMINISTERED = select(OrgAdmin.org_id).where(OrgAdmin.user_id == _USER_ID)
@@ -177,24 +178,26 @@ async def search_orgs(db: Readable, user: UserScope, wanted: OrgFilter, paging: 
     parameters = visible | _get_filter_parameters(wanted) | paging.build_parameters()
     collected = (await db.execute(_COUNT_VISIBLE, visible)).scalar_one() <= MAX_COLLECTED_ORGS
     statement = _build_search(_get_filter_shape(wanted), collected=collected, after_cursor=paging.after is not None)
-    return Slice.cut(await fetch_rows(db, statement, OrgFoundRow, parameters), paging, lambda org: (org.name, org.id))
+    return Slice.cut(
+        await fetch_rows(db, statement, OrgFoundRow, parameters), paging, lambda org: (org.sort_key, org.id)
+    )
 
 
 @cache
 def _build_search(shape: _FilterShape, *, collected: bool, after_cursor: bool) -> Select[*tuple[Any, ...]]:
     if collected:
         visible = union(select(_SUBTREES.c.id), _ADMINISTERED, _MEMBER_OF).subquery("visible")
-        found = select(Org.id, Org.name).join(visible, visible.c.id == Org.id).where(*_build_conditions(shape))
+        found = select(Org.id, Org.sort_key).join(visible, visible.c.id == Org.id).where(*_build_conditions(shape))
         # OFFSET 0 is an optimization fence. The planner cannot estimate the number of visible orgs, and would otherwise
         # scan all orgs by name.
         matching: FromClause = found.offset(0).subquery("matching")
-        listed = select(matching.c.id, matching.c.name)
+        listed = select(matching.c.id, matching.c.sort_key)
     else:
         matching = Org.__table__
-        listed = select(matching.c.id, matching.c.name).where(*_build_conditions(shape))
+        listed = select(matching.c.id, matching.c.sort_key).where(*_build_conditions(shape))
         own = (matching.c.id.in_(_ADMINISTERED), matching.c.id.in_(_MEMBER_OF))
         listed = listed.where(or_(tree.is_under_one_of(Org, _ROOTS), *own))
-    page = paginate(listed, matching.c.name, matching.c.id, after_cursor=after_cursor).subquery("page")
+    page = paginate(listed, matching.c.sort_key, matching.c.id, after_cursor=after_cursor).subquery("page")
     edge = aliased(Certification)
     return (
         select(
@@ -205,11 +208,12 @@ def _build_search(shape: _FilterShape, *, collected: bool, after_cursor: bool) -
             Org.region_code,
             _Superior.id.label("superior_id"),
             _Superior.name.label("superior_name"),
+            page.c.sort_key,
         )
         .join(page, page.c.id == Org.id)
         .outerjoin(edge, (edge.subordinate_id == Org.id) & (edge.state == CertificationState.LIVE))
         .outerjoin(_Superior, _Superior.id == edge.superior_id)
-        .order_by(page.c.name, page.c.id)
+        .order_by(page.c.sort_key, page.c.id)
     )
 
 

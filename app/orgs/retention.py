@@ -1,4 +1,4 @@
-"""Temporary branches past their last day: the admins get one message. The unit and its people do not change."""
+"""Scheduled work on orgs: messages about temporary branches past their last day, and sort keys that are missing."""
 
 from datetime import timedelta
 
@@ -6,7 +6,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
-from app.database.retention import CleanUp
+from app.core.sort_keys import make_sort_key
+from app.database.retention import CleanUp, Schedule
 from app.messages.delivery import add_message_to_admins
 from app.messages.kinds import MessageKind
 
@@ -34,7 +35,35 @@ async def report_ended_branches(db: AsyncConnection, limit: int) -> int:
     return len(ended)
 
 
+_WITHOUT_KEY = text("""
+SELECT id, name FROM orgs WHERE sort_key = '' ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
+""")
+_SET_KEYS = text("""
+UPDATE orgs SET sort_key = given.sort_key
+FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[])) AS given (id, sort_key) WHERE orgs.id = given.id
+""")
+
+
+async def write_sort_keys(db: AsyncConnection, limit: int) -> int:
+    """Write the sort keys of orgs from before the column (migration 0040). Return the number of orgs."""
+    orgs = (await db.execute(_WITHOUT_KEY, {"limit": limit})).all()
+    if orgs:
+        keys = [make_sort_key(org.name) for org in orgs]
+        await db.execute(_SET_KEYS, {"ids": [org.id for org in orgs], "keys": keys})
+    return len(orgs)
+
+
 CLEAN_UPS = (
+    CleanUp(
+        name="sort-keys",
+        deletes="nothing: it writes the sort key of an org from before lists by name went by pinyin",
+        tables=(),
+        after=timedelta(0),
+        since="the org has none",
+        run=write_sort_keys,
+        schedule=Schedule.EVERY_TEN_MINUTES,
+        batch=500,
+    ),
     CleanUp(
         name="ended-temporary-branches",
         deletes="nothing: it tells the admins of a temporary branch that it has ended",

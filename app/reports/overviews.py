@@ -215,18 +215,21 @@ def _build_overview(
 
 def _select_subordinates(parts: CTE, sort: Sort, descending: bool, has_cursor: bool) -> Select[Any]:
     rows = (
-        select(parts.c.id, Org.name, *(parts.c[count] for count in COUNTS), parts.c.suppressed)
+        select(
+            parts.c.id, Org.name, *(parts.c[count] for count in COUNTS), parts.c.suppressed, Org.sort_key.label("key")
+        )
         .join(Org, Org.id == parts.c.id)
         .where(parts.c.scope == "branch", parts.c.day == UNTIL)
         .subquery("rows")
     )
-    key: ColumnElement[Any] = rows.c.name
+    key: ColumnElement[Any] = rows.c.key
     group: ColumnElement[bool] = literal(value=False)
     if sort is not Sort.NAME:
         # Suppressed figures come last in every order, so that their position reveals nothing.
         group = rows.c.suppressed
         key = case((rows.c.suppressed, 0.0), else_=_build_sort_key(rows, sort))
-    keyed = select(rows, group.label("sort_group"), key.label("sort_key")).subquery("keyed")
+    shown = (column for column in rows.c if column.name != "key")
+    keyed = select(*shown, group.label("sort_group"), key.label("sort_key")).subquery("keyed")
     order = (keyed.c.sort_group, _apply_direction(keyed.c.sort_key, descending), keyed.c.id)
     statement = select(keyed).order_by(*order).limit(bindparam("limit", type_=Integer()))
     if has_cursor:

@@ -36,7 +36,8 @@ class Certification(Approval):
 
     For every writer, a trigger takes the hierarchy lock and refuses a circle or a closed org. `subordinate_name` is
     stored only while the edge is live. It follows the org's name by a foreign key and makes siblings' names unique
-    (S2). `name_number` is 0, but for siblings that had one name before names were compared by their keys.
+    (S2). Triggers copy the org's sort key, for the lists by name. `name_number` is 0, but for siblings that had one
+    name before names were compared by their keys.
     """
 
     __tablename__ = "certifications"
@@ -69,9 +70,10 @@ class Certification(Approval):
             postgresql_where=text("state = 'live'"),
         ),
         Index(
-            "certifications_by_name_idx",
+            "certifications_by_sort_key_idx",
             "superior_id",
-            "subordinate_name",
+            "subordinate_sort_key",
+            "subordinate_id",
             postgresql_where=text("state = 'live'"),
         ),
         Index(
@@ -88,6 +90,7 @@ class Certification(Approval):
     superior_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     subordinate_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     subordinate_name: Mapped[str | None] = mapped_column(Text)
+    subordinate_sort_key: Mapped[str] = mapped_column(Text(collation="C"), server_default="")
     name_number: Mapped[int] = mapped_column(Integer, server_default="0")
     invitation_id: Mapped[UUID | None] = mapped_column(ForeignKey("invitations.id"))
     requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))

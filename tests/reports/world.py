@@ -15,6 +15,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.calendar import SHANGHAI
+from app.core.sort_keys import make_sort_key
 from app.reports.periods import get_day_end
 from app.schema.admins import OrgAdmin
 from app.schema.auth import User, UserPhone
@@ -201,6 +202,7 @@ async def write_world(engine: AsyncEngine, world: World) -> None:
                     name=world.names[org],
                     pinyin="",
                     initials="",
+                    sort_key=make_sort_key(world.names[org]),
                     region_code="320102",
                     kind="party",
                     main_admin_id=world.viewer,
