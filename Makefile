@@ -10,7 +10,7 @@ ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
 $(error There is no $(PYTHON) here: install Python 3.11 or newer, or name one with PYTHON=/path/to/python)
 endif
 
-.PHONY: help run demo test check proof bench bench-quick format messages openapi lock
+.PHONY: help run demo test check proof bench bench-quick format messages examples openapi lock
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -37,6 +37,10 @@ format: ## Format the code
 
 messages: ## Update and compile the catalogue of messages
 	@$(DEV) python -m devtools.messages update
+
+examples: ## Record the answers of a demo as the examples of answers
+	@XUEZU_RECORD_EXAMPLES=1 $(DEV) pytest -n 0 -q tests/devtools/test_examples.py
+	@$(DEV) xuezu openapi
 
 openapi: ## Write openapi/openapi.json anew
 	@$(DEV) xuezu openapi

@@ -1,12 +1,15 @@
 """The examples of the OpenAPI document fit the schemas beside them."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
+from app.api_docs.examples import PLACEHOLDERS
+from app.api_docs.recorded_answers import RECORDED
 from app.cli import SNAPSHOT
 
 
@@ -39,6 +42,27 @@ def test_examples_of_requests_fit_their_schemas(document: Any) -> None:
             example = content["example"] | ({"file": ""} if media_type == "multipart/form-data" else {})
             wrong += [(call, media_type, fault) for fault in list_faults(document, content["schema"], example)]
     assert wrong == []
+
+
+def test_recorded_answers_fit_their_schemas(document: Any) -> None:
+    """Where this fails, `make examples` records them anew."""
+    recorded = json.loads(RECORDED.read_text())
+    operations = dict(list_operations(document))
+    assert not recorded.keys() - operations.keys(), "recorded, but gone"
+    wrong = []
+    for call, answers in recorded.items():
+        for status, body in answers.items():
+            content = operations[call]["responses"][status]["content"]["application/json"]
+            assert content["example"] == body, call
+            wrong += [(call, fault) for fault in list_faults(document, content["schema"], body)]
+    assert wrong == []
+
+
+def test_recorded_answers_have_nothing_of_their_run() -> None:
+    text = RECORDED.read_text()
+    assert set(re.findall(r"\b1\d{10}\b", text)) <= {PLACEHOLDERS["phone"]}
+    assert set(re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}", text)) <= {"01900000-0000-7000"}
+    assert set(re.findall(r"[A-Za-z0-9-]{40,}", text)) == set()
 
 
 def test_examples_of_problems_fit_their_schemas(document: Any) -> None:

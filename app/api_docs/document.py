@@ -16,6 +16,7 @@ from app.api_docs.introductions import INTRODUCTION, TAGS
 from app.api_docs.pages import configure_pages
 from app.api_docs.parameters import describe_parameters
 from app.api_docs.problem_schemas import write_problem_schemas
+from app.api_docs.recorded_answers import write_recorded_answers
 from app.api_docs.response_headers import HEADERS, declare_headers
 from app.api_docs.schema_names import collect_definitions, name_unions, rename_lists
 from app.authz.access import find_access_rule
@@ -69,6 +70,7 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
     rename_lists(document)
     name_unions(document)
     collect_definitions(document)
+    write_recorded_answers(document)
     return write_examples(document, {})
 
 

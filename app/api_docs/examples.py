@@ -18,6 +18,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "to_release_preview": "0" * 32,
     "to_accept_preview": "0" * 32,
     "reference": "3b1hZ0l8m0S9d2vQe6yXcg",
+    "secret": "kF2vG6n3QeXw0bYd8mRz1A",
 }
 """The placeholders in the committed document for values that only a database has."""
 PLACEHOLDER_ID = "01900000-0000-7000-8000-000000000000"
@@ -62,11 +63,11 @@ DEFAULT_VALUES: Mapping[str, Any] = {
     "key_id": Stored("security_key"),
     "user_code": "WDJB-MJHT",
     "client_id": "points",
-    "token": "kF2vG6n3QeXw0bYd8mRz1A",
+    "token": PLACEHOLDERS["secret"],
     "phone": Stored("phone"),
 }
 
-_SECRET = "kF2vG6n3QeXw0bYd8mRz1A"
+_SECRET = PLACEHOLDERS["secret"]
 _ORG = "/v1/orgs/{org_id}"
 _CHALLENGE = {"challenge_id": Stored("challenge")}
 _CREDENTIAL = {"id": "bWFkZS11cA", "rawId": "bWFkZS11cA", "type": "public-key"}

@@ -1,11 +1,13 @@
 """The docs explorer's examples work unchanged: each one is sent once against a fresh demo."""
 
 import asyncio
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -16,6 +18,7 @@ from app.core.settings import Settings
 from app.worker.worker import run_worker
 from devtools import demo
 from devtools.demo.people import PHONE_CODE_GRANT
+from devtools.live_examples.recording import Recording
 from tests.live import serving
 
 ONE_TIME = "needs a secret or a code that is shown once"
@@ -188,11 +191,13 @@ def test_examples_of_the_docs_explorer_succeed_as_they_are(played: Played, clien
         for method, operation in methods.items()
     }
     assert not set(EXEMPT) - set(operations), "exempt, but gone"
-    failed = []
+    failed, recording = [], Recording(datetime.now(UTC))
     # Reads first, then writes, then operations that end something. Of two that end something, the narrower one first.
     for call in sorted(operations, key=lambda name: (METHODS.index(operations[name][0]), -len(name))):
         if call not in EXEMPT:
             answer = _send(client, *operations[call], tokens[call in AS_SERVICE])
+            if answer.is_success and answer.content and answer.headers["Content-Type"] == "application/json":
+                recording.add(call, answer.status_code, answer.json())
             if answer.is_error:
                 failed.append(f"{call}: {answer.status_code} {answer.text[:300]}")
             elif "Location" in answer.headers:
@@ -201,3 +206,5 @@ def test_examples_of_the_docs_explorer_succeed_as_they_are(played: Played, clien
                 if read.status_code != 200:
                     failed.append(f"{call}: its Location answers {read.status_code} {read.text[:300]}")
     assert not failed, "\n".join(failed)
+    if "XUEZU_RECORD_EXAMPLES" in os.environ:  # `make examples`
+        recording.write()
