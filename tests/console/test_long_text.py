@@ -21,9 +21,10 @@ from tests.console.desk import OpenDesk
 from tests.people import People, fresh_phone
 
 LONG, UNSEEN = "名" * 500, "名\u202e单"
+POST = "职务为 1 至 50 个字符"
 PERSON, NAME, REASON = "姓名为 1 至 50 个字符", "名称为 1 至 100 个字符", "请填写 1 至 200 个字符"
 FULL_NAME = f"{NAME}|名称含有控制字符或不可见字符"
-PHONE, UNLIKE, SEARCHED = "请输入中国大陆手机号码", "与名称不一致", "提交的内容不符合要求"
+PHONE, UNLIKE, SEARCHED = "请输入手机号码", "与名称不一致", "提交的内容不符合要求"
 _FIELD = re.compile(
     r'<(?:input|textarea) (?=[^>]*\bname="([^"{]+)")(?![^>]*type="(?:hidden|checkbox|radio|file|date|\{\{.*?)")'
 )
@@ -60,7 +61,8 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
 ) -> None:
     main, helper = await people.register(), await people.register()
     org, subordinate, beyond = [await main.create_org() for _ in range(3)]
-    unit, member = await add_unit(main, org, "第一支部"), await add_member(main, org)
+    unit = await add_unit(main, org, "第一支部")
+    member = await add_member(main, org, unit)
     await certify(main, org, main, subordinate)
     await add_admin(main, org, helper)
     away = await invite(main, beyond, max_uses=9)
@@ -81,7 +83,14 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
     sent = [
         Sent("directory/new_member.html", "name", f"{at}/members", PERSON, phone),
         Sent("directory/new_member.html", "phone", f"{at}/members", PHONE, {"name": "王伟"}),
+        Sent("directory/new_member.html", "post", f"{at}/members", POST, {"name": "王伟", **phone}),
         Sent("directory/member_form.html", "name", row, PERSON),
+        Sent("directory/member_form.html", "post", row, POST, {"name": "王伟"}),
+        Sent("directory/member.html", "position", f"{row}/units/{unit['id']}/position", "1 至 9999"),
+        Sent("directory/new_join_link.html", "max_uses", f"{at}/join-links", "请填写 1 至 10000 的整数"),
+        Sent("phone/join_org.html", "org_name", "/phone/join-org", "请填写名称并选择所在地区"),
+        Sent("phone/join_org.html", "region", "/phone/join-org", "请填写名称并选择所在地区", {"org_name": "某党委"}),
+        Sent("phone/join_org.html", "name", "/phone/join-org", PERSON, {"org_name": "某党委", "region_code": "320102"}),
         Sent("directory/member_form.html", "phone", row, PHONE, {"name": "王伟"}),
         Sent("directory/new_person_transfer.html", "org_name", f"{row}/transfers", NAME, {"region_code": "320102"}),
         Sent(
@@ -158,6 +167,7 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
     searches = {
         ("directory/directory_people.html", "q"): f"{at}/members",
         ("directory/directory.html", "wanted"): f"{at}/units/found",
+        ("directory/unit_choices.html", "wanted"): f"{at}/unit-choices",
         ("certification/hierarchy.html", "wanted"): f"{at}/subordinates/found",
         ("certification/subordinates.html", "wanted"): f"{certifying}/subordinates",
     }

@@ -52,7 +52,14 @@ class PhoneExistsDialog(FrameContext, template="directory/phone_exists.html"):
 
 
 class MemberDrawer(FrameContext, template="directory/member.html"):
+    """A person. `wrong_position` is the unit whose place was typed wrongly, as `typed`."""
+
     member: MemberOut
+    wrong_position: UUID | None = None
+    typed: str = ""
+
+    def get_status(self) -> int:
+        return 200 if self.wrong_position is None else 422
 
 
 class MemberPhone(Context, template="directory/member_phone.html"):
@@ -174,9 +181,13 @@ async def choose_position(
     form: PageForm,
 ) -> Response:
     """Set the person's place in a unit. An empty place puts them after the others, by name."""
-    body = validate_fields(PositionPut, {"position": form.get("position", "").strip() or None})
-    if isinstance(body, PositionPut):
-        await set_position(db, cipher, scope, member_id, unit_id, body.position)
+    typed = form.get("position", "").strip()
+    body = validate_fields(PositionPut, {"position": typed or None})
+    if not isinstance(body, PositionPut):
+        member = await get_member(db, cipher, scope.org_id, member_id)
+        frame = build_org_frame(scope, "members")
+        return render_part(request, MemberDrawer(frame=frame, member=member, wrong_position=unit_id, typed=typed))
+    await set_position(db, cipher, scope, member_id, unit_id, body.position)
     return _announce_change(await _show_member(request, db, cipher, scope, member_id))
 
 
