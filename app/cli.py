@@ -152,7 +152,7 @@ class _DefaultSettings(Settings):
 
 
 def build_openapi_document() -> str:
-    """Return the document as it is committed: with default settings, independent of the environment."""
+    """Build the OpenAPI document that is stored in openapi/: with default settings, whatever the environment is."""
     import orjson
 
     from app.main import create_app

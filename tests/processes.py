@@ -76,12 +76,12 @@ class Program:
         self._lines.extend(iter(self.process.stdout.readline, ""))
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return "".join(self._lines)
 
     def wait_to_say(self, words: str, times: int = 1) -> None:
-        wait_until(lambda: self.said.count(words) >= times or self.process.poll() is not None)
-        assert self.said.count(words) >= times, self.said
+        wait_until(lambda: self.output.count(words) >= times or self.process.poll() is not None)
+        assert self.output.count(words) >= times, self.output
 
     def children(self) -> list[psutil.Process]:
         found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)

@@ -65,7 +65,7 @@ def test_run_survives_other_runs_and_killed_processes(directory: Path) -> None:
         for address in ("127.0.0.1", "[::1]") if has_ipv6() else ("127.0.0.1",):
             assert httpx.get(f"http://{address}:{port}/readyz").json()["status"] == "ready"
         for place in ("/docs", "/console/", "/phone/"):
-            assert f"http://localhost:{port}{place}" in first.said
+            assert f"http://localhost:{port}{place}" in first.output
         server = postgres.find_running(data / "postgres")
         assert server is not None
         server.execute("CREATE TABLE stored AS SELECT 'still here' AS word", database=postgres.DATABASE)
@@ -88,7 +88,7 @@ def test_run_survives_other_runs_and_killed_processes(directory: Path) -> None:
     assert postgres.find_running(data / "postgres") == server
     with program(*RUN, **settings) as second:
         second.wait_to_say(READY)
-        assert f"still running from before (process {server.pid})" in second.said
+        assert f"still running from before (process {server.pid})" in second.output
         assert server.execute("SELECT word FROM stored", database=postgres.DATABASE) == "still here"
         worker = worker_of(second)
         with waiting_console(f"http://localhost:{port}") as chunks:
@@ -97,7 +97,7 @@ def test_run_survives_other_runs_and_killed_processes(directory: Path) -> None:
             assert list(chunks) == []  # the stream ends completely and within the time limit
             assert time.monotonic() - began < GRACE_SECONDS
         assert second.process.wait(PATIENCE) == 0
-    assert second.said.endswith("Stopping PostgreSQL\nStopped.\n")
+    assert second.output.endswith("Stopping PostgreSQL\nStopped.\n")
     assert has_ended(worker.pid)
     wait_until(lambda: has_ended(server.pid))
 
@@ -122,8 +122,8 @@ def test_stop_signal_during_start_leaves_no_process(directory: Path, step: str) 
     with program(sys.executable, "-c", SLOW_RUN, XUEZU_DATA_DIR=directory, XUEZU_PORT=find_free_port()) as starting:
         starting.wait_to_say(step)
         assert starting.stop(signal.SIGINT) == 0
-    assert READY not in starting.said
-    assert starting.said.endswith("Stopped.\n")
+    assert READY not in starting.output
+    assert starting.output.endswith("Stopped.\n")
     assert postgres.find_running(directory / "postgres") is None
 
 

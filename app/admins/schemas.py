@@ -24,7 +24,7 @@ class AdminOut(Out):
 
 
 class AdminInvitationOut(Out):
-    """An invitation as the org's admins see it. It says nothing about the owner of the phone."""
+    """An invitation as the org's admins see it. It reveals nothing about the owner of the phone."""
 
     id: UUID
     phone: str | None = Field(description="Masked; stored only while the answer waits.", examples=["138****8000"])

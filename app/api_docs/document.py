@@ -31,7 +31,8 @@ from app.web.request_bodies import RepeatedKey
 
 
 def describe_api(app: FastAPI) -> None:
-    """Set the app's OpenAPI document, which is built at its first use, and its pages."""
+    """Give the app its OpenAPI document, which is built when it is first requested, and the pages that show the
+    document."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:

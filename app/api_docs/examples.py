@@ -34,7 +34,8 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """The body, and the values of path and query parameters. Omitted path parameters are in `DEFAULT_VALUES`."""
+    """The example of a call: its body, and the values of its path and query parameters. Omitted path parameters have
+    the values of `DEFAULT_VALUES`."""
 
     body: Mapping[str, Any] | None = None
     values: Mapping[str, Any] = field(default_factory=dict)

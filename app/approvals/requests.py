@@ -178,7 +178,8 @@ async def _end_requests(
     by: UUID | None,
     **values: Any,
 ) -> list[EndedRequest]:
-    """End requests in this state, and add the messages to their requesters, in one statement. Return the requests."""
+    """Give the pending requests that these conditions select the final state `state`, and add a message for each
+    requester, in one statement. Return the requests."""
     columns: dict[str, Any] = {column.key: None for column in kind.erased}
     columns["decided_at"] = func.clock_timestamp()
     if state not in {State.SUPERSEDED, State.EXPIRED} and "decided_by" in kind.table.__table__.columns:

@@ -79,7 +79,7 @@ class OperatorScope:
 
 
 class OrgCard(NamedTuple):
-    """The fields of an org that every user with `org:read` sees."""
+    """The fields of an org that every user with the permission `org:read` can see."""
 
     id: UUID
     name: str

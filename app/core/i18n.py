@@ -88,7 +88,8 @@ def _parse_weight(parameter: str) -> float:
 
 
 def gettext(message: str, /, **values: object) -> str:
-    """Return the text in the current language. If a value is markup, the result is markup, and the rest is escaped."""
+    """Return the text in the current language with its values. If one of the values is markup, the result is markup,
+    and the text and the other values are escaped."""
     return _fill_in(_load_translations(get_locale()).gettext(message), values)
 
 

@@ -135,7 +135,7 @@ def paginate(statement: Select[*Ts], *keys: SortKey, after_cursor: bool) -> Sele
 
 
 def is_after(keys: Sequence[SortKey], values: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
-    """Return the condition that a row comes after these values in the order of the keys."""
+    """Return the SQL condition that a row comes after these values in the order of the keys."""
     columns = [_get_column(key) for key in keys]
     directions = [_is_descending(key) for key in keys]
     if len(set(directions)) == 1:  # one row comparison, which an index on these columns supports

@@ -91,7 +91,7 @@ async def _write_file(kind: ExportKind, worker: Worker, request: ExportRequest, 
             "finished_at": func.now(),
             "expires_at": func.now() + EXPORT_LIFETIME,
         }
-        await _update(db, request.org_id, started.id, **finished)
+        await _update_export(db, request.org_id, started.id, **finished)
         subject, actor = ("export", started.id), Actor(user_id=started.created_by)
         await record(db, actor, "export.finished", org_id=request.org_id, subject=subject, after={"rows": done})
 
@@ -104,7 +104,8 @@ class _PartStore:
         self._number = self.size = 0
 
     async def store_parts(self, at_least: int) -> None:
-        """Store the content of the buffer if it has at least `at_least` bytes. Raises ExportDeleted."""
+        """Store the content of the buffer as a part if the buffer has at least `at_least` bytes. Raises
+        ExportDeleted."""
         if len(self._outlet) < at_least:
             return
         taken = self._outlet.take()
@@ -138,7 +139,7 @@ async def _fail(worker: Worker, org_id: UUID, export_id: UUID, failure: str) -> 
     async with worker.engine.begin() as db:
         await db.execute(delete(ExportPart).where(*_match_parts(org_id, export_id)))
         with suppress(ExportDeleted):
-            await _update(db, org_id, export_id, state="failed", failure=failure, finished_at=func.now())
+            await _update_export(db, org_id, export_id, state="failed", failure=failure, finished_at=func.now())
 
 
 async def _update_unfinished(worker: Worker, org_id: UUID, export_id: UUID, **values: Any) -> _StartedExport | None:
@@ -158,7 +159,7 @@ async def _update_progress(worker: Worker, org_id: UUID, export_id: UUID, **valu
         raise ExportDeleted
 
 
-async def _update(db: AsyncConnection, org_id: UUID, export_id: UUID, **values: Any) -> None:
+async def _update_export(db: AsyncConnection, org_id: UUID, export_id: UUID, **values: Any) -> None:
     unfinished = (Export.org_id == org_id, Export.id == export_id, Export.state.in_(("waiting", "running")))
     if (await db.execute(update(Export).where(*unfinished).values(**values))).rowcount == 0:
         raise ExportDeleted

@@ -16,7 +16,7 @@ class CopyBody(BaseModel):
 
 
 class CopyCall(BaseModel):
-    """The call that adds the member to a unit."""
+    """The call that adds the existing member to a unit."""
 
     method: Literal["POST"]
     href: str

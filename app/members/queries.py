@@ -235,7 +235,7 @@ async def stream_members(
 async def count_members(
     db: Readable, cipher: Cipher, org_id: UUID, wanted: MemberFilter, *, limit: int | None = None
 ) -> int:
-    """Count the org's people that match the filter, up to `limit` + 1: that result means more than `limit`.
+    """Count the org's people that match the filter. If there are more than `limit`, return `limit` + 1.
 
     Without `limit` the statement reads every row of the org.
     """

@@ -101,7 +101,7 @@ class OrgUpdate(Body):
 
 
 class OrgOut(Out):
-    """An org's card."""
+    """The card of an org."""
 
     id: UUID
     name: str

@@ -105,10 +105,8 @@ _Linked = aliased(Membership, name="linked")
 
 
 def _select_unscored(members: CTE | None) -> Select[UUID, int]:
-    """Return the people who are not activated, among all people of the org or among `members`: member_id, 0 points.
-
-    Somebody who is activated through another row is a person who is ranked already. OFFSET 0: see `_select_units`.
-    """
+    """Select the people who are not activated, among all people of the org or among `members`. Columns: member_id, 0
+    points."""
     is_ranked = select(_Linked.member_id).where(
         _Linked.person == Membership.person,
         _Linked.activated,

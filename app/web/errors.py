@@ -201,7 +201,8 @@ _REFUSALS = {401, 403, 404, 429}
 
 
 def record_refusal(request: Request, problem: Problem) -> None:
-    """Record on the request that the caller has no permission, for the audit (`app.audit_log.refusals`)."""
+    """Store the reason of a refusal (401, 403, 404 or 429) in the state of the request. The audit counts it later
+    (`app.audit_log.refusals`)."""
     if problem.status in _REFUSALS:
         get_request_state(request).refusal = problem.slug
 

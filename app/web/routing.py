@@ -80,7 +80,8 @@ class RouteIndex(BaseRoute):
         self._lookup = Lookup((_get_pattern(route), route) for route in routes)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Return a full match of the first candidate that matches in full, or no match."""
+        """Return a full match if `handle` can answer: the first candidate that matches in full, or the methods of the
+        candidates that match the address only. Otherwise return no match."""
         if scope["type"] == "http" and not scope.get("root_path"):
             methods: set[str] = set()
             for route in self._lookup.candidates(scope["path"]):

@@ -52,7 +52,7 @@ async def start_server(settings: Settings) -> AsyncIterator[tuple[httpx.AsyncCli
                         get_body(await client.get("/readyz"))
                         break
                     except httpx.TransportError:
-                        assert server.process.poll() is None, server.said
+                        assert server.process.poll() is None, server.output
                         await asyncio.sleep(0.1)
             yield client, lambda: server.process.send_signal(signal.SIGKILL)
 

@@ -90,8 +90,8 @@ async def open_ticket(db: AsyncConnection, user_code: str, device_code: str) -> 
     return OpenedTicket(ticket, row.user_code, row.expires_in)
 
 
-async def find_by_device_code(db: Readable, device_code: str) -> WaitingConsoleRow | None:
-    """Return the state of the authorization with this device code; None if there is none."""
+async def find_state_by_device_code(db: Readable, device_code: str) -> WaitingConsoleRow | None:
+    """Return the state of the device authorization with this device code, or None if there is none."""
     return await fetch_row(
         db, _SELECT_BY_DEVICE_CODE, WaitingConsoleRow, {"device_code_hash": hash_secret(device_code)}
     )

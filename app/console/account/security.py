@@ -182,7 +182,7 @@ def _build_relying_party(request: Request) -> RelyingParty:
 
 
 def _parse_key_answer(form: Form, *names: str) -> dict[str, Any]:
-    """Return the key's answer, which the page's script wrote into the form as JSON."""
+    """Return the answer of the security key. The page's script has written it into the form as JSON."""
     try:
         credential = orjson.loads(form.get("credential", ""))
     except orjson.JSONDecodeError:

@@ -83,7 +83,7 @@ async def show_imports(
 
 @router.get("/template")
 async def read_template(scope: Reader, db: ReadDb) -> Response:
-    """Return the template file, with the org's units as choices."""
+    """Return the template of an import sheet, with the org's units as choices."""
     return build_download(await draw_template(await list_unit_paths(db, scope.org_id)), "members-template.xlsx", XLSX)
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from app.auth.device_flow.authorizations import redeem_device_code
 from app.auth.device_flow.events import stream_sign_in_events
-from app.auth.device_flow.tickets import WaitingConsoleRow, find_by_device_code
+from app.auth.device_flow.tickets import WaitingConsoleRow, find_state_by_device_code
 from app.auth.device_flow.watch import WATCH
 from app.auth.oauth.protocol import Client, OAuthError, get_public_client
 from app.auth.oauth.token_requests import build_token_request
@@ -112,7 +112,7 @@ async def build_cookie_session(request: Request, client: Client, tokens: TokenOu
 
 
 async def _get_waiting(request: Request, db: Readable, user_code: str) -> WaitingConsoleRow:
-    row = await find_by_device_code(db, get_device_code(request, user_code))
+    row = await find_state_by_device_code(db, get_device_code(request, user_code))
     if row is None or row.user_code != user_code:
         raise NotFound
     return row

@@ -224,7 +224,8 @@ FROM judged AS j
 
 
 async def decide_outcomes(db: AsyncConnection, org_id: UUID) -> None:
-    """Create `people`: the outcome of each person of `staged`. Needs `resolved`."""
+    """Create the temporary table `people` with the outcome of each person of the table `staged`. The table `resolved`
+    must exist."""
     await db.execute(text("DROP TABLE IF EXISTS people, without_phone"))
     await db.execute(text(_MATCH_WITHOUT_PHONE), {"org_id": org_id})
     await db.execute(text(_IDENTIFY_WITHOUT_PHONE))

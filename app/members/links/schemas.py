@@ -16,7 +16,7 @@ from app.web.schemas import Body, Out
 
 
 class NamedOrg(Body):
-    """The org, by its id, or by its full name and region. It need not be visible to the caller."""
+    """The org, named by its id, or by its full name and region. The caller need not be able to see the org."""
 
     org_id: UUID | None = None
     org_name: Name | None = None

@@ -92,9 +92,8 @@ async def read_removal_request(scope: Reader, request_id: UUID, db: ReadDb) -> R
     responses=problems(RemovalRequestDecided, MemberIsAdmin, OrgClosed),
 )
 async def accept_removal_request(scope: Writer, request_id: UUID, db: WriteDb) -> None:
-    """The admin removes the person from the directory, as `DELETE …/members/{member_id}` does: the account and its
-    points do not change, and for thirty days the person can be brought back.
-    """
+    """The admin accepts the removal request. The person is removed from the directory, as with `DELETE
+    …/members/{member_id}`: the account and its points do not change, and the person can be restored for thirty days."""
     await operations.accept_removal_request(db, scope, request_id)
 
 
