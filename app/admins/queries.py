@@ -326,7 +326,7 @@ async def list_change_requests(db: Readable, org_id: UUID, paging: Paging) -> Pa
 
 
 async def list_received_change_requests(db: Readable, org_id: UUID, paging: Paging) -> Page[ChangeRequestOut]:
-    """Return the waiting requests of the org's direct subordinates, the newest first."""
+    """Return the change requests of the org's direct subordinates that wait for a decision, the newest first."""
     found = await _RECEIVED_CHANGES.fetch(db, paging, org_id=org_id)
     return Page[ChangeRequestOut].from_slice(found.map(_change_request_out))
 

@@ -41,7 +41,7 @@ class ExtensionMember(Out):
 
 
 class ProblemKindOut(Out):
-    """A kind of problem."""
+    """A kind of problem (error) that the API can answer."""
 
     type: str = Field(description="The address of the kind, which is stable.", examples=["/problems/not-found"])
     status: int = Field(description="The HTTP status of an answer with it.")

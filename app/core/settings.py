@@ -124,7 +124,8 @@ class Settings(BaseSettings):
         return self
 
     def _build_database_url(self, database_url: str) -> str:
-        """Return the address of the database with its password. Raises ConfigurationError, which has no part of it."""
+        """Return the URL of the database with its password. Raises ConfigurationError, whose text contains no part of
+        the URL."""
         try:
             if not is_database_url(database_url):
                 raise ConfigurationError(MALFORMED_DATABASE_URL)

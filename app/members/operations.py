@@ -217,8 +217,8 @@ async def disclose_phone(db: AsyncConnection, cipher: Cipher, scope: OrgScope, m
 
 
 async def search_by_phone(db: AsyncConnection, cipher: Cipher, scope: OrgScope, phone: str) -> MemberOut | None:
-    """Return the live row of the org that has the phone, or None, and record the search in the audit log: it tells the
-    caller whose number it is.
+    """Return the live row of the org that has the phone, or None. The audit log gets an entry, because the result
+    reveals whose number it is.
 
     Locks the org and the index key.
     """

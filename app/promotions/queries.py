@@ -84,7 +84,7 @@ async def list_promotions(db: Readable, cipher: Cipher, org_id: UUID, paging: Pa
 
 
 async def get_promotion(db: Readable, cipher: Cipher, org_id: UUID, promotion_id: UUID) -> PromotionOut:
-    """Return one of the org's offers. Raises NotFound."""
+    """Return one promotion that the org has offered. Raises NotFound."""
     parameters = {"org_id": org_id, "promotion_id": promotion_id}
     return _build_promotion(cipher, await one_or_404(db, _OFFER, _Offer, parameters))
 

@@ -203,7 +203,7 @@ async def check_key(
 ) -> datetime | SecurityKeyRefused:
     """Prove one of the user's keys in this session. Return the time of the proof.
 
-    SecurityKeyRefused is returned, not raised, so that it commits.
+    SecurityKeyRefused is returned, not raised, so that the transaction commits.
     """
     import webauthn  # The import takes 0.15 s, so `serving.warm_up` does it after the start.
 

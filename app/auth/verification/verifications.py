@@ -126,7 +126,8 @@ async def complete_alipay_verification(db: AsyncConnection, cipher: Cipher, acto
 
 
 async def verify_user(db: AsyncConnection, cipher: Cipher, user_id: UUID, person: VerifiedPerson, method: str) -> None:
-    """Store the verified name and the index of the ID number. Raises AlreadyVerified, IdNumberTaken (unique index)."""
+    """Verify the user's real name: store the name and the blind index of the ID number. Raises AlreadyVerified,
+    IdNumberTaken (unique index)."""
     index = index_id_number(await lock_index_key(db, cipher), person.id_number)
     statement = (
         update(User)

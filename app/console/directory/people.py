@@ -52,7 +52,8 @@ class PhoneExistsDialog(FrameContext, template="directory/phone_exists.html"):
 
 
 class MemberDrawer(FrameContext, template="directory/member.html"):
-    """A person. `wrong_position` is the unit whose place was typed wrongly, as `typed`."""
+    """A member in the drawer. If the user typed a wrong place in a unit, `wrong_position` is that unit and `typed` is
+    the text."""
 
     member: MemberOut
     wrong_position: UUID | None = None

@@ -43,7 +43,7 @@ MAX_WAITING_REQUESTS = 10
 
 
 async def create_link_request(db: AsyncConnection, user: UserScope, body: LinkRequestCreate) -> UUID:
-    """Request the link between a row of an org's directory and the user's account. Return the request's id.
+    """Request that a row of an org's directory be linked to the user's account. Return the request's id.
 
     Locks the org FOR KEY SHARE. Raises RealNameRequired, UnknownOrg, AlreadyInDirectory (such a user can see the org
     anyway), LinkRequestOpen, TooManyLinkRequests.

@@ -37,9 +37,10 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 async def create_removal_request(
     user: SignedIn, body: RemovalRequestCreate, db: WriteDb, response: Response
 ) -> RemovalRequestOut:
-    """The caller asks an org to remove them from its directory. An admin of the org decides within 30 days.
+    """The caller requests that an org remove the caller from its directory. An admin of the org decides within 30
+    days.
 
-    Until then nothing changes. An admin of the org resigns first.
+    Nothing changes before the decision. An admin of the org cannot request this: resign first.
     """
     request_id = await operations.create_removal_request(db, user, body.org_id)
     response.headers["Location"] = f"/v1/me/removal-requests/{request_id}"
@@ -50,13 +51,13 @@ async def create_removal_request(
 async def list_my_removal_requests(
     user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[RemovalRequestOut]:
-    """The requests that the caller has made, the newest first, and what became of each. Nothing is changed."""
+    """List the removal requests that the caller has made, the newest first, with their states. Nothing is changed."""
     return await queries.list_own_removal_requests(db, user.user_id, paging)
 
 
 @router.get("/me/removal-requests/{request_id}", summary="Read my request to be removed")
 async def read_my_removal_request(user: SignedIn, request_id: UUID, db: ReadDb) -> RemovalRequestOut:
-    """One request of the caller, and what became of it. Nothing is changed."""
+    """Read one removal request that the caller has made, with its state. Nothing is changed."""
     return await queries.get_own_removal_request(db, user.user_id, request_id)
 
 
@@ -67,7 +68,8 @@ async def read_my_removal_request(user: SignedIn, request_id: UUID, db: ReadDb) 
     responses=problems(RemovalRequestDecided),
 )
 async def withdraw_removal_request(user: SignedIn, request_id: UUID, db: WriteDb) -> None:
-    """The caller takes a request back while it waits. Nothing else changes, and they may ask again."""
+    """The caller withdraws a removal request while it waits. Nothing else changes, and the caller can make a new
+    request."""
     await operations.withdraw_removal_request(db, user, request_id)
 
 
@@ -75,13 +77,13 @@ async def withdraw_removal_request(user: SignedIn, request_id: UUID, db: WriteDb
 async def list_removal_requests(
     scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ReceivedRemovalRequestOut]:
-    """The people who ask to be removed and wait for an answer, the newest first. Nothing is changed."""
+    """List the removal requests that wait for a decision of the org, the newest first. Nothing is changed."""
     return await queries.list_received_removal_requests(db, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/removal-requests/{request_id}", summary="Read a request to be removed")
 async def read_removal_request(scope: Reader, request_id: UUID, db: ReadDb) -> ReceivedRemovalRequestOut:
-    """One request that waits, with the row of the person. Nothing is changed."""
+    """Read one removal request that waits, with the row of the person. Nothing is changed."""
     return await queries.get_received_removal_request(db, scope.org_id, request_id)
 
 
@@ -104,5 +106,5 @@ async def accept_removal_request(scope: Writer, request_id: UUID, db: WriteDb) -
     responses=problems(RemovalRequestDecided),
 )
 async def refuse_removal_request(scope: Writer, request_id: UUID, body: RemovalRefusal, db: WriteDb) -> None:
-    """The admin refuses, with a reason that the person reads. The directory stays as it is."""
+    """The admin refuses the removal request, with a reason that the person can read. The directory does not change."""
     await operations.refuse_removal_request(db, scope, request_id, body.reason)
