@@ -8,12 +8,12 @@ once.
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale
 from app.approvals.kinds import CHANGE_REQUEST
-from app.approvals.requests import finish_request, get_waiting_request
+from app.approvals.requests import Decision, decide_request, finish_request, get_request_to_decide
 from app.audit_log.entries import Actor, record
 from app.authz.access import OrgScope
 from app.certification.audit import record_for_each_org
@@ -28,6 +28,7 @@ from app.orgs.errors import SiblingNameTaken
 from app.orgs.locks import lock_orgs, lock_orgs_for_edit
 from app.schema.admins import ChangeRequest, OrgAdmin
 from app.schema.approvals import State
+from app.schema.certification import Certification
 from app.schema.orgs import Org
 from app.web.errors import NotFound, Problem
 
@@ -64,7 +65,10 @@ async def approve_change_request(db: AsyncConnection, scope: OrgScope, request_i
     ChangeRequestStale. It is returned and not raised, so that the new state is committed. Raises NotFound (also if the
     org now has another superior), ChangeRequestDecided, ChangeRequestExpired, SiblingNameTaken.
     """
-    change = await _lock_received_request(db, scope, request_id)
+    decision = _build_decision(State.ACCEPTED, request_id, _was_under(scope.org_id))
+    change, repeated = await _lock_received_request(db, scope, request_id, decision)
+    if repeated:
+        return change.org_id
     if not await accept_change(db, scope.actor.get_actor_for_other_org(), change, scope.user.user_id):
         return ChangeRequestStale()
     await _record_decision(db, scope, change, "change_request.accepted")
@@ -74,13 +78,17 @@ async def approve_change_request(db: AsyncConnection, scope: OrgScope, request_i
 async def refuse_change_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, reason: str) -> None:
     """Decline a change request, as the superior. The org's admins can read the reason. Raises NotFound,
     ChangeRequestDecided, ChangeRequestExpired."""
-    change = await _lock_received_request(db, scope, request_id)
-    await _decline_request(db, request_id, scope.user.user_id, reason)
+    decision = _build_decision(State.DECLINED, request_id, _was_under(scope.org_id), ChangeRequest.refusal == reason)
+    change, repeated = await _lock_received_request(db, scope, request_id, decision)
+    if repeated or not await decide_request(db, decision, scope.user.user_id, refusal=reason):
+        return
     await _record_decision(db, scope, change, "change_request.declined", reason)
 
 
-async def _lock_received_request(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> Change:
-    """Lock the scope's org and the org of a request. Return the request, which waits for a decision of the scope's org.
+async def _lock_received_request(
+    db: AsyncConnection, scope: OrgScope, request_id: UUID, decision: Decision
+) -> tuple[Change, bool]:
+    """Lock the scope's org and the org of a request. Return the request, and whether the decision is repeated.
 
     Raises NotFound (also if the scope's org is not the superior now), ChangeRequestDecided, ChangeRequestExpired.
     """
@@ -91,13 +99,17 @@ async def _lock_received_request(db: AsyncConnection, scope: OrgScope, request_i
     await lock_orgs_for_edit(db, scope, change.org_id)
     if await find_superior_id(db, change.org_id) != scope.org_id:
         raise NotFound
-    return await _get_waiting_change(db, request_id)
+    return await get_request_to_decide(db, decision, _COLUMNS, Change)
 
 
 async def approve_recovery(db: AsyncConnection, operator: Actor, request_id: UUID) -> UUID | Problem:
     """Approve the recovery of an org without a superior, as the platform operator. Return the org's id, or
     ChangeRequestStale as `approve_change_request` does. Raises NotFound, ChangeRequestDecided, ChangeRequestExpired."""
-    change = await _lock_operator_request(db, request_id)
+    change, repeated = await _lock_operator_request(
+        db, request_id, _build_decision(State.ACCEPTED, request_id, _had_no_superior())
+    )
+    if repeated:
+        return change.org_id
     assert operator.user_id is not None
     if not await accept_change(db, operator, change, operator.user_id):
         return ChangeRequestStale()
@@ -109,24 +121,27 @@ async def approve_recovery(db: AsyncConnection, operator: Actor, request_id: UUI
 async def refuse_recovery(db: AsyncConnection, operator: Actor, request_id: UUID, reason: str) -> None:
     """Decline the recovery of an org without a superior, as the platform operator. Raises NotFound,
     ChangeRequestDecided, ChangeRequestExpired."""
-    change = await _lock_operator_request(db, request_id)
+    same = (_had_no_superior(), ChangeRequest.refusal == reason)
+    decision = _build_decision(State.DECLINED, request_id, *same)
+    change, repeated = await _lock_operator_request(db, request_id, decision)
     assert operator.user_id is not None
-    await _decline_request(db, request_id, operator.user_id, reason)
+    if repeated or not await decide_request(db, decision, operator.user_id, refusal=reason):
+        return
     subject = ("change_request", change.id)
     after = {"reason": reason}
     await record(db, operator, "change_request.declined", org_id=change.org_id, subject=subject, after=after)
 
 
-async def _lock_operator_request(db: AsyncConnection, request_id: UUID) -> Change:
-    """Lock the org of a recovery that the platform operator decides. Return the waiting request. Raises NotFound,
-    ChangeRequestDecided, ChangeRequestExpired."""
+async def _lock_operator_request(db: AsyncConnection, request_id: UUID, decision: Decision) -> tuple[Change, bool]:
+    """Lock the org of a recovery that the platform operator decides. Return the request, and whether the decision is
+    repeated. Raises NotFound, ChangeRequestDecided, ChangeRequestExpired."""
     change = await get_change(db, request_id)
     if change.kind != "recovery":
         raise NotFound
     await lock_orgs(db, change.org_id)
     if await find_superior_id(db, change.org_id) is not None:
         raise NotFound
-    return await _get_waiting_change(db, request_id)
+    return await get_request_to_decide(db, decision, _COLUMNS, Change)
 
 
 async def get_change(db: AsyncConnection, request_id: UUID) -> Change:
@@ -134,16 +149,29 @@ async def get_change(db: AsyncConnection, request_id: UUID) -> Change:
     return await one_or_404(db, select(*_COLUMNS).where(ChangeRequest.id == request_id), Change)
 
 
-async def _get_waiting_change(db: AsyncConnection, request_id: UUID) -> Change:
-    return await get_waiting_request(
-        db,
-        CHANGE_REQUEST,
-        ChangeRequest.id == request_id,
-        columns=_COLUMNS,
-        row=Change,
-        decided=ChangeRequestDecided,
-        expired=ChangeRequestExpired,
-    )
+def _build_decision(state: State, request_id: UUID, *repeated: ColumnElement[bool]) -> Decision:
+    decided_by_a_side = and_(ChangeRequest.decided_by.is_not(None), *repeated)
+    conditions = [ChangeRequest.id == request_id]
+    return Decision(CHANGE_REQUEST, state, conditions, ChangeRequestDecided, ChangeRequestExpired, decided_by_a_side)
+
+
+# The certifications at the time of the decision say which side has decided: an admin can be an admin of several
+# superiors.
+_WAS_SUBORDINATE = and_(
+    Certification.subordinate_id == ChangeRequest.org_id,
+    Certification.certified_at <= ChangeRequest.decided_at,
+    or_(Certification.ended_at.is_(None), Certification.ended_at > ChangeRequest.decided_at),
+)
+
+
+def _was_under(superior_id: UUID) -> ColumnElement[bool]:
+    """Return the condition that this org was the superior when the request was decided."""
+    return exists().where(_WAS_SUBORDINATE, Certification.superior_id == superior_id).correlate(ChangeRequest)
+
+
+def _had_no_superior() -> ColumnElement[bool]:
+    """Return the condition that the org had no superior when the request was decided."""
+    return ~exists().where(_WAS_SUBORDINATE).correlate(ChangeRequest)
 
 
 async def apply_pending_changes(db: AsyncConnection, actor: Actor, org_id: UUID) -> None:
@@ -171,12 +199,6 @@ async def accept_change(db: AsyncConnection, actor: Actor, change: Change, user_
     if not await finish_request(db, CHANGE_REQUEST, state, ChangeRequest.id == change.id, by=user_id):
         raise ChangeRequestDecided  # cannot happen while the org's row is locked
     return applied
-
-
-async def _decline_request(db: AsyncConnection, request_id: UUID, user_id: UUID, reason: str) -> None:
-    condition = ChangeRequest.id == request_id
-    if not await finish_request(db, CHANGE_REQUEST, State.DECLINED, condition, by=user_id, refusal=reason):
-        raise ChangeRequestDecided  # cannot happen while the org's row is locked
 
 
 async def apply_change(db: AsyncConnection, actor: Actor, change: Change) -> bool:

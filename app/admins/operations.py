@@ -1,7 +1,7 @@
 """Writes of admins and admin invitations. Each function has the rule, the SQL, the audit entry and the outgoing
 event."""
 
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, select, text
@@ -26,10 +26,12 @@ from app.admins.invitees import (
 from app.admins.recovery_offers import set_recovered_main_admin, supersede_stale_recovery
 from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST
 from app.approvals.requests import (
+    Decision,
     create_request,
+    decide_request,
     finish_request,
     finish_requests,
-    get_waiting_request,
+    get_request_to_decide,
     raise_already_ended,
 )
 from app.audit_log.entries import record
@@ -77,7 +79,8 @@ async def withdraw_admin_invitation(db: AsyncConnection, scope: OrgScope, invita
     await lock_orgs_for_edit(db, scope, main_admin=True)
     conditions = (AdminInvitation.id == invitation_id, AdminInvitation.org_id == scope.org_id)
     if not await finish_request(db, ADMIN_INVITATION, State.WITHDRAWN, *conditions, by=scope.user.user_id):
-        await _raise_already_ended(db, *conditions)
+        decided, expired = AdminInvitationDecided, AdminInvitationExpired
+        await raise_already_ended(db, ADMIN_INVITATION, *conditions, decided=decided, expired=expired)
     subject = ("admin_invitation", invitation_id)
     await record(db, scope.actor, "admin_invitation.withdrawn", org_id=scope.org_id, subject=subject)
 
@@ -105,15 +108,11 @@ async def accept_admin_invitation(
         raise OrgClosed
     if org.kind == Kind.PARTY and not user.party_member:
         raise PartyMemberRequired
-    invitation = await get_waiting_request(
-        db,
-        ADMIN_INVITATION,
-        *_is_offer_to(user, invitation_id),
-        columns=[AdminInvitation.main_admin_before],
-        row=_Invitation,
-        decided=AdminInvitationDecided,
-        expired=AdminInvitationExpired,
-    )
+    decision = _build_decision(State.ACCEPTED, user, invitation_id, AdminInvitation.user_id == user.user_id)
+    columns = [AdminInvitation.main_admin_before]
+    invitation, repeated = await get_request_to_decide(db, decision, columns, _Invitation)
+    if repeated:
+        return org
     if (refused := await decline_if_name_differs(db, ADMIN_INVITATION, user, org_id, invitation_id)) is not None:
         return refused
     is_recovery = invitation.main_admin_before is not None
@@ -121,9 +120,7 @@ async def accept_admin_invitation(
         return stale
     await insert_admin(db, org_id, user.user_id)
     await ensure_admin_row(db, cipher, user.actor, org_id, user.user_id)
-    condition = AdminInvitation.id == invitation_id
-    if not await finish_request(db, ADMIN_INVITATION, State.ACCEPTED, condition, by=user.user_id, user_id=user.user_id):
-        raise AdminInvitationDecided  # the user declined it in a concurrent request
+    await decide_request(db, decision, user.user_id, user_id=user.user_id)  # the user may have declined it meanwhile
     after = {"user_id": str(user.user_id), "admin_invitation_id": str(invitation_id)}
     await record(db, user.actor, "admin.added", org_id=org_id, subject=("admin", user.user_id), after=after)
     # The one message about an act of one's own: it says on all devices that the role is taken up.
@@ -136,16 +133,16 @@ async def accept_admin_invitation(
 async def refuse_admin_invitation(db: AsyncConnection, user: UserScope, invitation_id: UUID) -> None:
     """Decline an invitation made to the user. Raises NotFound, AdminInvitationDecided, AdminInvitationExpired."""
     org_id = await _get_inviting_org_id(db, user, invitation_id)
-    conditions = _is_offer_to(user, invitation_id)
-    if not await finish_request(db, ADMIN_INVITATION, State.DECLINED, *conditions, by=user.user_id):
-        await _raise_already_ended(db, *conditions)
+    decision = _build_decision(State.DECLINED, user, invitation_id, AdminInvitation.reason.is_(None))
+    if not await decide_request(db, decision, user.user_id):
+        return
     subject = ("admin_invitation", invitation_id)
     await record(db, user.actor.get_actor_for_other_org(), "admin_invitation.declined", org_id=org_id, subject=subject)
 
 
-async def _raise_already_ended(db: AsyncConnection, *conditions: ColumnElement[bool]) -> NoReturn:
+def _build_decision(state: State, user: UserScope, invitation_id: UUID, repeated: ColumnElement[bool]) -> Decision:
     decided, expired = AdminInvitationDecided, AdminInvitationExpired
-    await raise_already_ended(db, ADMIN_INVITATION, *conditions, decided=decided, expired=expired)
+    return Decision(ADMIN_INVITATION, state, _is_offer_to(user, invitation_id), decided, expired, repeated)
 
 
 async def remove_admin(db: AsyncConnection, scope: OrgScope, user_id: UUID) -> None:

@@ -1,16 +1,16 @@
 """Open, read and end requests of any kind.
 
 A request ends exactly once: `finish_request` changes only a request that is pending and not overdue, so the second of
-two concurrent decisions changes nothing. The feature itself takes the locks of the orgs, checks the rule and writes the
-audit entry.
+two concurrent decisions changes nothing. It succeeds if it is the same `Decision` of the same side, and is refused
+otherwise. The feature itself takes the locks of the orgs, checks the rule and writes the audit entry.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, any_, column, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, any_, column, func, insert, literal, or_, select, true, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -39,26 +39,64 @@ async def create_request(db: AsyncConnection, kind: Kind, already_open: type[Pro
     return opened.scalar_one()
 
 
-async def get_waiting_request(
-    db: AsyncConnection,
-    kind: Kind,
-    *conditions: ColumnElement[bool],
-    columns: Sequence[Column],
-    row: type[R],
-    decided: type[Problem],
-    expired: type[Problem],
-) -> R:
-    """Return the given columns of a request that can be decided, as a `row`. The caller has locked the request's orgs.
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """The decision of one side on one request. The same side may repeat it: a repeated decision changes nothing, and
+    the operation returns what it returned the first time."""
 
-    `finish_request` locks the request's row as the last lock of the decision (`docs/LOCKING.md`), and checks the state
-    again. Raises NotFound, `expired` if the request is overdue, `decided` if it has ended in another way.
+    kind: Kind
+    state: State | CertificationState
+    """The state in which the request ends by this decision."""
+    conditions: Sequence[ColumnElement[bool]]
+    """The SQL conditions that select the request among the requests that this side decides."""
+    decided: type[Problem]
+    """The error if the request has ended in another way."""
+    expired: type[Problem] | None = None
+    """The error if the request is overdue; None: `decided`."""
+    repeated: ColumnElement[bool] = field(default_factory=true)
+    """The SQL condition, besides the state, under which a request has ended by this decision: the same side has decided
+    it, with the same values."""
+
+
+async def get_request_to_decide(
+    db: AsyncConnection, decision: Decision, columns: Sequence[Column], row: type[R]
+) -> tuple[R, bool]:
+    """Return these columns of the request, as a `row`, and whether the decision is repeated. The caller has locked the
+    request's orgs.
+
+    `decide_request` locks the request's row as the last lock of the decision (`docs/LOCKING.md`), and checks the state
+    again. Raises NotFound, `expired`, `decided`.
     """
-    state, *values = await one_or_404(db, select(kind.state, *columns).where(*conditions))
-    if state == State.EXPIRED:
-        raise expired
+    statement = select(decision.kind.state, decision.repeated.label("is_repeated"), *columns)
+    state, is_repeated, *values = await one_or_404(db, statement.where(*decision.conditions))
     if state != State.PENDING:
-        raise decided
-    return build_row_maker(row, [column.key for column in columns])(values)
+        _require_repeated(decision, state, is_repeated)
+    return build_row_maker(row, [column.key for column in columns])(values), state != State.PENDING
+
+
+async def decide_request(db: AsyncConnection, decision: Decision, by: UUID, **values: Any) -> bool:
+    """End the request by this decision, as `finish_request` does. Return True, or False if the decision is repeated.
+
+    Raises NotFound, `expired`, `decided`.
+    """
+    if await finish_request(db, decision.kind, decision.state, *decision.conditions, by=by, **values):
+        return True
+    await require_repeated(db, decision)
+    return False
+
+
+async def require_repeated(db: AsyncConnection, decision: Decision) -> None:
+    """Require that a request that cannot be decided has ended by this decision. Raises NotFound, `expired`,
+    `decided`."""
+    ended = select(decision.kind.state, decision.repeated.label("is_repeated")).where(*decision.conditions)
+    state, is_repeated = await one_or_404(db, ended)
+    _require_repeated(decision, state, is_repeated)
+
+
+def _require_repeated(decision: Decision, state: str, is_repeated: bool | None) -> None:
+    if state == decision.state and is_repeated:
+        return
+    raise (decision.expired or decision.decided) if state == State.EXPIRED else decision.decided
 
 
 async def finish_request(

@@ -15,6 +15,7 @@ class Role(StrEnum):
 class Permission(StrEnum):
     ORG_READ = "org:read"
     ORG_WRITE = "org:write"
+    ORG_CLOSE = "org:close"
     ORG_REOPEN = "org:reopen"
     UNITS_READ = "units:read"
     UNITS_WRITE = "units:write"
@@ -47,6 +48,7 @@ OWN_ROLES = (Role.MAIN_ADMIN, Role.ADMIN, Role.MEMBER)
 ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
     Permission.ORG_READ: (_VIEWERS, _VIEWERS),
     Permission.ORG_WRITE: (_VIEWERS, ADMINS),
+    Permission.ORG_CLOSE: (_VIEWERS, ADMINS),
     Permission.ORG_REOPEN: (ADMINS, ADMINS),
     Permission.UNITS_READ: (ADMINS, ADMINS),
     Permission.UNITS_WRITE: (ADMINS, ADMINS),
@@ -74,6 +76,7 @@ ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
 CLOSED_ORG_PERMISSIONS = frozenset(
     {
         Permission.ORG_READ,
+        Permission.ORG_CLOSE,  # a repeated call of the main admin
         Permission.ORG_REOPEN,
         Permission.UNITS_READ,
         Permission.ADMINS_READ,

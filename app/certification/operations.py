@@ -1,13 +1,12 @@
 """Writes of invitations and applications."""
 
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import APPLICATION
-from app.approvals.requests import create_request, finish_request
+from app.approvals.requests import Decision, create_request, decide_request, finish_request, raise_already_ended
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.certification import queries
@@ -111,17 +110,23 @@ async def use_invitation(db: AsyncConnection, invitation_id: UUID) -> None:
 async def withdraw_application(db: AsyncConnection, scope: OrgScope, application_id: UUID) -> None:
     """Withdraw a pending application of the scope's org. Raises NotFound, ApplicationDecided."""
     await lock_orgs_for_edit(db, scope)
-    is_own = Certification.subordinate_id == scope.org_id
-    await _end_application(db, scope, application_id, is_own, CertificationState.WITHDRAWN, "application.withdrawn")
+    own = (Certification.id == application_id, Certification.subordinate_id == scope.org_id)
+    if not await finish_request(db, APPLICATION, CertificationState.WITHDRAWN, *own, by=scope.user.user_id):
+        await raise_already_ended(db, APPLICATION, *own, decided=ApplicationDecided, expired=ApplicationDecided)
+    await _record_end(db, scope, await queries.get_application(db, application_id), "application.withdrawn")
 
 
 async def refuse_application(db: AsyncConnection, scope: OrgScope, application_id: UUID, reason: str) -> ApplicationOut:
     """Decline an application made to the scope's org. Return it. Raises NotFound, ApplicationDecided."""
     await lock_orgs_for_edit(db, scope)
-    is_received = Certification.superior_id == scope.org_id
-    return await _end_application(
-        db, scope, application_id, is_received, CertificationState.DECLINED, "application.declined", reason
-    )
+    received = _select_received(scope, application_id)
+    same = Certification.reason == reason
+    decision = Decision(APPLICATION, CertificationState.DECLINED, received, ApplicationDecided, repeated=same)
+    decided = await decide_request(db, decision, scope.user.user_id, reason=reason)
+    application = await queries.get_application(db, application_id)
+    if decided:
+        await _record_end(db, scope, application, "application.declined", reason)
+    return application
 
 
 async def approve_application(db: AsyncConnection, scope: OrgScope, application_id: UUID) -> ApplicationOut:
@@ -132,46 +137,33 @@ async def approve_application(db: AsyncConnection, scope: OrgScope, application_
     first and the constraints decide.
     """
     await tree.lock_hierarchy(db)
-    is_received = Certification.superior_id == scope.org_id
-    applicant_id: UUID | None = await db.scalar(
-        select(Certification.subordinate_id).where(Certification.id == application_id, is_received)
-    )
+    received = _select_received(scope, application_id)
+    applicant_id: UUID | None = await db.scalar(select(Certification.subordinate_id).where(*received))
     if applicant_id is None:
         raise NotFound
     await lock_orgs_for_edit(db, scope, applicant_id)
-    row = await _end_application(
-        db, scope, application_id, is_received, CertificationState.LIVE, "certification.created"
-    )
-    await bump_org_version(db, applicant_id)
-    return row
-
-
-async def _end_application(
-    db: AsyncConnection,
-    scope: OrgScope,
-    application_id: UUID,
-    side: ColumnElement[bool],
-    state: CertificationState,
-    action: str,
-    reason: str | None = None,
-) -> ApplicationOut:
-    values: dict[str, Any] = {"reason": reason}
-    if state is CertificationState.LIVE:
-        name = select(Org.name).where(Org.id == Certification.subordinate_id).scalar_subquery()
-        # The time of the statement, not of the transaction, because an edge begins after the hierarchy is locked.
-        values |= {"certified_at": func.clock_timestamp(), "subordinate_name": name}
+    name = select(Org.name).where(Org.id == Certification.subordinate_id).scalar_subquery()
+    decision = Decision(APPLICATION, CertificationState.LIVE, received, ApplicationDecided)
     with on_constraint(*EDGE_ERRORS):
-        ended = await finish_request(
-            db, APPLICATION, state, Certification.id == application_id, side, by=scope.user.user_id, **values
-        )
-    if not ended:
-        if await db.scalar(select(Certification.id).where(Certification.id == application_id, side)):
-            raise ApplicationDecided
-        raise NotFound
-    row = await queries.get_application(db, application_id)
+        # The time of the statement, not of the transaction, because an edge begins after the hierarchy is locked.
+        values = {"certified_at": func.clock_timestamp(), "subordinate_name": name}
+        certified = await decide_request(db, decision, scope.user.user_id, **values)
+    application = await queries.get_application(db, application_id)
+    if certified:
+        await _record_end(db, scope, application, "certification.created")
+        await bump_org_version(db, applicant_id)
+    return application
+
+
+def _select_received(scope: OrgScope, application_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    return Certification.id == application_id, Certification.superior_id == scope.org_id
+
+
+async def _record_end(
+    db: AsyncConnection, scope: OrgScope, row: ApplicationOut, action: str, reason: str | None = None
+) -> None:
     after = {"superior_id": str(row.superior_id), "subordinate_id": str(row.subordinate_id)}
     if reason is not None:
         after["reason"] = reason
     other = row.superior_id if row.subordinate_id == scope.org_id else row.subordinate_id
     await record_for_each_org(db, scope, action, other, subject=("certification", row.id), after=after)
-    return row

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import TRANSFER
-from app.approvals.requests import create_request, finish_request
+from app.approvals.requests import Decision, create_request, decide_request, finish_request
 from app.authz.access import OrgScope
 from app.certification import queries
 from app.certification.audit import record_for_each_org
@@ -37,6 +37,7 @@ from app.messages.delivery import add_message_to_admins
 from app.messages.kinds import MessageKind
 from app.orgs.errors import SiblingNameTaken
 from app.orgs.locks import lock_orgs_for_edit
+from app.schema.admins import OrgAdmin
 from app.schema.approvals import CertificationState, State
 from app.schema.certification import Certification, Transfer
 
@@ -107,7 +108,8 @@ async def withdraw_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: U
     """Withdraw a pending transfer of the scope's org. Raises NotFound, TransferDecided."""
     await lock_orgs_for_edit(db, scope, main_admin=True)
     transfer = await _get_transfer(db, transfer_id, Transfer.org_id == scope.org_id)
-    await _end_transfer(db, transfer, State.WITHDRAWN, scope.user.user_id)
+    if not await finish_request(db, TRANSFER, State.WITHDRAWN, Transfer.id == transfer.id, by=scope.user.user_id):
+        raise TransferDecided
     await _record(db, scope, transfer, "transfer.withdrawn")
 
 
@@ -115,7 +117,12 @@ async def refuse_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUI
     """Decline a transfer, as the present or the new superior. Raises NotFound, TransferDecided."""
     transfer = await _get_transfer(db, transfer_id, _has_superior(scope.org_id))
     await lock_orgs_for_edit(db, scope, transfer.org_id)
-    await _end_transfer(db, transfer, State.DECLINED, scope.user.user_id, reason)
+    # Either superior declines. The one whose admin has declined may repeat it.
+    of_scope = (OrgAdmin.org_id == scope.org_id, OrgAdmin.user_id == Transfer.decided_by)
+    same = and_(Transfer.reason == reason, exists().where(*of_scope).correlate(Transfer))
+    decision = Decision(TRANSFER, State.DECLINED, [Transfer.id == transfer.id], TransferDecided, repeated=same)
+    if not await decide_request(db, decision, scope.user.user_id, reason=reason):
+        return
     await _record(db, scope, transfer, "transfer.declined", reason=reason)
 
 
@@ -126,6 +133,9 @@ async def release_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UU
     """
     transfer = await _get_transfer(db, transfer_id, Transfer.from_id == scope.org_id)
     await lock_orgs_for_edit(db, scope, transfer.org_id)
+    transfer = await _get_transfer(db, transfer_id, Transfer.from_id == scope.org_id)
+    if transfer.state == State.PENDING and transfer.released_at is not None:
+        return  # released before, by this side
     if await compute_preview_version(db, transfer) != preview:
         raise PreviewStale
     released = await db.execute(
@@ -150,7 +160,9 @@ async def accept_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUI
     transfer = await _get_transfer(db, transfer_id, Transfer.to_id == scope.org_id)
     if transfer.state == State.PENDING and transfer.released_at is None:
         raise TransferNotReleased
-    await _end_transfer(db, transfer, State.ACCEPTED, scope.user.user_id)
+    decision = Decision(TRANSFER, State.ACCEPTED, [Transfer.id == transfer.id], TransferDecided)
+    if not await decide_request(db, decision, scope.user.user_id):
+        return
     if await compute_preview_version(db, transfer) != preview:
         raise PreviewStale
     instant = await db.scalar(select(func.clock_timestamp()))
@@ -178,13 +190,6 @@ def _has_superior(org_id: UUID) -> ColumnElement[bool]:
 async def _get_transfer(db: AsyncConnection, transfer_id: UUID, condition: ColumnElement[bool]) -> _Transfer:
     columns = (getattr(Transfer, name) for name in _Transfer._fields)
     return await one_or_404(db, select(*columns).where(Transfer.id == transfer_id, condition), _Transfer)
-
-
-async def _end_transfer(
-    db: AsyncConnection, transfer: _Transfer, state: State, user_id: UUID, reason: str | None = None
-) -> None:
-    if not await finish_request(db, TRANSFER, state, Transfer.id == transfer.id, by=user_id, reason=reason):
-        raise TransferDecided
 
 
 async def _record(

@@ -28,7 +28,7 @@ from app.members.links.queries import list_matching_request_ids
 from app.messages.delivery import add_message_to_admins
 from app.messages.kinds import MessageKind
 from app.orgs.errors import ClosureOpen, OrgHasSubordinates
-from app.orgs.locks import lock_orgs_for_edit
+from app.orgs.locks import lock_orgs, lock_orgs_for_edit
 from app.schema.approvals import CertificationState, State
 from app.schema.certification import Certification, Invitation
 from app.schema.orgs import Closure, Org
@@ -45,19 +45,27 @@ async def request_closing(db: AsyncConnection, scope: OrgScope, version: ReadVer
     """Close the scope's org if the caller is its main admin; else ask the main admin to close it. Return whether it is
     closed.
 
-    Locks the hierarchy, then the org FOR UPDATE. Raises EditedMeanwhile, OrgHasSubordinates, ClosureOpen, OrgClosed,
-    Forbidden.
+    A repeated call changes nothing, whatever the version: the main admin finds the org closed, another admin finds the
+    request of the org's admins pending. Locks the hierarchy, then the org FOR UPDATE. Raises EditedMeanwhile,
+    OrgHasSubordinates, OrgClosed, Forbidden.
     """
     await tree.lock_hierarchy(db)
-    org = (await lock_orgs_for_edit(db, scope, exclusive=True))[scope.org_id]
+    org = (await lock_orgs(db, scope.org_id, exclusive=True))[scope.org_id]
+    is_main_admin = org.main_admin_id == scope.user.user_id
+    if org.status == "closed" and is_main_admin:
+        return True
+    await lock_orgs_for_edit(db, scope, exclusive=True)
+    is_pending = select(exists().where(Closure.org_id == scope.org_id, CLOSURE.waiting))
+    if not is_main_admin and await db.scalar(is_pending):
+        return False
     require_version(org.version, version)
-    if org.main_admin_id == scope.user.user_id:
+    if is_main_admin:
         await _close_org(db, scope)
         return True
     if await db.scalar(_HAS_SUBORDINATES, {"org_id": scope.org_id}):
         raise OrgHasSubordinates
     values = {"org_id": scope.org_id, "requested_by": scope.user.user_id}
-    request_id = await create_request(db, CLOSURE, ClosureOpen, **values)
+    request_id = await create_request(db, CLOSURE, ClosureOpen, **values)  # none is open while the org's row is locked
     await record(db, scope.actor, "closure.created", org_id=scope.org_id, subject=("closure", request_id))
     return False
 

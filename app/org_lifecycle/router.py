@@ -18,7 +18,6 @@ from app.org_lifecycle.schemas import ClosureOut
 from app.orgs import queries
 from app.orgs.advice import build_advice, list_level_advice, list_name_advice
 from app.orgs.errors import (
-    ClosureOpen,
     NameKindMismatch,
     NameSuffixTyped,
     NameUnshowable,
@@ -36,6 +35,7 @@ from app.web.locations import LOCATION_REF, set_location
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
 Writer = Annotated[OrgScope, Can(Permission.ORG_WRITE)]
+Closer = Annotated[OrgScope, Can(Permission.ORG_CLOSE)]
 Reopener = Annotated[OrgScope, Can(Permission.ORG_REOPEN)]
 ChangesReader = Annotated[OrgScope, Can(Permission.CHANGES_READ)]
 Certifier = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
@@ -121,16 +121,16 @@ REQUESTED: dict[int | str, dict[str, Any]] = {
     summary="Close an org",
     tags=["orgs"],
     response_model=OrgOut | ClosureOut,
-    responses=REQUESTED | problems(EditedMeanwhile, OrgHasSubordinates, ClosureOpen),
+    responses=REQUESTED | problems(EditedMeanwhile, OrgHasSubordinates),
 )
-async def close_org(response: Response, scope: Writer, version: IfMatch, db: WriteDb) -> OrgOut | ClosureOut:
+async def close_org(response: Response, scope: Closer, version: IfMatch, db: WriteDb) -> OrgOut | ClosureOut:
     """The main admin closes an org at once (200). If another admin had requested the closing, this accepts that
     request. If the caller is another admin, the call only requests the closing (202), and the main admin decides
     within 30 days.
 
     A closed org has no superior, and every request that waits in it ends. Its card, units, reports and history can
     still be read. The main admin can undo the closing for 7 days with `DELETE …/closure`. An org with subordinates
-    cannot be closed: release or transfer them first.
+    cannot be closed: release or transfer them first. A repeated call changes nothing and gets the same answer.
     """
     if not await closure.request_closing(db, scope, version):
         response.status_code = 202

@@ -1,19 +1,21 @@
 """Writes of promotions: the offer to turn a unit into an org (S7), and its acceptance by the new main admin (S19)."""
 
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import InviteeNameDiffers
 from app.admins.invitees import build_invitee_columns, decline_if_name_differs, is_offered_to
 from app.approvals.kinds import PROMOTION
 from app.approvals.requests import (
+    Decision,
     create_request,
+    decide_request,
     finish_request,
     finish_requests,
-    get_waiting_request,
+    get_request_to_decide,
     raise_already_ended,
 )
 from app.audit_log.entries import record
@@ -36,7 +38,7 @@ from app.promotions.schemas import PromotionCreate
 from app.promotions.unit_moves import move_unit_into_org
 from app.schema.approvals import CertificationState, State
 from app.schema.certification import Certification
-from app.schema.orgs import Promotion, Unit
+from app.schema.orgs import Org, Promotion, Unit
 from app.web.errors import NotFound
 
 
@@ -45,6 +47,7 @@ class _Offer(NamedTuple):
     name: str
     region_code: str
     requested_by: UUID
+    new_org_id: UUID | None
 
 
 async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: PromotionCreate) -> UUID:
@@ -101,7 +104,7 @@ async def withdraw_promotion(db: AsyncConnection, scope: OrgScope, promotion_id:
     await lock_orgs_for_edit(db, scope)
     conditions = (Promotion.id == promotion_id, Promotion.org_id == scope.org_id)
     if not await finish_request(db, PROMOTION, State.WITHDRAWN, *conditions, by=scope.user.user_id):
-        await _raise_already_ended(db, *conditions)
+        await raise_already_ended(db, PROMOTION, *conditions, decided=PromotionDecided, expired=PromotionExpired)
     subject = ("promotion", promotion_id)
     await record(db, scope.actor, "promotion.withdrawn", org_id=scope.org_id, subject=subject)
 
@@ -109,9 +112,9 @@ async def withdraw_promotion(db: AsyncConnection, scope: OrgScope, promotion_id:
 async def refuse_promotion(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> None:
     """Decline an offer made to the user. Raises NotFound, PromotionDecided, PromotionExpired."""
     org_id = await _get_offering_org_id(db, user, promotion_id)
-    conditions = _is_offer_to(user, promotion_id)
-    if not await finish_request(db, PROMOTION, State.DECLINED, *conditions, by=user.user_id):
-        await _raise_already_ended(db, *conditions)
+    decision = _build_decision(State.DECLINED, user, promotion_id, Promotion.reason.is_(None))
+    if not await decide_request(db, decision, user.user_id):
+        return
     subject = ("promotion", promotion_id)
     await record(db, user.actor.get_actor_for_other_org(), "promotion.declined", org_id=org_id, subject=subject)
 
@@ -139,7 +142,11 @@ async def accept_promotion(
         raise OrgClosed
     if org.kind == Kind.PARTY and not user.party_member:
         raise PartyMemberRequired
-    offer = await _get_waiting_offer(db, user, promotion_id)
+    created_by_user = exists().where(Org.id == Promotion.new_org_id, Org.created_by == user.user_id)
+    decision = _build_decision(State.ACCEPTED, user, promotion_id, created_by_user.correlate(Promotion))
+    offer, _ = await get_request_to_decide(db, decision, [getattr(Promotion, name) for name in _Offer._fields], _Offer)
+    if offer.new_org_id is not None:
+        return offer.new_org_id
     if (refused := await decline_if_name_differs(db, PROMOTION, user, org_id, promotion_id)) is not None:
         return refused
     new_id = await operations.insert_org(db, user, name=offer.name, region_code=offer.region_code, kind=Kind(org.kind))
@@ -150,9 +157,7 @@ async def accept_promotion(
     # matched two rows, one of the two may have moved. Therefore a job activates rows of both orgs after the commit.
     for changed_id in (org_id, new_id):
         await enqueue_row_activations(db, changed_id)
-    accepted = {"by": user.user_id, "new_org_id": new_id}
-    if not await finish_request(db, PROMOTION, State.ACCEPTED, Promotion.id == promotion_id, **accepted):
-        raise PromotionDecided  # the user declined it in a concurrent request
+    await decide_request(db, decision, user.user_id, new_org_id=new_id)  # the user may have declined it meanwhile
     of_moved_units = (Promotion.org_id == org_id, Promotion.unit_id.in_(moved.unit_ids))
     await finish_requests(db, PROMOTION, State.SUPERSEDED, *of_moved_units, actor=user.actor, of_org=None)
     after = {
@@ -170,8 +175,9 @@ async def accept_promotion(
     return new_id
 
 
-async def _raise_already_ended(db: AsyncConnection, *conditions: ColumnElement[bool]) -> NoReturn:
-    await raise_already_ended(db, PROMOTION, *conditions, decided=PromotionDecided, expired=PromotionExpired)
+def _build_decision(state: State, user: UserScope, promotion_id: UUID, repeated: ColumnElement[bool]) -> Decision:
+    conditions = _is_offer_to(user, promotion_id)
+    return Decision(PROMOTION, state, conditions, PromotionDecided, PromotionExpired, repeated)
 
 
 def _is_offer_to(user: UserScope, promotion_id: UUID) -> tuple[ColumnElement[bool], ...]:
@@ -185,15 +191,3 @@ async def _get_offering_org_id(db: AsyncConnection, user: UserScope, promotion_i
     if org_id is None:
         raise NotFound
     return org_id
-
-
-async def _get_waiting_offer(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> _Offer:
-    return await get_waiting_request(
-        db,
-        PROMOTION,
-        *_is_offer_to(user, promotion_id),
-        columns=[Promotion.unit_id, Promotion.name, Promotion.region_code, Promotion.requested_by],
-        row=_Offer,
-        decided=PromotionDecided,
-        expired=PromotionExpired,
-    )

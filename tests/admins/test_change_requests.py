@@ -438,7 +438,8 @@ async def test_recovery_without_a_superior_is_decided_by_the_operator(people: Pe
     again = get_body(await send_change_request(second, org, kind="recovery"), 201)
     get_body(await operator.put(f"{recoveries}/{again['id']}/approval"), 204)
     assert await get_main_admin_id() == second.user_id
-    assert get_refusal(await operator.put(f"{recoveries}/{again['id']}/approval")) == (409, "change-request-decided")
+    late = await operator.put(f"{recoveries}/{again['id']}/refusal", json={"reason": "主管理员仍在"})
+    assert get_refusal(late) == (409, "change-request-decided")
     assert {"org.recovered", "change_request.accepted"} <= set(await list_actions(second, org))
 
 

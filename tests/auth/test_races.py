@@ -186,8 +186,9 @@ async def test_concurrent_approvals_and_refusals_make_one_decision(phone: Caller
         calls = [scanned.approve(phone) for _ in range(AT_ONCE // 2)]
         calls += [scanned.refuse(phone) for _ in range(AT_ONCE // 2)]
         answers = await asyncio.gather(*calls)
-        assert Counter(answer.status for answer in answers) == {200: 1, 409: AT_ONCE - 1}
-        decided = next(answer.json()["state"] for answer in answers if answer.status == 200)
+        # The other decisions of the same kind are repetitions.
+        assert Counter(answer.status for answer in answers) == {200: AT_ONCE // 2, 409: AT_ONCE // 2}
+        (decided,) = {answer.json()["state"] for answer in answers if answer.status == 200}
         assert (await scanned.poll()).status == (200 if decided == "approved" else 400), decided
 
 

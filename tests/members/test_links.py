@@ -214,7 +214,8 @@ async def test_request_with_several_candidates_needs_a_choice(admin: Person, org
     assert get_refusal(wrong) == (409, "no-candidate")
     linked = get_body(await admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": rows[1]["id"]}))
     assert linked["id"] == rows[1]["id"]
-    assert get_refusal(await admin.put(path_of(org, link_request, "/acceptance"))) == (409, "link-request-decided")
+    another = await admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": rows[0]["id"]})
+    assert get_refusal(another) == (409, "link-request-decided")
 
 
 async def test_concurrent_decisions_of_a_link_request_count_once(people: People, db: AsyncConnection) -> None:

@@ -87,7 +87,7 @@ async def test_accepted_request_removes_the_person_as_removing_by_hand_does(join
     assert (await list_all(learner, MEMBERSHIPS))[0]["removal_request_id"] == request["id"]
     accepted = entry["actions"]["acceptance"]
     get_body(await admin.request(accepted["method"], accepted["href"]), 204)
-    assert get_refusal(await admin.put(accepted["href"])) == (409, "removal-request-decided")
+    get_body(await admin.put(accepted["href"]), 204)  # a repeated decision
     assert (await admin.get(f"{joined.path}/members/{joined.member['id']}")).status_code == 404
     assert [one["id"] for one in await list_all(admin, f"{joined.path}/members/removed")] == [joined.member["id"]]
     assert await list_all(learner, MEMBERSHIPS) == []

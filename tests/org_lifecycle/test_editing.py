@@ -160,7 +160,6 @@ async def test_closed_org_can_be_read_but_not_changed(people: People) -> None:
     assert get_refusal(await send_application(applicant, subordinate, live["token"])) == (404, "invitation-unknown")
     for method, place, body in (
         ("PATCH", "", {"region_code": "320100"}),
-        ("PUT", "/closure", None),
         ("POST", "/units", {"name": "第一支部"}),
         ("POST", "/invitations", {}),
         ("POST", "/change-requests", {"kind": "rename", "name": fresh_org_name()}),
@@ -168,6 +167,7 @@ async def test_closed_org_can_be_read_but_not_changed(people: People) -> None:
     ):
         answer = await founder.request(method, path + place, json=body)
         assert get_refusal(answer) == (409, "org-closed"), place
+    assert get_body(await founder.put(f"{path}/closure")) == closed
     for place in ("", "/units", "/admins", "/audit", "/certifications", "/change-requests", "/transfers"):
         get_body(await founder.get(path + place))
     export = get_body(await founder.post(f"{path}/reports/overview/exports", json={}), 202)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from tests.acts import Json, add_unit, get_body, invite
 from tests.people import Person, fresh_org_name
-from tests.proofs.model import Application, Model, Org, PersonId, Promotion, Refused, Transfer
+from tests.proofs.model import Application, Model, Org, PersonId, Promotion, Refused, Repeated, Transfer
 
 T = TypeVar("T")
 REASON = {"reason": "材料不全"}
@@ -55,9 +55,12 @@ class Domain:
         self, caller: PersonId, model_call: Callable[[], T], method: str, path: str, body: Json | None = None
     ) -> tuple[T | None, Any]:
         """Send the call and check that its answer is the model's. Return the result of the model and the body of the
-        answer; None for both if the call was refused."""
+        answer; None for both if the call was refused or has changed nothing."""
+        expected, refused, repeated = None, None, False
         try:
-            expected, refused = model_call(), None
+            expected = model_call()
+        except Repeated:
+            repeated = True
         except Refused as refusal:
             refused = refusal.answer
         answer = await self.persons[caller].request(method, path, json=body)
@@ -71,7 +74,7 @@ class Domain:
         assert answer.is_success, (method, path, found)
         noun = path.rsplit("/", 1)[-1]
         self.answers[f"{method} {noun if noun.replace('-', '').isalpha() else ''}"] += 1
-        return expected, found
+        return (None, None) if repeated else (expected, found)
 
     async def record_org(self, org: Org | None, found: Any) -> None:
         """Record an org that was created. Its first admin creates its invitation."""

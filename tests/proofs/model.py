@@ -16,6 +16,10 @@ class Refused(Exception):  # noqa: N818 — a fact
         self.answer = (status, slug)
 
 
+class Repeated(Exception):  # noqa: N818
+    """The same side has decided so before: the call succeeds and changes nothing."""
+
+
 CLOSED = (409, "org-closed")
 
 
@@ -49,6 +53,8 @@ class Application:
     org: Org
     superior: Org
     state: str = "pending"
+    edge: int = 0  # the edge that its approval began
+    refused: bool = False  # by the superior's admins
     id: str = ""
 
 
@@ -61,6 +67,7 @@ class Transfer:
     seen: tuple[list[Org], list[Org]]
     state: str = "pending"
     released: bool = False
+    refused_by: PersonId | None = None
     id: str = ""
     preview: str = ""
 
@@ -75,6 +82,7 @@ class Change:
     before: str | PersonId
     after: str | PersonId
     state: str = "pending"
+    decided_for: Org | None = None  # the superior whose admin decided
     id: str = ""
 
 
@@ -139,6 +147,8 @@ class Model:
         return self.orgs[-1]
 
     def close(self, caller: PersonId, org: Org) -> None:
+        if org.closed and caller == org.main:
+            raise Repeated
         self._authorize(caller, org, visible_to_members=True)
         if self._list_subordinates(org):
             raise Refused(409, "org-has-subordinates")
@@ -175,14 +185,19 @@ class Model:
         self._authorize(caller, application.superior, visible_to_members=True)
         if application.org.closed:
             raise Refused(*CLOSED)
+        org = application.org
+        if application.state == "live" and org.superior is application.superior and org.edge == application.edge:
+            raise Repeated
         self._require_undecided(application)
-        self._begin_edge(application.org, application.superior)
-        application.state = "live"
+        self._begin_edge(org, application.superior)
+        application.state, application.edge = "live", org.edge
 
     def refuse(self, caller: PersonId, application: Application) -> None:
         self._authorize(caller, application.superior, visible_to_members=True)
+        if application.refused:
+            raise Repeated
         self._require_undecided(application)
-        application.state = "declined"
+        application.state, application.refused = "declined", True
 
     def withdraw(self, caller: PersonId, application: Application) -> None:
         self._authorize(caller, application.org, visible_to_members=True)
@@ -224,9 +239,11 @@ class Model:
     def release_transfer(self, caller: PersonId, transfer: Transfer) -> None:
         self._authorize(caller, transfer.old)
         self._require_open(transfer)
+        if transfer.state == "pending" and transfer.released:
+            raise Repeated
         if transfer.is_stale():
             raise Refused(409, "preview-stale")
-        if transfer.state != "pending" or transfer.released:
+        if transfer.state != "pending":
             raise Refused(409, "transfer-decided")
         transfer.released = True
 
@@ -235,6 +252,8 @@ class Model:
         self._require_open(transfer)
         if transfer.state == "pending" and not transfer.released:
             raise Refused(409, "transfer-not-released")
+        if transfer.state == "accepted":
+            raise Repeated
         self._require_pending(transfer)
         if transfer.is_stale():
             raise Refused(409, "preview-stale")
@@ -246,8 +265,10 @@ class Model:
     def refuse_transfer(self, caller: PersonId, transfer: Transfer, decider: Org) -> None:
         self._authorize(caller, decider)
         self._require_open(transfer)
+        if transfer.refused_by in decider.admins:
+            raise Repeated
         self._require_pending(transfer)
-        transfer.state = "declined"
+        transfer.state, transfer.refused_by = "declined", caller
 
     def withdraw_transfer(self, caller: PersonId, transfer: Transfer) -> None:
         self._authorize(caller, transfer.org, main=True)
@@ -344,13 +365,14 @@ class Model:
         change.state = "accepted"
 
     def approve_change(self, caller: PersonId, superior: Org, change: Change) -> None:
-        self._require_decider(caller, superior, change)
+        self._require_decider(caller, superior, change, "accepted")
         org = change.org
         if change.kind == "rename" and not self._is_stale(change):
             self._require_free_name(superior, str(change.after))
         del org.pending_changes[change.kind]
         if not self._carry_out_or_supersede(change):
             raise Refused(409, "change-request-stale")
+        change.decided_for = superior
 
     def _carry_out_or_supersede(self, change: Change) -> bool:
         if self._is_stale(change):
@@ -366,14 +388,16 @@ class Model:
         return change.before != org.main or change.after not in org.admins
 
     def refuse_change(self, caller: PersonId, superior: Org, change: Change) -> None:
-        self._require_decider(caller, superior, change)
-        change.state = "declined"
+        self._require_decider(caller, superior, change, "declined")
+        change.state, change.decided_for = "declined", superior
         del change.org.pending_changes[change.kind]
 
-    def _require_decider(self, caller: PersonId, superior: Org, change: Change) -> None:
+    def _require_decider(self, caller: PersonId, superior: Org, change: Change, state: str) -> None:
         self._authorize(caller, superior)
         if change.org.superior is not superior:
             raise Refused(404, "not-found")
+        if change.state == state and change.decided_for is superior:
+            raise Repeated
         if change.state != "pending":
             raise Refused(409, "change-request-decided")
 
@@ -399,6 +423,8 @@ class Model:
             raise Refused(404, "not-found")
         if promotion.org.closed:
             raise Refused(*CLOSED)
+        if promotion.state == "accepted":
+            raise Repeated
         if promotion.state != "pending":
             raise Refused(409, "promotion-decided")
         self._require_free_name(promotion.org, promotion.name)

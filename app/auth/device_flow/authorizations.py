@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Update, bindparam, case, exists, func, insert, literal, select, text, update
+from sqlalchemy import ColumnElement, Update, bindparam, case, exists, func, insert, literal, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
@@ -169,9 +169,7 @@ async def approve_sign_in(db: AsyncConnection, scope: UserScope, scan_id: UUID, 
     )
     state = await db.scalar(decide)
     if state is None:
-        return await _record_refusal(
-            db, scope, "decision_refused", scan_id, await _find_decision_error(db, scope, scan_id)
-        )
+        return await _check_repeated(db, scope, scan_id, right, "approved", "redeemed")
     if state != "scanned":
         await _notify_console(db, scan_id, state)
     if state == "approved":
@@ -185,9 +183,8 @@ async def refuse_sign_in(db: AsyncConnection, scope: UserScope, scan_id: UUID) -
     """Refuse the console's sign-in. Only the scanning session can refuse. A problem is returned, so that it commits."""
     decided = await db.scalar(_build_decision_update(scope, scan_id).values(state="refused").returning(literal(1)))
     if decided is None:
-        return await _record_refusal(
-            db, scope, "decision_refused", scan_id, await _find_decision_error(db, scope, scan_id)
-        )
+        by_person = DeviceAuthorization.wrong_numbers < MAX_WRONG_NUMBERS
+        return await _check_repeated(db, scope, scan_id, by_person, "refused")
     await _notify_console(db, scan_id, "refused")
     await _record_decision(db, scope, scan_id, "refused")
     return None
@@ -202,11 +199,19 @@ def _build_decision_update(scope: UserScope, scan_id: UUID) -> Update:
     )
 
 
-async def _find_decision_error(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> Problem:
+async def _check_repeated(
+    db: AsyncConnection, scope: UserScope, scan_id: UUID, condition: ColumnElement[bool], *states: str
+) -> Problem | None:
+    """Return None if the decision on a scan is repeated: the scan is in one of these states, under this condition.
+    Else record the refusal and return the reason."""
     row = await find_scan(db, scope, scan_id)
-    if row is None:
-        return NotFound()
-    return CodeExpired() if row.state == "scanned" else ScanDecided()
+    error: Problem = NotFound()
+    if row is not None:
+        is_same = select(condition).where(DeviceAuthorization.id == scan_id)
+        if row.state in states and await db.scalar(is_same):
+            return None
+        error = CodeExpired() if row.state == "scanned" else ScanDecided()
+    return await _record_refusal(db, scope, "decision_refused", scan_id, error)
 
 
 _SCAN = select(*SCAN_COLUMNS).where(

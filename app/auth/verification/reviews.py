@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Update, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Update, and_, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
@@ -16,8 +16,9 @@ from app.authz.access import OperatorScope
 from app.core.cipher import Cipher
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
+from app.database.rows import one_or_404
 from app.schema.auth import Verification
-from app.web.errors import NotFound, Problem
+from app.web.errors import NotFound
 
 OPEN_STATES = ("submitted", "under_review")
 
@@ -89,8 +90,11 @@ async def approve_verification(
         .returning(Verification.user_id, Verification.name, Verification.id_number_cipher)
     )
     row = (await db.execute(statement)).one_or_none()
-    if row is None or row.name is None or row.id_number_cipher is None:
-        raise await _find_review_error(db, verification_id)
+    if row is None:
+        await _require_repeated(db, scope, verification_id, Verification.state == "approved")
+        return
+    assert row.name is not None, "a card under review has a name"
+    assert row.id_number_cipher is not None, "a card under review has a number"
     person = VerifiedPerson(row.name, cipher.decrypt_text(row.id_number_cipher, verification_id))
     await verify_user(db, cipher, row.user_id, person, "id-card")
     await db.execute(update(Verification).where(Verification.id == verification_id).values(id_number_cipher=None))
@@ -102,7 +106,9 @@ async def reject_verification(db: AsyncConnection, scope: OperatorScope, verific
     """Reject a card that is wrong or unreadable. The person may try again. Raises NotFound, NotYourReview."""
     claimed = _build_review_update(scope, verification_id).values(state="rejected").returning(Verification.id)
     if await db.scalar(claimed) is None:
-        raise await _find_review_error(db, verification_id)
+        same = and_(Verification.state == "rejected", Verification.reason == reason)
+        await _require_repeated(db, scope, verification_id, same)
+        return
     await reject_attempt(db, scope.actor, verification_id, reason)
 
 
@@ -114,6 +120,12 @@ def _build_review_update(scope: OperatorScope, verification_id: UUID) -> Update:
     )
 
 
-async def _find_review_error(db: AsyncConnection, verification_id: UUID) -> Problem:
-    by_card = select(Verification.id).where(Verification.id == verification_id, Verification.method == "id-card")
-    return NotFound() if await db.scalar(by_card) is None else NotYourReview()
+async def _require_repeated(
+    db: AsyncConnection, scope: OperatorScope, verification_id: UUID, same: ColumnElement[bool]
+) -> None:
+    """Require that a verification that cannot be decided was decided in the same way by this operator: the decision is
+    repeated. Raises NotFound, NotYourReview."""
+    is_repeated = and_(same, Verification.reviewer_id == scope.user.user_id)
+    by_card = (Verification.id == verification_id, Verification.method == "id-card")
+    if not (await one_or_404(db, select(is_repeated).where(*by_card)))[0]:
+        raise NotYourReview

@@ -21,7 +21,7 @@ from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.members.joins.errors import JoinRequestDecided
 from app.members.joins.operations import accept_join_request, refuse_join_request
-from app.members.joins.queries import get_asker, get_received_join_request, list_received_join_requests
+from app.members.joins.queries import get_received_join_request, get_waiting_asker, list_received_join_requests
 from app.members.joins.schemas import JoinAcceptance, ReceivedJoinRequestOut
 from app.web.errors import NotFound, Problem
 
@@ -76,7 +76,7 @@ async def confirm_acceptance(
 @add_confirmation_routes(router, "/{request_id}/refusal")
 async def confirm_refusal(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Refuse the join request, with a reason that the person can read. The user types the person's name to confirm."""
-    asker = await get_asker(db, scope.org_id, request_id)
+    asker = await get_waiting_asker(db, scope.org_id, request_id)
     name = asker.verified_name or asker.name or ""
     return Confirmation(
         title=gettext("拒绝 {name} 加入", name=name),

@@ -9,11 +9,18 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, and_, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import JOIN_REQUEST
-from app.approvals.requests import create_request, finish_request, finish_requests
+from app.approvals.requests import (
+    Decision,
+    create_request,
+    decide_request,
+    finish_request,
+    finish_requests,
+    require_repeated,
+)
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.blind_index.keys import lock_index_key
@@ -149,6 +156,12 @@ async def accept_join_request(
     indexer = await lock_index_key(db, cipher)
     await lock_accounts_and_phones(db, *_list_phones(asker), account=asker.user_id)
     locked = await get_asker(db, scope.org_id, request_id)
+    decision = _build_decision(scope, State.ACCEPTED, request_id)
+    if not locked.is_waiting:
+        await require_repeated(db, decision)
+        accepted_id = await db.scalar(select(JoinRequest.member_id).where(*decision.conditions))
+        assert accepted_id is not None, "an accepted request has a row"
+        return accepted_id
     if locked.phone_index != asker.phone_index:
         raise Unavailable
     if scope.org.kind == Kind.PARTY and not locked.party_member:
@@ -166,10 +179,7 @@ async def accept_join_request(
     if member_id is None:
         member_id = await _claim_row(db, cipher, scope, locked, name)
         await _add_units(db, scope.org_id, member_id, units)
-    received = (JoinRequest.org_id == scope.org_id, JoinRequest.id == request_id)
-    accepted = {"by": scope.user.user_id, "member_id": member_id}
-    if not await finish_request(db, JOIN_REQUEST, State.ACCEPTED, *received, **accepted):
-        raise JoinRequestDecided
+    await decide_request(db, decision, scope.user.user_id, member_id=member_id)
     after = {"member_id": str(member_id), "unit_ids": [str(unit) if unit else None for unit in units]}
     subject = ("join_request", request_id)
     await record(db, scope.actor, "join_request.accepted", org_id=scope.org_id, subject=subject, after=after)
@@ -226,13 +236,16 @@ async def _add_units(db: AsyncConnection, org_id: UUID, member_id: UUID, units: 
             await increment_version(db, org_id, member_id)
 
 
+def _build_decision(scope: OrgScope, state: State, request_id: UUID, *same: ColumnElement[bool]) -> Decision:
+    received = (JoinRequest.org_id == scope.org_id, JoinRequest.id == request_id)
+    return Decision(JOIN_REQUEST, state, received, JoinRequestDecided, repeated=and_(true(), *same))
+
+
 async def refuse_join_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, reason: str) -> None:
     """Decline a request with a reason that the user reads. Raises NotFound, JoinRequestDecided."""
     await lock_org_shared(db, scope)
-    await get_asker(db, scope.org_id, request_id)
-    received = (JoinRequest.org_id == scope.org_id, JoinRequest.id == request_id)
-    by = scope.user.user_id
-    if not await finish_request(db, JOIN_REQUEST, State.DECLINED, *received, by=by, reason=reason):
-        raise JoinRequestDecided
+    decision = _build_decision(scope, State.DECLINED, request_id, JoinRequest.reason == reason)
+    if not await decide_request(db, decision, scope.user.user_id, reason=reason):
+        return
     after, subject = {"reason": reason}, ("join_request", request_id)
     await record(db, scope.actor, "join_request.declined", org_id=scope.org_id, subject=subject, after=after)

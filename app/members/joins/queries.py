@@ -110,8 +110,13 @@ _ASKER = (
 
 
 async def get_asker(db: Readable, org_id: UUID, request_id: UUID) -> Asker:
+    """Return the user of a request, which may have ended. Raises NotFound."""
+    return await one_or_404(db, _ASKER, Asker, {"org_id": org_id, "request_id": request_id})
+
+
+async def get_waiting_asker(db: Readable, org_id: UUID, request_id: UUID) -> Asker:
     """Return the user of a request that can be decided. Raises NotFound, JoinRequestDecided."""
-    found = await one_or_404(db, _ASKER, Asker, {"org_id": org_id, "request_id": request_id})
+    found = await get_asker(db, org_id, request_id)
     if not found.is_waiting:
         raise JoinRequestDecided
     return found

@@ -7,11 +7,18 @@ of the other side. The answer to the requester does not depend on the content of
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import LINK_REQUEST
-from app.approvals.requests import create_request, finish_request, finish_requests
+from app.approvals.requests import (
+    Decision,
+    create_request,
+    decide_request,
+    finish_request,
+    finish_requests,
+    require_repeated,
+)
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.core.search import spell_person
@@ -27,7 +34,7 @@ from app.members.links.errors import (
     TooManyLinkRequests,
     UnknownOrg,
 )
-from app.members.links.queries import REQUEST_MATCHES_ROW, get_waiting_requester
+from app.members.links.queries import REQUEST_MATCHES_ROW, get_requester, get_waiting_requester
 from app.members.links.schemas import LinkRequestCreate, NamedOrg
 from app.members.locks import increment_version, require_not_admin
 from app.members.superseded_requests import supersede_requests_of_removed
@@ -113,7 +120,14 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
     """
     # The org's lock prevents an import from linking the account to another row meanwhile.
     await lock_orgs_for_edit(db, scope)
-    requester = await get_waiting_requester(db, scope.org_id, request_id)
+    requester = await get_requester(db, scope.org_id, request_id)
+    same = true() if member_id is None else LinkRequest.member_id == member_id
+    decision = _build_decision(scope, State.ACCEPTED, request_id, same)
+    if not requester.is_waiting:
+        await require_repeated(db, decision)
+        linked_id = await db.scalar(select(LinkRequest.member_id).where(*decision.conditions))
+        assert linked_id is not None, "an accepted request has a row"
+        return linked_id
     # The account's lock prevents the same for a change of its phone and for the addition of a person with that phone.
     await db.execute(select(User.id).where(User.id == requester.user_id).with_for_update(key_share=True))
     member_id = await _get_candidate_of_waiting(db, scope.org_id, request_id, member_id)
@@ -121,10 +135,7 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
     await db.execute(row.with_for_update())
     # The row may have changed before it was locked, so the decision is repeated.
     await _get_candidate_of_waiting(db, scope.org_id, request_id, member_id)
-    received = (LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id)
-    accepted = {"by": scope.user.user_id, "member_id": member_id}
-    if not await finish_request(db, LINK_REQUEST, State.ACCEPTED, *received, **accepted):
-        raise LinkRequestDecided
+    await decide_request(db, decision, scope.user.user_id, member_id=member_id)
     with on_constraint(("members_org_id_user_id_key", AlreadyInDirectory)):
         await db.execute(
             update(Member)
@@ -142,13 +153,17 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
 async def refuse_link_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, reason: str) -> None:
     """Decline a request with a reason that the requester reads. Raises NotFound, LinkRequestDecided."""
     await lock_org_shared(db, scope)
-    await get_waiting_requester(db, scope.org_id, request_id)
-    received = (LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id)
-    by = scope.user.user_id
-    if not await finish_request(db, LINK_REQUEST, State.DECLINED, *received, by=by, reason=reason):
-        raise LinkRequestDecided
+    await get_requester(db, scope.org_id, request_id)
+    decision = _build_decision(scope, State.DECLINED, request_id, LinkRequest.reason == reason)
+    if not await decide_request(db, decision, scope.user.user_id, reason=reason):
+        return
     subject = ("link_request", request_id)
     await record(db, scope.actor, "link_request.declined", org_id=scope.org_id, subject=subject)
+
+
+def _build_decision(scope: OrgScope, state: State, request_id: UUID, same: ColumnElement[bool]) -> Decision:
+    received = (LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id)
+    return Decision(LINK_REQUEST, state, received, LinkRequestDecided, repeated=same)
 
 
 async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> None:

@@ -102,12 +102,15 @@ _REQUESTER = (
 )
 
 
-async def get_waiting_requester(db: Readable, org_id: UUID, request_id: UUID) -> Requester:
-    """Return the user who made a request that waits for the org's admins.
+async def get_requester(db: Readable, org_id: UUID, request_id: UUID) -> Requester:
+    """Return the user who made a request to the org. The admins see a request if it matches a row or if an admin
+    decided it. Raises NotFound."""
+    return await one_or_404(db, _REQUESTER, Requester, {"org_id": org_id, "request_id": request_id})
 
-    The admins see a request if it matches a row or if an admin decided it. Raises NotFound, LinkRequestDecided.
-    """
-    found = await one_or_404(db, _REQUESTER, Requester, {"org_id": org_id, "request_id": request_id})
+
+async def get_waiting_requester(db: Readable, org_id: UUID, request_id: UUID) -> Requester:
+    """Return the user who made a request that waits for the org's admins. Raises NotFound, LinkRequestDecided."""
+    found = await get_requester(db, org_id, request_id)
     if not found.is_waiting:
         raise LinkRequestDecided
     return found

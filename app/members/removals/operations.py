@@ -5,11 +5,18 @@ An acceptance removes the row by the function that removing by hand uses. The ac
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import REMOVAL_REQUEST
-from app.approvals.requests import create_request, finish_request, finish_requests
+from app.approvals.requests import (
+    Decision,
+    create_request,
+    decide_request,
+    finish_request,
+    finish_requests,
+    require_repeated,
+)
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.members.links.operations import lock_named_org
@@ -82,27 +89,44 @@ async def accept_removal_request(db: AsyncConnection, scope: OrgScope, request_i
     """
     await lock_org_shared(db, scope)
     requested = await get_requested_removal(db, scope.org_id, request_id)
-    try:
-        await lock_member(db, scope.org_id, requested.member_id, None)
-    except NotFound:  # another transaction has removed the row
-        raise RemovalRequestDecided from None
-    # The row may have been unlinked before it was locked, so the decision is repeated.
-    await get_requested_removal(db, scope.org_id, request_id)
-    received = (RemovalRequest.org_id == scope.org_id, RemovalRequest.id == request_id)
-    if not await finish_request(db, REMOVAL_REQUEST, State.ACCEPTED, *received, by=scope.user.user_id):
-        raise RemovalRequestDecided
+    decision = _build_decision(scope, State.ACCEPTED, request_id)
+    # The row may be removed or unlinked before it is locked, so the request is read again.
+    if not (
+        requested.is_waiting
+        and await _is_row_locked(db, scope, requested.member_id)
+        and (await get_requested_removal(db, scope.org_id, request_id)).is_waiting
+    ):
+        await require_repeated(db, decision)
+        return
+    await decide_request(db, decision, scope.user.user_id)  # the user may have withdrawn it meanwhile
     await remove_member(db, scope, requested.member_id, None)
     subject, after = ("removal_request", request_id), {"member_id": str(requested.member_id)}
     await record(db, scope.actor, "removal_request.accepted", org_id=scope.org_id, subject=subject, after=after)
 
 
+async def _is_row_locked(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> bool:
+    """Lock the row. Return False if another transaction has removed it."""
+    try:
+        await lock_member(db, scope.org_id, member_id, None)
+    except NotFound:
+        return False
+    return True
+
+
+def _build_decision(scope: OrgScope, state: State, request_id: UUID, *same: ColumnElement[bool]) -> Decision:
+    received = (RemovalRequest.org_id == scope.org_id, RemovalRequest.id == request_id)
+    return Decision(REMOVAL_REQUEST, state, received, RemovalRequestDecided, repeated=and_(true(), *same))
+
+
 async def refuse_removal_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, reason: str) -> None:
     """Decline a request with a reason that the user reads. Raises NotFound, RemovalRequestDecided."""
     await lock_org_shared(db, scope)
-    await get_requested_removal(db, scope.org_id, request_id)
-    received = (RemovalRequest.org_id == scope.org_id, RemovalRequest.id == request_id)
-    by = scope.user.user_id
-    if not await finish_request(db, REMOVAL_REQUEST, State.DECLINED, *received, by=by, reason=reason):
-        raise RemovalRequestDecided
+    requested = await get_requested_removal(db, scope.org_id, request_id)
+    decision = _build_decision(scope, State.DECLINED, request_id, RemovalRequest.reason == reason)
+    if not requested.is_waiting:
+        await require_repeated(db, decision)
+        return
+    if not await decide_request(db, decision, scope.user.user_id, reason=reason):
+        return
     after, subject = {"reason": reason}, ("removal_request", request_id)
     await record(db, scope.actor, "removal_request.declined", org_id=scope.org_id, subject=subject, after=after)

@@ -9,7 +9,6 @@ from app.approvals.kinds import REMOVAL_REQUEST
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import one_or_404
-from app.members.removals.errors import RemovalRequestDecided
 from app.members.removals.schemas import ReceivedRemovalRequestOut, RemovalRequestOut
 from app.members.superseded_requests import IS_ROW_OF_REQUEST
 from app.schema.members import Member
@@ -85,8 +84,5 @@ _REQUESTED = select(
 
 
 async def get_requested_removal(db: Readable, org_id: UUID, request_id: UUID) -> RequestedRemoval:
-    """Return the row of a request that can be decided. Raises NotFound, RemovalRequestDecided."""
-    found = await one_or_404(db, _REQUESTED, RequestedRemoval, {"org_id": org_id, "request_id": request_id})
-    if not found.is_waiting:
-        raise RemovalRequestDecided
-    return found
+    """Return the row of a request, which may have ended. Raises NotFound."""
+    return await one_or_404(db, _REQUESTED, RequestedRemoval, {"org_id": org_id, "request_id": request_id})

@@ -10,11 +10,18 @@ person as before.
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Uuid, and_, bindparam, func, insert, select, text
+from sqlalchemy import ColumnElement, DateTime, Uuid, and_, bindparam, func, insert, select, text, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import PERSON_TRANSFER
-from app.approvals.requests import create_request, finish_request
+from app.approvals.requests import (
+    Decision,
+    create_request,
+    decide_request,
+    finish_request,
+    get_request_to_decide,
+    raise_already_ended,
+)
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.blind_index.keys import BlindIndexer, lock_index_key
@@ -40,11 +47,10 @@ from app.schema.members import Activation, Member, UnitMembership
 from app.schema.person_transfers import PersonTransfer
 
 
-class _WaitingTransfer(NamedTuple):
+class _Transfer(NamedTuple):
     org_id: UUID
     member_id: UUID
-    to_id: UUID
-    is_waiting: bool
+    new_member_id: UUID | None
 
 
 class _PersonRow(NamedTuple):
@@ -90,20 +96,20 @@ async def withdraw_person_transfer(db: AsyncConnection, scope: OrgScope, transfe
     """Withdraw a transfer that the caller's org requested. Raises NotFound, PersonTransferDecided."""
     await lock_org_shared(db, scope)
     is_own = and_(PersonTransfer.id == transfer_id, PersonTransfer.org_id == scope.org_id)
-    transfer = await _get_waiting_transfer(db, is_own)
     if not await finish_request(db, PERSON_TRANSFER, State.WITHDRAWN, is_own, by=scope.user.user_id):
-        raise PersonTransferDecided
-    await _record_on_both_orgs(db, scope, "person_transfer.withdrawn", transfer_id, scope.org_id, transfer.to_id)
+        decided = PersonTransferDecided
+        await raise_already_ended(db, PERSON_TRANSFER, is_own, decided=decided, expired=decided)
+    to_id = (await db.execute(select(PersonTransfer.to_id).where(is_own))).scalar_one()
+    await _record_on_both_orgs(db, scope, "person_transfer.withdrawn", transfer_id, scope.org_id, to_id)
 
 
 async def refuse_person_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, reason: str) -> None:
     """Decline a transfer with a reason that the other org's admins read. Raises NotFound, PersonTransferDecided."""
     await lock_org_shared(db, scope)
-    is_received = and_(PersonTransfer.id == transfer_id, PersonTransfer.to_id == scope.org_id)
-    transfer = await _get_waiting_transfer(db, is_received)
-    by = scope.user.user_id
-    if not await finish_request(db, PERSON_TRANSFER, State.DECLINED, is_received, by=by, reason=reason):
-        raise PersonTransferDecided
+    decision = _build_decision(scope, State.DECLINED, transfer_id, PersonTransfer.reason == reason)
+    transfer, _ = await get_request_to_decide(db, decision, _COLUMNS, _Transfer)
+    if not await decide_request(db, decision, scope.user.user_id, reason=reason):
+        return
     await _record_on_both_orgs(db, scope, "person_transfer.declined", transfer_id, transfer.org_id, scope.org_id)
 
 
@@ -115,16 +121,18 @@ async def accept_person_transfer(
     Locks both orgs for edit, the account and the phone, then the row. Raises NotFound, PersonTransferDecided (also if
     the person has left the other org meanwhile), MemberIsAdmin, PartyMembersOnly, PersonIsHere, UnknownUnit, OrgClosed.
     """
-    is_received = and_(PersonTransfer.id == transfer_id, PersonTransfer.to_id == scope.org_id)
-    transfer = await _get_waiting_transfer(db, is_received)
+    decision = _build_decision(scope, State.ACCEPTED, transfer_id)
+    transfer, _ = await get_request_to_decide(db, decision, _COLUMNS, _Transfer)
     orgs = await lock_orgs_for_edit(db, scope, transfer.org_id)
+    transfer, _ = await get_request_to_decide(db, decision, _COLUMNS, _Transfer)
+    if transfer.new_member_id is not None:
+        return transfer.new_member_id
     indexer = await lock_index_key(db, cipher)
     member = await _lock_member(db, transfer)
     await require_not_admin(db, transfer.org_id, member)
     if orgs[scope.org_id].kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
     new_id = make_id()
-    accepted = {"by": scope.user.user_id, "new_member_id": new_id}
     with on_constraint(
         ("members_org_id_phone_index_key", PersonIsHere),
         ("members_org_id_user_id_key", PersonIsHere),
@@ -137,14 +145,13 @@ async def accept_person_transfer(
     # In the old org the account with this phone may be linked to another row, but in the new org to this one.
     await activate_member(db, scope.org_id, new_id, active=member.user_id is not None)
     await enqueue_user_activations(db, (await db.scalars(_REMOVE_PERSON, old_row)).all())
-    if not await finish_request(db, PERSON_TRANSFER, State.ACCEPTED, is_received, **accepted):
-        raise PersonTransferDecided
+    await decide_request(db, decision, scope.user.user_id, new_member_id=new_id)
     await supersede_requests_of_removed(db, transfer.org_id, scope.actor.get_actor_for_other_org())
     await _record_on_both_orgs(db, scope, "person_transfer.accepted", transfer_id, transfer.org_id, scope.org_id)
     return new_id
 
 
-async def _lock_member(db: AsyncConnection, transfer: _WaitingTransfer) -> _PersonRow:
+async def _lock_member(db: AsyncConnection, transfer: _Transfer) -> _PersonRow:
     """Return the person's row. Locks the account and the phone, then the row.
 
     Raises PersonTransferDecided if the person has left the org.
@@ -217,15 +224,12 @@ SELECT user_id FROM ended WHERE consented_by IS NOT NULL
 )
 
 
-async def _get_waiting_transfer(db: AsyncConnection, condition: ColumnElement[bool]) -> _WaitingTransfer:
-    """Return the transfer if it can still be decided. Raises NotFound, PersonTransferDecided."""
-    columns = (PersonTransfer.org_id, PersonTransfer.member_id, PersonTransfer.to_id)
-    found = await one_or_404(
-        db, select(*columns, PERSON_TRANSFER.waiting.label("is_waiting")).where(condition), _WaitingTransfer
-    )
-    if not found.is_waiting:
-        raise PersonTransferDecided
-    return found
+_COLUMNS = [getattr(PersonTransfer, name) for name in _Transfer._fields]
+
+
+def _build_decision(scope: OrgScope, state: State, transfer_id: UUID, *same: ColumnElement[bool]) -> Decision:
+    received = (PersonTransfer.id == transfer_id, PersonTransfer.to_id == scope.org_id)
+    return Decision(PERSON_TRANSFER, state, received, PersonTransferDecided, repeated=and_(true(), *same))
 
 
 async def _record_on_both_orgs(
