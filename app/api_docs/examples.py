@@ -231,6 +231,8 @@ MEMBERS: Mapping[str, Example] = {
     f"PUT {_ORG}/removal-requests/{{request_id}}/refusal": Example(
         {"reason": "请先办理组织关系转接"}, values={"request_id": Stored("removal_to_refuse")}
     ),
+    "PUT /v1/me/blocked-orgs/{org_id}": Example(values={"org_id": Stored("org_to_block")}),
+    "DELETE /v1/me/blocked-orgs/{org_id}": Example(values={"org_id": Stored("blocked_org")}),
     f"POST {_ORG}/join-links": Example({"expires_in_hours": 720, "max_uses": 100}),
     f"DELETE {_ORG}/members/{{member_id}}/activation": Example(values={"member_id": Stored("active_member")}),
     f"POST {_ORG}/members/phone-searches": Example({"phone": Stored("guest_phone")}),

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, TextClause, Uuid, bindparam, text
+from sqlalchemy import Boolean, LargeBinary, TextClause, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -54,9 +54,12 @@ _ACTIVATION_INVALID = f"""(
     u.status <> 'active'
     OR a.consented_by IS NULL AND (m.phone_index IS DISTINCT FROM u.phone_index OR NOT {NAMES_AGREE})
 )"""
+NOT_BLOCKED = "NOT EXISTS (SELECT FROM org_blocks AS b WHERE b.user_id = u.id AND b.org_id = {org})"
+"""Whether the account `u` has not blocked an org."""
 ACTIVATION_DUE = f"""(
     m.removed_at IS NULL AND m.user_id IS NULL
     AND u.phone_index = m.phone_index AND u.status = 'active' AND {NAMES_AGREE}
+    AND {NOT_BLOCKED.format(org="m.org_id")}
     AND NOT EXISTS (SELECT FROM members AS o WHERE o.org_id = m.org_id AND o.user_id = u.id)
     AND NOT EXISTS (
         SELECT FROM activations AS undone WHERE undone.org_id = m.org_id AND undone.member_id = m.id
@@ -123,12 +126,12 @@ WITH ended AS (
 ), inactive AS (
     UPDATE members SET user_id = NULL WHERE org_id = :org_id AND id = :member_id AND user_id IS NOT NULL
 ), removed_message AS (
-    {build_insert(MessageKind.ROW_REMOVED, "FROM ended AS s WHERE CAST(:undone_by AS uuid) IS NULL")}
+    {build_insert(MessageKind.ROW_REMOVED, "FROM ended AS s WHERE :message AND CAST(:undone_by AS uuid) IS NULL")}
 ), unlinked_message AS (
     {build_insert(MessageKind.ROW_UNLINKED, "FROM ended AS s WHERE s.user_id <> CAST(:undone_by AS uuid)")}
 )
 SELECT user_id, consented_by FROM ended
-""").bindparams(bindparam("undone_by", type_=Uuid()))  # noqa: S608 — a constant
+""").bindparams(bindparam("undone_by", type_=Uuid()), bindparam("message", type_=Boolean()))  # noqa: S608 — a constant
 
 _CONSENT_TO_OWN_ROWS = text("""
 WITH locked AS MATERIALIZED (
@@ -321,13 +324,16 @@ async def _run_activate_rows(worker: Worker, payload: Payload) -> None:
 JOBS: Mapping[str, Job] = {ACTIVATE: Job(_run_activate_user), ACTIVATE_ROWS: Job(_run_activate_rows)}
 
 
-async def deactivate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, undone_by: UUID | None = None) -> None:
+async def deactivate_member(
+    db: AsyncConnection, org_id: UUID, member_id: UUID, undone_by: UUID | None = None, *, message: bool = True
+) -> None:
     """End the row's activation, with or without consent.
 
-    Without `undone_by` the person leaves the directory. With it an admin undoes the link: the account is not linked to
-    the row again without an admin's consent. The caller has locked the row.
+    Without `undone_by` the person leaves the directory, or (`message` False) has blocked the org. With it an admin
+    undoes the link: the account is not linked to the row again without an admin's consent. The caller has locked the
+    row.
     """
-    parameters = {"org_id": org_id, "member_id": member_id, "undone_by": undone_by}
+    parameters = {"org_id": org_id, "member_id": member_id, "undone_by": undone_by, "message": message}
     for row in (await db.execute(_DEACTIVATE, parameters)).all():
         if row.consented_by is not None:
             await enqueue_user_activations(db, [row.user_id])

@@ -13,6 +13,7 @@ from app.core.cipher import Cipher
 from app.core.ids import make_id
 from app.core.search import spell_person
 from app.members.activation import activate_member, lock_accounts_and_phones
+from app.members.blocks import lift_block
 from app.members.encryption import encrypt_phone
 from app.members.errors import PhoneOfAnotherMember
 from app.members.unit_memberships import add_to_units
@@ -35,6 +36,8 @@ class _RowWithPhone(NamedTuple):
 async def ensure_admin_row(db: AsyncConnection, cipher: Cipher, actor: Actor, org_id: UUID, user_id: UUID) -> UUID:
     """Ensure that an admin has an active row at the org itself (S8). Return the row's id.
 
+    Becoming an admin is the user's own act, so it ends the user's block of the org.
+
     The row is the first of these: the row that is linked to the user; the row with the user's phone, if it is linked
     to no user and its name agrees with the verified name; a new row. The operation that makes the user an admin
     records the audit entry.
@@ -44,6 +47,7 @@ async def ensure_admin_row(db: AsyncConnection, cipher: Cipher, actor: Actor, or
     of_user = select(Member.id).where(Member.org_id == org_id, Member.user_id == user_id)
     member_id: UUID | None = await db.scalar(of_user)
     if member_id is None:
+        await lift_block(db, user_id, org_id)
         member_id = await _create_or_claim_row(db, cipher, actor, org_id, user_id)
     await add_to_units(db, org_id, member_id, [None])
     return member_id

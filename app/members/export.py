@@ -47,6 +47,7 @@ _REASONS = {
     InactiveReason.UNLINKED: gettext_noop("管理员已解除关联"),
     InactiveReason.PHONE_MISMATCH: gettext_noop("本人使用另一号码注册"),
     InactiveReason.NO_PHONE: gettext_noop("此人没有手机"),
+    InactiveReason.BLOCKED: gettext_noop("本人不接受本组织的关联"),
 }
 
 

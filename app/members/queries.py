@@ -43,6 +43,7 @@ from app.members.schemas import InactiveReason, MemberOut
 from app.schema.auth import User
 from app.schema.members import Activation, LinkRequest, Member, UnitMembership
 from app.schema.orgs import Unit
+from app.schema.own_rows import OrgBlock
 
 _ORG_ID = bindparam("org_id", type_=Uuid())
 _UNIT_ID = bindparam("unit_id", type_=Uuid())
@@ -127,6 +128,12 @@ def _select_members() -> Select[Any]:
     linked_elsewhere = _exists_for_each(
         select(_OtherMember.id).where(_OtherMember.org_id == Member.org_id, _OtherMember.user_id == _UserWithPhone.id)
     )
+    blocked = _exists_for_each(
+        select(OrgBlock.org_id).where(OrgBlock.org_id == Member.org_id, OrgBlock.user_id == _UserWithPhone.id)
+    )
+    names_agree = func.coalesce(
+        func.name_key(_UserWithPhone.verified_name) == func.name_key(Member.name), literal(value=True)
+    )
     reason = case(
         (Member.user_id.is_not(None), None),
         (Member.phone_index.is_(None), InactiveReason.NO_PHONE),
@@ -134,6 +141,7 @@ def _select_members() -> Select[Any]:
         (_UserWithPhone.id.is_(None), InactiveReason.NEVER_REGISTERED),
         (linked_elsewhere, InactiveReason.ALREADY_IN_DIRECTORY),
         (undone, InactiveReason.UNLINKED),
+        (and_(blocked, names_agree), InactiveReason.BLOCKED),
         else_=InactiveReason.NAME_MISMATCH,
     )
     return (

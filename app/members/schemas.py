@@ -39,6 +39,7 @@ class InactiveReason(StrEnum):
     UNLINKED = "unlinked"
     ALREADY_IN_DIRECTORY = "already-in-directory"
     NO_PHONE = "no-phone"
+    BLOCKED = "blocked"
 
 
 _NOT_IN_PARTY = gettext_noop("预备党员是党员，party 不能为 false")
@@ -163,7 +164,7 @@ class MemberOut(Out):
         description="`never-registered`; `name-mismatch`: the user with this phone is verified by another name; "
         "`phone-mismatch`: a user with another phone requests the link; `unlinked`: an admin has undone the link; "
         "`already-in-directory`: the user with this phone is linked to another row of this directory; "
-        "`no-phone`: the person has no mobile phone."
+        "`no-phone`: the person has no mobile phone; `blocked`: the person does not want to be linked to this org."
     )
     link_request_id: UUID | None = Field(description="A request to be linked that waits and fits.")
     verified: bool = Field(description="Whether the active person's real name is verified.")

@@ -1,10 +1,12 @@
 """What a user decides about their own rows in the directories of orgs."""
 
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Text, Uuid, text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, ForeignKeyConstraint, Index, Text, Uuid, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.database.db import Table
 from app.schema.approvals import ExpiringApproval
 
 
@@ -38,3 +40,13 @@ class RemovalRequest(ExpiringApproval):
     member_id: Mapped[UUID] = mapped_column(Uuid, comment="the row that was linked to the user")
     reason: Mapped[str | None] = mapped_column(Text)
     decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+
+
+class OrgBlock(Table):
+    """A user does not want to be linked to the directory of an org: no row of it becomes active through the account."""
+
+    __tablename__ = "org_blocks"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

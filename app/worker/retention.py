@@ -47,6 +47,7 @@ STORED_FOREVER: Mapping[str, tuple[str, ...]] = {
         "data_keys",
         "orgs",
         "org_admins",
+        "org_blocks",
         "index_rotations",
         "pgqueuer_schedules",
         "alembic_version",

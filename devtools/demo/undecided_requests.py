@@ -105,7 +105,7 @@ class UndecidedRequests:
 
     def _create_transfers(self, other_org: Org) -> None:
         """Create transfers: one to release, one to refuse, one released to this org, one to withdraw."""
-        leaving = [self._create_org(self.second, name) for name in ("长江", "黄河")]
+        leaving = [self._create_org(self.second, name) for name in ("长江", "黄河", "珠江")]
         own_org = self._create_org(self.first, "泰山")
         for admin, org in ((self.second, leaving[0]), (self.second, leaving[1]), (self.first, own_org)):
             self._certify(admin, org, self.first, self.org)
@@ -158,7 +158,7 @@ class UndecidedRequests:
         self.first.call("POST", "/v1/me/join-requests", 201, json={"org_id": other_org["id"]})
 
     def _create_removal_requests(self) -> None:
-        """Create two requests to be removed to decide and one to withdraw, and an org to leave."""
+        """Create two requests to be removed to decide and one to withdraw, an org to leave, and a blocked one."""
         for _ in range(2):
             leaving = Person(self.first.service, fresh_phone(), fresh_name())
             row = {"name": leaving.name, "phone": leaving.phone}
@@ -170,6 +170,7 @@ class UndecidedRequests:
         for org in orgs:
             self.second.call("POST", f"/v1/orgs/{org['id']}/members", 201, json=row)
         self.first.call("POST", "/v1/me/removal-requests", 201, json={"org_id": orgs[0]["id"]})
+        self.first.call("PUT", f"/v1/me/blocked-orgs/{orgs[2]['id']}", 204)
 
     def _create_person_transfers(self, other_org: Org) -> None:
         """Create two person transfers to decide and one to withdraw."""

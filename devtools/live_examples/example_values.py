@@ -117,6 +117,9 @@ _VALUES = {
     "my_removal_request": f"r.id {_OWN_REMOVAL} ORDER BY r.id",
     "removal_to_accept": f"r.id {_REMOVALS} DESC",
     "removal_to_refuse": f"r.id {_REMOVALS}",
+    "org_to_block": "o.id FROM orgs AS o WHERE o.status = 'live' AND NOT EXISTS "
+    "(SELECT FROM org_admins AS a WHERE a.org_id = o.id AND a.user_id = demo.admin) ORDER BY o.id",
+    "blocked_org": "b.org_id FROM org_blocks AS b WHERE b.user_id = demo.admin ORDER BY b.org_id",
     "join_link": "l.id FROM join_links AS l WHERE l.org_id = demo.id AND l.revoked_at IS NULL ORDER BY l.id DESC",
     "message": "m.id FROM messages AS m WHERE m.user_id = demo.admin ORDER BY m.id DESC",
     "link_to_accept": f"r.id {_LINKS} DESC",

@@ -1,4 +1,4 @@
-"""The directories in which the user is, on the phone: ask to be removed, take the request back."""
+"""The directories in which the user is, on the phone: ask to be removed, block an org."""
 
 from collections.abc import Awaitable, Sequence
 from typing import Annotated, Any
@@ -9,10 +9,12 @@ from fastapi import APIRouter, Path, Request, Response
 from app.authz.access import SignedIn
 from app.console.frame.forms import catch_problem
 from app.console.frame.templates import ProblemContext, render_page
+from app.core.cipher import CipherDep
 from app.database.db import Readable, ReadDb, WriteDb
 from app.database.paging import Paging
-from app.members.own.queries import get_membership, list_memberships
-from app.members.own.schemas import MembershipOut
+from app.members.own.operations import block_org, unblock_org
+from app.members.own.queries import get_membership, list_blocked_orgs, list_memberships
+from app.members.own.schemas import BlockedOrgOut, MembershipOut
 from app.members.removals.operations import create_removal_request, withdraw_removal_request
 from app.web.errors import NotFound, Problem
 from devtools.phone.sign_in import PhoneRoute
@@ -26,6 +28,7 @@ _ALL = Paging(200, None)
 
 class MembershipsPage(ProblemContext, template="phone/memberships.html"):
     memberships: Sequence[MembershipOut]
+    blocked: Sequence[BlockedOrgOut]
 
 
 @router.get("")
@@ -49,6 +52,18 @@ async def withdraw_removal(request: Request, db: WriteDb, scope: SignedIn, org_i
     return await _run(request, db, scope.user_id, withdraw_removal_request(db, scope, request_id))
 
 
+@router.post("/{org_id}/block")
+async def block(request: Request, db: WriteDb, scope: SignedIn, org_id: OrgId) -> Response:
+    """Let no row of the org be linked to the user."""
+    return await _run(request, db, scope.user_id, block_org(db, scope, org_id))
+
+
+@router.post("/{org_id}/block/removal")
+async def unblock(request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, org_id: OrgId) -> Response:
+    """Lift the block."""
+    return await _run(request, db, scope.user_id, unblock_org(db, cipher, scope, org_id))
+
+
 async def _run(request: Request, db: WriteDb, user_id: UUID, operation: Awaitable[Any]) -> Response:
     outcome = await catch_problem(db, operation)
     if isinstance(outcome, Problem):
@@ -58,4 +73,5 @@ async def _run(request: Request, db: WriteDb, user_id: UUID, operation: Awaitabl
 
 async def _show(request: Request, db: Readable, user_id: UUID, problem: Problem | None = None) -> Response:
     found = await list_memberships(db, user_id, _ALL)
-    return render_page(request, MembershipsPage(memberships=found.items, problem=problem))
+    blocked = await list_blocked_orgs(db, user_id, _ALL)
+    return render_page(request, MembershipsPage(memberships=found.items, blocked=blocked.items, problem=problem))

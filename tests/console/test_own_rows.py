@@ -81,3 +81,25 @@ async def test_request_to_be_removed_is_decided_on_the_phone(visitor: httpx.Asyn
     accepted = await visitor.post(f"{decision}/acceptance", data={"name": learner.name}, headers=ORIGIN)
     assert accepted.status_code == 303
     assert await list_all(learner, "/v1/me/memberships") == []
+
+
+async def test_org_is_blocked_on_the_console_and_unblocked_on_the_phone(
+    people: People, open_desk: OpenDesk, visitor: httpx.AsyncClient
+) -> None:
+    admin, learner = await people.register(), await people.register()
+    org = await admin.create_org()
+    member = await add_member(admin, org, name=learner.name, phone=learner.phone)
+    desk, own = await open_desk(admin), await open_desk(learner)
+    at = f"/console/memberships/{org['id']}/block"
+    assert "不接受" in await own.part(at)
+    assert "已设置" in await own.send(at)
+    assert "不接受关联的组织" in await own.page("/console/memberships")
+    assert "本人不接受本组织的关联" in await desk.part(f"/console/orgs/{org['id']}/members/{member['id']}")
+    assert "重新接受" in await own.part(f"{at}/removal")
+    assert "已取消" in await own.send(f"{at}/removal")
+    assert org["name"] in await own.page("/console/memberships")
+    await sign_in_to_phone(visitor, learner)
+    path = f"/phone/memberships/{org['id']}/block"
+    assert (await visitor.post(path, headers=ORIGIN)).status_code == 303
+    assert "您不接受" in (await visitor.get("/phone/memberships")).text
+    assert (await visitor.post(f"{path}/removal", headers=ORIGIN)).status_code == 303

@@ -71,6 +71,11 @@ async def test_row_that_is_removed_or_whose_org_is_closed_is_not_shown(people: P
 
 @pytest.fixture(name="joined")
 async def _join(people: People) -> Joined:
+    return await join(people)
+
+
+async def join(people: People) -> Joined:
+    """Create an org with a learner in its directory."""
     admin, learner = await people.register(), await people.register()
     org = await admin.create_org()
     member = await add_member(admin, org, name=learner.name, phone=learner.phone)

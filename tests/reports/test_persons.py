@@ -63,6 +63,18 @@ async def test_person_whose_link_was_undone_in_one_org_counts_once(scene: Scene)
     assert await orgs.read(orgs.left) == (1, 1, 1, 3)
 
 
+async def test_person_who_blocks_one_org_counts_once_and_is_activated_in_the_other(scene: Scene) -> None:
+    orgs = await Branches(scene).create()
+    person = await scene.people.register()
+    for org in (orgs.left, orgs.right):
+        await orgs.add(org, person)
+    await scene.service.outcomes(event(person.user_id, points=3))
+    assert (await person.put(f"/v1/me/blocked-orgs/{orgs.right['id']}")).status_code == 204
+    assert await orgs.read(orgs.top) == (1, 1, 1, 3)
+    assert await orgs.read(orgs.right) == (1, 0, 0, 0)
+    assert await orgs.read(orgs.left) == (1, 1, 1, 3)
+
+
 async def test_person_with_another_name_in_one_org_counts_once(scene: Scene) -> None:
     orgs = await Branches(scene).create()
     phone = fresh_phone()

@@ -136,3 +136,14 @@ async def test_admin_cannot_ask_to_be_removed(world: World) -> None:
     """An admin resigns before asking (409 `admin-must-resign`)."""
     refused = await world.admin.post("/v1/me/removal-requests", json={"org_id": world.org["id"]})
     assert get_refusal(refused) == (409, "admin-must-resign")
+
+
+async def test_blocked_org_has_an_inactive_row_until_the_person_asks(world: World, people: People) -> None:
+    """While a person blocks an org, its row of them stays and is not activated; asking the org lifts the block."""
+    person = await people.register()
+    member = await add_member(world.admin, world.org, name=person.name, phone=person.phone)
+    get_body(await person.put(f"/v1/me/blocked-orgs/{world.org['id']}"), 204)
+    row = get_body(await world.admin.get(f"{world.path}/members/{member['id']}"))
+    assert (row["active"], row["inactive_reason"]) == (False, "blocked")
+    await send_join_request(person, org_id=world.org["id"])
+    assert await list_all(person, "/v1/me/blocked-orgs") == []

@@ -35,6 +35,7 @@ from app.schema.auth import (
     Verification,
 )
 from app.schema.orgs import Org
+from app.schema.own_rows import OrgBlock
 from app.web.errors import Unauthorized
 
 _OLD_PHONE_INDEX = literal_column("old.phone_index", LargeBinary)
@@ -171,6 +172,7 @@ async def _erase_traces(db: AsyncConnection, user_id: UUID) -> None:
     await db.execute(delete(RefreshToken).where(RefreshToken.session_id.in_(sessions)))
     await db.execute(delete(SecurityKeyChallenge).where(SecurityKeyChallenge.session_id.in_(sessions)))
     await db.execute(delete(SecurityKey).where(SecurityKey.user_id == user_id))
+    await db.execute(delete(OrgBlock).where(OrgBlock.user_id == user_id))
     await db.execute(delete(Verification).where(Verification.user_id == user_id))
     await db.execute(delete(UserPhone).where(UserPhone.user_id == user_id, IN_NO_DIRECTORY))
     await db.execute(update(Session).where(Session.user_id == user_id).values(device=None, address=None))

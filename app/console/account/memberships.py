@@ -1,5 +1,6 @@
-"""The page with the directories in which the user is: ask to be removed, take the request back."""
+"""The page with the directories in which the user is: ask to be removed, block an org."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -10,22 +11,24 @@ from app.console.frame.confirmations import Confirmation, add_confirmation_route
 from app.console.frame.context import FrameContext, build_user_frame
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page
+from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.database.db import ReadableDb, ReadDb
 from app.database.paging import Page, Paging, paged_by
-from app.members.own.queries import get_membership, list_memberships
-from app.members.own.schemas import MembershipOut
+from app.members.own.operations import block_org, unblock_org
+from app.members.own.queries import get_membership, list_blocked_orgs, list_memberships
+from app.members.own.schemas import BlockedOrgOut, MembershipOut
 from app.members.removals.operations import create_removal_request, withdraw_removal_request
 from app.web.errors import NotFound
 
 router = APIRouter(prefix="/console/memberships", route_class=ConsoleRoute, include_in_schema=False)
-
-
 OrgId = Annotated[UUID, Path()]
+_ALL = Paging(200, None)
 
 
 class MembershipsPage(FrameContext, template="account/memberships.html"):
     memberships: Page[MembershipOut]
+    blocked: Sequence[BlockedOrgOut]
 
 
 @router.get("")
@@ -34,7 +37,9 @@ async def show_memberships(
 ) -> Response:
     """Show the caller's own rows: the orgs and units in which the caller is a member, as each org has stored them."""
     found = await list_memberships(db, scope.user_id, paging)
-    return render_page(request, MembershipsPage(frame=build_user_frame(scope, "memberships"), memberships=found))
+    blocked = (await list_blocked_orgs(db, scope.user_id, _ALL)).items
+    frame = build_user_frame(scope, "memberships")
+    return render_page(request, MembershipsPage(frame=frame, memberships=found, blocked=blocked))
 
 
 @add_confirmation_routes(router, "/{org_id}/removal-request")
@@ -64,5 +69,38 @@ async def withdraw_removal(request: Request, db: ReadableDb, scope: SignedIn, or
         button=gettext("撤回申请"),
         operation=lambda db, _: withdraw_removal_request(db, scope, request_id),
         message=gettext("已撤回申请"),
+        danger=False,
+    )
+
+
+@add_confirmation_routes(router, "/{org_id}/block")
+async def block(request: Request, db: ReadableDb, scope: SignedIn, org_id: OrgId) -> Confirmation:
+    """Block an org that has the user in its directory."""
+    found = await get_membership(db, scope.user_id, org_id)
+    return Confirmation(
+        title=gettext("不接受“{org}”的关联", org=found.org_name),
+        explanation=gettext(
+            "适用于您不认识的组织。其通讯录中的登记不再关联您的账号，变为未激活；以后可以在此页取消。账号和积分不受影响。"
+        ),
+        button=gettext("不接受"),
+        operation=lambda db, _: block_org(db, scope, org_id),
+        message=gettext("已设置：该组织不再关联您的账号"),
+        danger=False,
+    )
+
+
+@add_confirmation_routes(router, "/{org_id}/block/removal")
+async def unblock(request: Request, db: ReadableDb, cipher: CipherDep, scope: SignedIn, org_id: OrgId) -> Confirmation:
+    """Lift the block. Raises NotFound if the org is not blocked."""
+    blocked = (await list_blocked_orgs(db, scope.user_id, _ALL)).items
+    name = next((one.org_name for one in blocked if one.org_id == org_id), None)
+    if name is None:
+        raise NotFound
+    return Confirmation(
+        title=gettext("重新接受“{org}”的关联", org=name),
+        explanation=gettext("该组织的通讯录中如有您的手机号码和姓名，立即变为已激活。"),
+        button=gettext("重新接受"),
+        operation=lambda db, _: unblock_org(db, cipher, scope, org_id),
+        message=gettext("已取消，该组织可以关联您的账号"),
         danger=False,
     )

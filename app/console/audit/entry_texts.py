@@ -66,6 +66,8 @@ _ACTIONS: dict[str, tuple[str, str]] = {
     "member.removed": pgettext_noop("audit", "移除人员"),
     "member.restored": pgettext_noop("audit", "恢复人员"),
     "member.unlinked": pgettext_noop("audit", "解除关联"),
+    "org_block.created": pgettext_noop("audit", "不接受组织的关联"),
+    "org_block.lifted": pgettext_noop("audit", "恢复接受组织的关联"),
     "org.closed": pgettext_noop("audit", "关闭组织"),
     "org.reopened": pgettext_noop("audit", "恢复组织"),
     "org.created": pgettext_noop("audit", "创建组织"),

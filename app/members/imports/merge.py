@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor
-from app.members.activation import NAMES_AGREE, activate_rows, enqueue_user_activations
+from app.members.activation import NAMES_AGREE, NOT_BLOCKED, activate_rows, enqueue_user_activations
 from app.members.imports.row_problems import MAX_UNIT_DEPTH
 from app.members.imports.staging_tables import LEAVING, MISSING_UNITS, resolve_units
 from app.members.superseded_requests import supersede_requests_of_removed
@@ -45,6 +45,7 @@ FROM people AS p
 JOIN staged AS m ON m.row_no = p.first_row
 LEFT JOIN users AS u ON u.phone_index = m.phone_index AND u.status = 'active' AND {NAMES_AGREE}
     AND NOT EXISTS (SELECT FROM members AS o WHERE o.org_id = :org_id AND o.user_id = u.id)
+    AND {NOT_BLOCKED.format(org=":org_id")}
 WHERE p.outcome = 'added'
 ORDER BY p.first_row
 """)

@@ -28,6 +28,7 @@ from app.core.cipher import Cipher
 from app.database.db import on_constraint
 from app.database.rows import fetch_row
 from app.members.activation import activate_member, lock_accounts_and_phones
+from app.members.blocks import lift_block
 from app.members.errors import PartyMembersOnly
 from app.members.joins.errors import (
     AlreadyMember,
@@ -61,7 +62,7 @@ MAX_REQUESTS_A_DAY = 20
 
 
 async def create_join_request(db: AsyncConnection, user: UserScope, body: JoinRequestCreate) -> UUID:
-    """Ask an org to be in its directory. Return the request's id.
+    """Ask an org to be in its directory. This ends the user's block of the org. Return the request's id.
 
     Locks the org FOR KEY SHARE, then the account. Raises UnknownOrg, the errors of `get_live_join_link`, AlreadyMember
     with the units, NameNeeded, PartyMembersOnly, TooManyJoinRequests, TooManyRequests, JoinRequestOpen.
@@ -84,6 +85,7 @@ async def create_join_request(db: AsyncConnection, user: UserScope, body: JoinRe
     if link is not None:
         await use_join_link(db, link.id)
     unit_id = None if link is None else link.unit_id
+    await lift_block(db, user.user_id, org.id)
     opened = {"org_id": org.id, "user_id": user.user_id, "name": name, "unit_id": unit_id}
     request_id = await create_request(db, JOIN_REQUEST, JoinRequestOpen, **opened)
     await _record_by_asker(db, user, "join_request.created", org.id, request_id)

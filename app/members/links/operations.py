@@ -25,6 +25,7 @@ from app.core.search import spell_person
 from app.database.db import on_constraint
 from app.database.rows import fetch_row, one_or_404
 from app.members.activation import deactivate_member
+from app.members.blocks import lift_block
 from app.members.links.errors import (
     AlreadyInDirectory,
     LinkRequestDecided,
@@ -50,7 +51,8 @@ MAX_WAITING_REQUESTS = 10
 
 
 async def create_link_request(db: AsyncConnection, user: UserScope, body: LinkRequestCreate) -> UUID:
-    """Request that a row of an org's directory be linked to the user's account. Return the request's id.
+    """Request that a row of an org's directory be linked to the user's account. This ends the user's block of the org.
+    Return the request's id.
 
     Locks the org FOR KEY SHARE. Raises RealNameRequired, UnknownOrg, AlreadyInDirectory (such a user can see the org
     anyway), LinkRequestOpen, TooManyLinkRequests.
@@ -65,6 +67,7 @@ async def create_link_request(db: AsyncConnection, user: UserScope, body: LinkRe
     waiting = select(func.count()).where(LinkRequest.user_id == user.user_id, LINK_REQUEST.waiting)
     if (await db.execute(waiting)).scalar_one() >= MAX_WAITING_REQUESTS:
         raise TooManyLinkRequests
+    await lift_block(db, user.user_id, org_id)
     opened = {"org_id": org_id, "user_id": user.user_id, "name_key": key, "pinyin": pinyin}
     request_id = await create_request(db, LINK_REQUEST, LinkRequestOpen, **opened)
     await record(db, user.actor, "link_request.created", subject=("link_request", request_id))

@@ -1,4 +1,5 @@
-"""What a user reads and decides about their own rows in the directories of orgs: where they are.
+"""What a user reads and decides about their own rows in the directories of orgs: where they are, and which
+orgs may not link them.
 
-Entry point: `router`.
+Table: `org_blocks`. Entry point: `router`.
 """

@@ -12,12 +12,12 @@ from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import one_or_404
 from app.hierarchy import tree
-from app.members.own.schemas import MembershipOut
+from app.members.own.schemas import BlockedOrgOut, MembershipOut
 from app.orgs.regions import format_region_path
 from app.schema.admins import OrgAdmin
 from app.schema.members import Activation, Member, UnitMembership
 from app.schema.orgs import Org
-from app.schema.own_rows import RemovalRequest
+from app.schema.own_rows import OrgBlock, RemovalRequest
 
 
 class _MembershipRow(NamedTuple):
@@ -106,3 +106,17 @@ def _make_out(row: _MembershipRow) -> MembershipOut:
     shown = row._asdict()
     code = shown.pop("region_code")
     return MembershipOut(**shown, org_region=format_region_path(code) or code)
+
+
+_BLOCKED_ORGS = PagedStatement(
+    select(OrgBlock.org_id, Org.name.label("org_name"), OrgBlock.created_at.label("blocked_at"))
+    .join(Org, Org.id == OrgBlock.org_id)
+    .where(OrgBlock.user_id == _USER_ID),
+    OrgBlock.org_id,
+    row=BlockedOrgOut,
+)
+
+
+async def list_blocked_orgs(db: Readable, user_id: UUID, paging: Paging) -> Page[BlockedOrgOut]:
+    """Return a page of the orgs that the user has blocked, the oldest org first."""
+    return Page[BlockedOrgOut].from_slice(await _BLOCKED_ORGS.fetch(db, paging, user_id=user_id))

@@ -6,10 +6,13 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from app.authz.access import SignedIn
-from app.database.db import ReadDb, TransactionalRoute
+from app.core.cipher import CipherDep
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.members.own import queries
-from app.members.own.schemas import MembershipOut
+from app.members.own import operations, queries
+from app.members.own.schemas import BlockedOrgOut, MembershipOut
+from app.members.removals.errors import AdminMustResign
+from app.web.errors import problems
 
 router = APIRouter(prefix="/v1/me", route_class=TransactionalRoute, tags=["me"])
 
@@ -25,3 +28,28 @@ async def list_my_memberships(
     name is not. Nothing is changed.
     """
     return await queries.list_memberships(db, user.user_id, paging)
+
+
+@router.get("/blocked-orgs", summary="Orgs that I have blocked")
+async def list_my_blocked_orgs(
+    user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
+) -> Page[BlockedOrgOut]:
+    """The orgs whose directories may not link the caller. Nothing is changed."""
+    return await queries.list_blocked_orgs(db, user.user_id, paging)
+
+
+@router.put("/blocked-orgs/{org_id}", summary="Block an org", status_code=204, responses=problems(AdminMustResign))
+async def block_org(user: SignedIn, org_id: UUID, db: WriteDb) -> None:
+    """The caller wants to be left alone by an org that has their phone in its directory. The org keeps its row, which
+    is not activated any more and is not activated again while the block lasts; requests of the caller to the org end.
+
+    Asking the org to join or to be linked lifts the block. An admin of the org resigns first. The account and its
+    points do not change.
+    """
+    await operations.block_org(db, user, org_id)
+
+
+@router.delete("/blocked-orgs/{org_id}", summary="Lift a block", status_code=204)
+async def unblock_org(user: SignedIn, org_id: UUID, db: WriteDb, cipher: CipherDep) -> None:
+    """The org may link the caller again: a row of its directory with the caller's phone and name is active at once."""
+    await operations.unblock_org(db, cipher, user, org_id)

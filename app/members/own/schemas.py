@@ -33,3 +33,11 @@ class MembershipOut(Out):
     admin: bool = Field(description="Whether the caller administers the org.")
     removal_request_id: UUID | None = Field(description="The caller's request to be removed, while it waits.")
     active_since: datetime = Field(description="Since when the row is active through the caller's account.")
+
+
+class BlockedOrgOut(Out):
+    """An org that the caller has blocked."""
+
+    org_id: UUID
+    org_name: str
+    blocked_at: datetime

@@ -30,6 +30,7 @@ from app.core.ids import make_id
 from app.database.db import on_constraint
 from app.database.rows import fetch_row, one_or_404
 from app.members.activation import activate_member, enqueue_user_activations, lock_accounts_and_phones
+from app.members.blocks import is_blocked
 from app.members.encryption import decrypt_phone, encrypt_phone_if_any
 from app.members.errors import PartyMembersOnly
 from app.members.links.operations import lock_named_org
@@ -132,6 +133,8 @@ async def accept_person_transfer(
     await require_not_admin(db, transfer.org_id, member)
     if orgs[scope.org_id].kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
+    if member.user_id is not None and await is_blocked(db, member.user_id, scope.org_id):
+        member = member._replace(user_id=None)
     new_id = make_id()
     with on_constraint(
         ("members_org_id_phone_index_key", PersonIsHere),
