@@ -10,8 +10,8 @@ const discovered = await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', .
 const server = await oauth.processDiscoveryResponse(issuer, discovered)
 const client = { client_id: 'xuezu-console' }
 
-const device = await oauth.deviceAuthorizationRequest(server, client, oauth.None(), new URLSearchParams(), options)
-const device = await oauth.processDeviceAuthorizationResponse(server, client, device)
+const authorization = await oauth.deviceAuthorizationRequest(server, client, oauth.None(), new URLSearchParams(), options)
+const device = await oauth.processDeviceAuthorizationResponse(server, client, authorization)
 say({ user_code: device.user_code })
 
 let tokens
