@@ -30,12 +30,35 @@ and `detail` to people: Chinese, or English by `Accept-Language`. Below each ope
 to do about it, and [/problems](/problems) is the catalogue of all of them: each `type` is its address there. The OAuth
 endpoints answer in OAuth's own form (RFC 6749 §5.2).
 
-**Conventions.** Ids are UUIDv7. Times are RFC 3339. A day is a day in Asia/Shanghai. Lists take `limit` and an opaque
-`cursor`, and give `next_cursor` until the last page. What you may not see answers 404, as what does not exist does.
+**Conventions.** Ids are UUIDv7. Times are RFC 3339. A day is a day in Asia/Shanghai. What you may not see answers 404,
+as what does not exist does. A 201 has a `Location` at which you read what was made.
 
-**Write safely.** Every POST of a signed-in user honours `Idempotency-Key`: send the same key again when an answer was
-lost. What two people can edit has an `ETag`: send it back as `If-Match`, and read again after a 412. 429 and 503 carry
-`Retry-After`: wait that long.
+## Paging
+
+A list takes `limit` (1 to 200) and answers `items`, with `next_cursor` while there is more. Send it back as `cursor`,
+with the same filters, until an answer has none. A cursor is opaque: do not build or change one. Rows that are added or
+removed meanwhile neither repeat nor hide others.
+
+## Errors
+
+Decide by `type`, then by the extension members that the catalogue lists for it. 401 means: get a token, or the stronger
+proof that `WWW-Authenticate` names. 403 and 404 do not change by a repeat. 409 is a conflict with the present state:
+read again. 422 is a mistake in the request: `errors` has a JSON pointer to each place. After 429 and 503 wait for the
+seconds of `Retry-After`, then send the same request again. Quote `request_id` when you report an error.
+
+## Idempotency
+
+Every POST of a signed-in user honours `Idempotency-Key`. Make one key (a UUID) for each act, before the first try, and
+send it again when an answer was lost: within a day you get the stored answer and the act happens once. The same key
+with another request is 422, and 409 while the first call still runs. A call that makes a secret stores no answer: its
+repeat is 409 `answer-not-stored`. PUT and DELETE need no key. Point events have ids of their own.
+
+## Versions
+
+Two versions matter. That of a row is its `ETag`: send it as `If-Match` with an edit, and after a 412 read again and
+show the person what has changed. That of the API is in the path. Within `/v1` operations, optional parameters, fields
+of answers, problems and values of enumerations are added and none is taken away, so ignore fields that you do not know,
+and treat an unknown `type` by its status.
 """
 
 TAGS = [
