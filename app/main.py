@@ -41,6 +41,7 @@ from app.members.removals.router import router as removals
 from app.members.router import router as members
 from app.members.router import unit_router as unit_members
 from app.members.transfers.router import router as person_transfers
+from app.mergers.router import router as mergers
 from app.messages.router import router as messages
 from app.middleware.body_limit import BodyLimitErrors
 from app.middleware.delivery import Delivery
@@ -98,7 +99,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     errors.install_error_handler(app)
     idempotency.install_replay_handler(app)
     feature_routers = (
-        *(orgs, org_lifecycle, units, promotions, admins, change_requests, recoveries, recovery_offers),
+        *(orgs, org_lifecycle, units, promotions, mergers, admins, change_requests, recoveries, recovery_offers),
         *(members, unit_members, own_rows, links, joins, join_links, removals, person_transfers, imports, exports),
         *(certification, transfers),
         *(points, reports, report_exports),

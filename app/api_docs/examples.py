@@ -17,6 +17,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "now": "2026-01-05T08:30:00Z",
     "to_release_preview": "0" * 32,
     "to_accept_preview": "0" * 32,
+    "merger_preview": "0" * 32,
     "reference": "3b1hZ0l8m0S9d2vQe6yXcg",
     "secret": "kF2vG6n3QeXw0bYd8mRz1A",
 }
@@ -55,6 +56,7 @@ DEFAULT_VALUES: Mapping[str, Any] = {
     "request_id": Stored("request_to_approve"),
     "application_id": Stored("application_to_approve"),
     "transfer_id": Stored("transfer_to_release"),
+    "merger_id": Stored("merger_to_accept"),
     "promotion_id": Stored("promotion_to_accept"),
     "invitation_id": Stored("invitation"),
     "link_id": Stored("join_link"),
@@ -75,6 +77,7 @@ _CREDENTIAL = {"id": "bWFkZS11cA", "rawId": "bWFkZS11cA", "type": "public-key"}
 _REASON = {"reason": "名称与所在党组织全称不符"}
 _SENT = {"invitation_id": Stored("sent_admin_invitation")}
 _MY_REQUEST = {"org_id": Stored("my_request_org"), "request_id": Stored("my_request")}
+_MY_MERGER = {"org_id": Stored("my_merger_org"), "merger_id": Stored("my_merger")}
 _MY_TRANSFER = {"org_id": Stored("my_transfer_org"), "transfer_id": Stored("my_transfer")}
 
 SIGN_IN: Mapping[str, Example] = {
@@ -264,6 +267,13 @@ CERTIFICATION: Mapping[str, Example] = {
     f"PUT {_ORG}/applications/{{application_id}}/refusal": Example(
         _REASON, values={"application_id": Stored("application_to_refuse")}
     ),
+    f"POST {_ORG}/mergers": Example({"org_id": Stored("subordinate")}, values={"org_id": Stored("merging_org")}),
+    f"DELETE {_ORG}/mergers/{{merger_id}}": Example(values=_MY_MERGER),
+    f"PUT {_ORG}/mergers/{{merger_id}}/acceptance": Example(
+        {"preview": Stored("merger_preview"), "new_unit": {"name": "并入党支部", "kind": "branch"}},
+        values={"merger_id": Stored("merger_to_accept")},
+    ),
+    f"PUT {_ORG}/mergers/{{merger_id}}/refusal": Example(_REASON, values={"merger_id": Stored("merger_to_refuse")}),
     f"POST {_ORG}/transfers": Example({"invitation_token": _SECRET}),
     f"DELETE {_ORG}/transfers/{{transfer_id}}": Example(values=_MY_TRANSFER),
     f"PUT {_ORG}/transfers/{{transfer_id}}/release": Example({"preview": Stored("to_release_preview")}),

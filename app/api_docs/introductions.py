@@ -152,6 +152,8 @@ The hierarchy of organisations: who is certified under whom. An organisation has
 - **Transfer** to another superior: the main admin sends `POST …/transfers` with the invitation of the new superior.
   The present superior releases (`PUT …/release`), then the new one accepts (`PUT …/acceptance`). Both read
   `GET …/transfers/{transfer_id}` first and send back the version of its preview.
+- **Merger** into another organisation, or into a unit of it: the main admin sends `POST …/mergers`, an admin of the
+  other one reads `GET …/mergers/{merger_id}` and accepts with `PUT …/acceptance`.
 - **Release**: the superior ends a certification with `DELETE …/subordinates/{subordinate_id}`.
 
 上下级认证：上级发出邀请，下级凭链接或二维码申请，上级确认。整体转移：主管理员凭新上级的邀请申请，原上级同意转出，新上级接收，\

@@ -17,6 +17,7 @@ PARAMETERS: Mapping[str, str] = {
     "application_id": "An application to be certified.",
     "subordinate_id": "An organisation certified directly under this one.",
     "transfer_id": "The transfer, of an organisation or of a person.",
+    "merger_id": "The merger.",
     "promotion_id": "The offer that a unit become an organisation of its own.",
     "offer_id": "An offer to be the main admin of an organisation in which no admin is left.",
     "request_id": "The change request, link request, request to join or to be removed.",

@@ -15,7 +15,7 @@ from app.schema.approvals import Approval, ExpiringApproval, State
 from app.schema.certification import Certification, Transfer
 from app.schema.joins import JoinRequest
 from app.schema.members import LinkRequest
-from app.schema.orgs import Closure, Promotion
+from app.schema.orgs import Closure, Merger, Promotion
 from app.schema.own_rows import RemovalRequest
 from app.schema.person_transfers import PersonTransfer
 
@@ -221,6 +221,17 @@ CLOSURE = Kind(
     deciders=[MainAdminOf(Closure.org_id)],
     lifetime=timedelta(days=30),
 )
+MERGER = Kind(
+    "merger",
+    "merger",
+    Merger,
+    unique_columns=[Merger.org_id],
+    requesting_org=Merger.org_id,
+    requester=Merger.requested_by,
+    named_org=Merger.to_id,
+    deciders=[AdminsOf(Merger.to_id)],
+    lifetime=timedelta(days=30),
+)
 JOIN_REQUEST = Kind(
     "join-request",
     "join_request",
@@ -247,5 +258,5 @@ REMOVAL_REQUEST = Kind(
 
 KINDS = (
     *(APPLICATION, CHANGE_REQUEST, TRANSFER, LINK_REQUEST, PERSON_TRANSFER, ADMIN_INVITATION, PROMOTION),
-    *(CLOSURE, JOIN_REQUEST, REMOVAL_REQUEST),
+    *(CLOSURE, MERGER, JOIN_REQUEST, REMOVAL_REQUEST),
 )

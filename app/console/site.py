@@ -10,6 +10,7 @@ from app.console.certification import (
     applications,
     hierarchy,
     invitations,
+    mergers,
     promotions,
     subordinates,
     superiors,
@@ -88,7 +89,7 @@ routers: tuple[APIRouter, ...] = (
         exports.router,
     ),
     *(changes.router, admins.router, decisions.router, names.router, promotions.router, invited.router),
-    *(superiors.router, applications.router, invitations.router, subordinates.router, transfers.router),
+    *(superiors.router, applications.router, invitations.router, subordinates.router, transfers.router, mergers.router),
     rest,
 )
 """The console's routes; what matches nothing comes last."""

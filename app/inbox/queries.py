@@ -39,6 +39,7 @@ from app.approvals.kinds import (
     JOIN_REQUEST,
     KINDS,
     LINK_REQUEST,
+    MERGER,
     PERSON_TRANSFER,
     PROMOTION,
     REMOVAL_REQUEST,
@@ -62,7 +63,7 @@ from app.schema.auth import User
 from app.schema.certification import Certification, Transfer
 from app.schema.joins import JoinRequest
 from app.schema.members import LinkRequest, Member
-from app.schema.orgs import Closure, Org, Promotion, Unit
+from app.schema.orgs import Closure, Merger, Org, Promotion, Unit
 from app.schema.person_transfers import PersonTransfer
 
 
@@ -168,6 +169,7 @@ _ENTRY_COLUMNS = {
             (Unit, and_(Unit.org_id == Promotion.org_id, Unit.id == Promotion.unit_id)),
         ],
     ),
+    MERGER: _EntryColumns(_mask_name(_Requesting.name), _NOTHING, [(_Requesting, _Requesting.id == Merger.org_id)]),
     CLOSURE: _EntryColumns(_mask_name(User.verified_name), _NOTHING, [(User, User.id == Closure.requested_by)]),
 }
 

@@ -28,6 +28,7 @@ _PATHS = {
     "removal-request": "/v1/orgs/{org_id}/removal-requests/{id}",
     "admin-invitation": "/v1/me/admin-invitations/{id}",
     "promotion": "/v1/me/promotions/{id}",
+    "merger": "/v1/orgs/{org_id}/mergers/{id}",
     "closure": "/v1/orgs/{org_id}/closures",
 }
 
@@ -77,7 +78,15 @@ def _build_actions(row: WaitingRequest, path: str) -> dict[str, ActionOut]:
             }
         case "transfer" if row.step is not None:
             answers = [row.step, "refusal"]
-        case "admin-invitation" | "promotion" | "link-request" | "person-transfer" | "join-request" | "removal-request":
+        case (
+            "merger"
+            | "admin-invitation"
+            | "promotion"
+            | "link-request"
+            | "person-transfer"
+            | "join-request"
+            | "removal-request"
+        ):
             answers = ["acceptance", "refusal"]
         case _:
             answers = ["approval", "refusal"]

@@ -20,6 +20,7 @@ Kind = Literal[
     "link-request",
     "person-transfer",
     "closure",
+    "merger",
     "join-request",
     "removal-request",
 ]

@@ -14,6 +14,7 @@ class MessageKind(StrEnum):
     ORG_RELEASED = "org-released"
     ORG_TRANSFERRED = "org-transferred"
     ORG_CLOSED = "org-closed"
+    ORG_MERGED = "org-merged"
     ORG_REOPENED = "org-reopened"
     SUBORDINATE_CLOSED = "subordinate-closed"
     SUBORDINATE_REOPENED = "subordinate-reopened"

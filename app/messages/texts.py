@@ -16,6 +16,7 @@ REQUEST_NAMES: Mapping[str, str] = {
     "admin-invitation": gettext_noop("管理员邀请"),
     "promotion": gettext_noop("支部改设"),
     "closure": gettext_noop("关闭组织"),
+    "merger": gettext_noop("组织合并"),
     "join-request": gettext_noop("加入申请"),
     "removal-request": gettext_noop("移出申请"),
 }
@@ -30,6 +31,7 @@ _TEXTS: Mapping[str, str] = {
     MessageKind.ORG_RELEASED: gettext_noop("“{org}”：上级已解除对本组织的认证，本组织现在没有上级。"),
     MessageKind.ORG_TRANSFERRED: gettext_noop("“{org}”：整体转移已完成，本组织已转到新的上级之下。"),
     MessageKind.ORG_CLOSED: gettext_noop("“{org}”已关闭。7 天内，主管理员可以恢复。"),
+    MessageKind.ORG_MERGED: gettext_noop("“{org}”已并入另一组织，人员和支部已转入，原组织已关闭。"),
     MessageKind.ORG_REOPENED: gettext_noop("“{org}”已恢复。"),
     MessageKind.SUBORDINATE_CLOSED: gettext_noop("下级组织“{org}”已关闭，不再计入上级的统计。"),
     MessageKind.SUBORDINATE_REOPENED: gettext_noop("下级组织“{org}”已恢复，重新计入上级的统计。"),

@@ -60,21 +60,29 @@ async def request_closing(db: AsyncConnection, scope: OrgScope, version: ReadVer
         return False
     require_version(org.version, version)
     if is_main_admin:
-        await _close_org(db, scope)
+        await _accept_closure(db, scope, await tree.find_superior_id(db, scope.org_id))
+        await close_org(db, scope, MessageKind.ORG_CLOSED)
         return True
-    if await db.scalar(_HAS_SUBORDINATES, {"org_id": scope.org_id}):
-        raise OrgHasSubordinates
+    await require_no_subordinates(db, scope.org_id)
     values = {"org_id": scope.org_id, "requested_by": scope.user.user_id}
     request_id = await create_request(db, CLOSURE, ClosureOpen, **values)  # none is open while the org's row is locked
     await record(db, scope.actor, "closure.created", org_id=scope.org_id, subject=("closure", request_id))
     return False
 
 
-async def _close_org(db: AsyncConnection, scope: OrgScope) -> None:
-    """End the org's certification, revoke its invitations, withdraw its requests, decline the requests to it, and close
-    it. A pending closure is accepted."""
+async def require_no_subordinates(db: AsyncConnection, org_id: UUID) -> None:
+    """Raise OrgHasSubordinates if the org has a subordinate now."""
+    if await db.scalar(_HAS_SUBORDINATES, {"org_id": org_id}):
+        raise OrgHasSubordinates
+
+
+async def close_org(db: AsyncConnection, scope: OrgScope, message: MessageKind) -> None:
+    """End the certification of the scope's org, revoke its invitations, withdraw its requests, decline the requests to
+    it, and close it. Its admins get the message.
+
+    The caller has locked the hierarchy, then the org FOR UPDATE. Raises OrgHasSubordinates.
+    """
     superior_id = await tree.find_superior_id(db, scope.org_id)
-    await _accept_closure(db, scope, superior_id)
     ended = await end_edge(db, scope, scope.org_id)
     if ended is not None and superior_id is not None:
         before = {"superior_id": str(superior_id), "subordinate_id": str(scope.org_id)}
@@ -101,7 +109,7 @@ async def _close_org(db: AsyncConnection, scope: OrgScope) -> None:
         if declined.kind is not LINK_REQUEST or declined.id in fitting:
             await _record_declined(db, scope, declined)
     user_id = scope.user.user_id
-    await add_message_to_admins(db, scope.org_id, MessageKind.ORG_CLOSED, actor_id=user_id)
+    await add_message_to_admins(db, scope.org_id, message, actor_id=user_id)
     if superior_id is not None:
         kind = MessageKind.SUBORDINATE_CLOSED
         await add_message_to_admins(db, superior_id, kind, actor_id=user_id, named_id=scope.org_id)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, delete, func, select, update
+from sqlalchemy import Uuid, bindparam, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import MainAdminOnly
@@ -20,12 +20,12 @@ from app.database.rows import one_or_404
 from app.hierarchy import tree
 from app.messages.delivery import add_message_to_admins
 from app.messages.kinds import MessageKind
-from app.orgs.errors import ReopeningTooLate, SiblingNameTaken
+from app.orgs.errors import OrgMerged, ReopeningTooLate, SiblingNameTaken
 from app.orgs.locks import LockedOrg, lock_orgs
 from app.schema.admins import OrgAdmin
 from app.schema.approvals import State
 from app.schema.auth import User
-from app.schema.orgs import Closure, Org
+from app.schema.orgs import Closure, Merger, Org
 from app.web.errors import Forbidden, NotFound
 from app.web.etags import ReadVersion, require_version
 
@@ -55,6 +55,8 @@ _NEWEST = (
     .limit(1)
 )
 
+_IS_MERGED = select(exists().where(Merger.org_id == bindparam("org_id", type_=Uuid()), Merger.state == State.ACCEPTED))
+
 
 async def take_back_closing(db: AsyncConnection, scope: OrgScope, version: ReadVersion) -> None:
     """Undo a closing of the scope's org. If the closing is only requested, an admin withdraws the request, or the main
@@ -63,10 +65,12 @@ async def take_back_closing(db: AsyncConnection, scope: OrgScope, version: ReadV
     An org that is opened again returns to its former superior, if that one is open, has no other subordinate of this
     name, and is not below the org. Requests and invitations that the closing ended do not return. Locks the hierarchy,
     then the org and its former superior FOR UPDATE, then the accounts of its admins FOR SHARE. Raises EditedMeanwhile,
-    NotFound (nothing to undo), Forbidden, MainAdminOnly, ReopeningTooLate.
+    NotFound (nothing to undo), Forbidden, MainAdminOnly, ReopeningTooLate, OrgMerged.
     """
     require_version(scope.org.version, version)
     await tree.lock_hierarchy(db)
+    if await db.scalar(_IS_MERGED, {"org_id": scope.org_id}):
+        raise OrgMerged
     superior_id = (await one_or_404(db, _NEWEST, _Closure, {"org_id": scope.org_id})).superior_id
     orgs = await lock_orgs(db, scope.org_id, *([] if superior_id is None else [superior_id]), exclusive=True)
     org = orgs[scope.org_id]

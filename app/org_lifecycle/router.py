@@ -22,6 +22,7 @@ from app.orgs.errors import (
     NameSuffixTyped,
     NameUnshowable,
     OrgHasSubordinates,
+    OrgMerged,
     PartyMemberRequired,
     ReopeningTooLate,
     SiblingNameTaken,
@@ -155,7 +156,7 @@ async def list_closings(
     "/orgs/{org_id}/closure",
     summary="Take the closing of an org back",
     tags=["orgs"],
-    responses=problems(EditedMeanwhile, MainAdminOnly, ReopeningTooLate),
+    responses=problems(EditedMeanwhile, MainAdminOnly, ReopeningTooLate, OrgMerged),
 )
 async def take_back_closing(response: Response, scope: Reopener, version: IfMatch, db: WriteDb) -> OrgOut:
     """An admin withdraws the request to close the org, or the main admin declines it. For 7 days after the org was
@@ -163,7 +164,7 @@ async def take_back_closing(response: Response, scope: Reopener, version: IfMatc
 
     An org that is opened again returns to its former superior, unless that superior is closed or now has a subordinate
     with this name; then the org has no superior (`superior_id`). Invitations and requests that the closing ended do
-    not return.
+    not return. An org that has merged into another one stays closed.
     """
     await reopening.take_back_closing(db, scope, version)
     card = await queries.get_card(db, scope.org_id)

@@ -52,6 +52,12 @@ class ReopeningTooLate(Conflict):
     advice = gettext_noop("请创建新的学习组织，并重新申请认证。")
 
 
+class OrgMerged(Conflict):
+    slug = "org-merged"
+    title = gettext_noop("该组织已并入其他组织，不能恢复")
+    advice = gettext_noop("人员和支部已在合并后的组织中；需要时请由该组织将支部改设为学习组织。")
+
+
 class UnitNameTaken(Conflict):
     slug = "unit-name-taken"
     title = gettext_noop("同级已有同名支部")

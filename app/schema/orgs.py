@@ -100,6 +100,40 @@ class Closure(ExpiringApproval):
     reopened_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
 
 
+class Merger(ExpiringApproval):
+    """A request of `org_id` to merge into `to_id` (S20). The receiving org decides where the people and units come.
+
+    After the acceptance `org_id` is closed for good. `unit_id` is the unit of the receiving org that took them in, NULL
+    if it is the org itself. `people`, `in_both` and `units` are the numbers of people that came, of those that were in
+    both orgs, and of units that came.
+    """
+
+    __tablename__ = "mergers"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'accepted', 'declined', 'withdrawn', 'expired')", name="state"),
+        CheckConstraint("(state = 'pending') = (decided_at IS NULL)", name="decided"),
+        CheckConstraint(
+            "num_nulls(people, in_both, units) = CASE state WHEN 'accepted' THEN 0 ELSE 3 END", name="result"
+        ),
+        CheckConstraint("to_id <> org_id", name="elsewhere"),
+        ForeignKeyConstraint(["to_id", "unit_id"], ["units.org_id", "units.id"], name="mergers_unit_fkey"),
+        Index(None, "org_id", "id"),
+        Index(None, "to_id", "id"),
+        Index("mergers_one_open_key", "org_id", unique=True, postgresql_where=text("state = 'pending'")),
+        Index("mergers_waiting_idx", "to_id", postgresql_where=text("state = 'pending'")),
+    )
+
+    org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
+    to_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
+    unit_id: Mapped[UUID | None] = mapped_column(Uuid)
+    people: Mapped[int | None] = mapped_column(Integer)
+    in_both: Mapped[int | None] = mapped_column(Integer)
+    units: Mapped[int | None] = mapped_column(Integer)
+    requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    reason: Mapped[str | None] = mapped_column(Text)
+
+
 class Unit(Table):
     """A part of one org's own tree (S7): a branch, a general branch, a temporary branch, a party group or
     a department. Units nest and have no admins.

@@ -27,6 +27,7 @@ class UndecidedRequests:
         self._create_admin_invitations(other_org)
         self._create_applications(other_org)
         self._create_transfers(other_org)
+        self._create_mergers(other_org)
         self._create_change_requests()
         self._remove_member()
         self._create_link_requests(other_org)
@@ -116,6 +117,17 @@ class UndecidedRequests:
         path = f"/v1/orgs/{origin['id']}/transfers/{transfer}"
         preview = {"preview": self.second.call("GET", path, 200)["preview"]["version"]}
         self.second.call("PUT", f"{path}/release", 200, json=preview)
+
+    def _create_mergers(self, other_org: Org) -> None:
+        """Create two mergers to decide, one to withdraw, and an org that can ask for one."""
+        for admin, name, to in (
+            (self.second, "淮河", self.org),
+            (self.second, "海河", self.org),
+            (self.first, "衡山", other_org),
+        ):
+            org = self._create_org(admin, name)
+            admin.call("POST", f"/v1/orgs/{org['id']}/mergers", 201, json={"org_id": to["id"]})
+        self._create_org(self.first, "华山")
 
     @staticmethod
     def _request_transfer(admin: Person, org: Org, token: str) -> str:

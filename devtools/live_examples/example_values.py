@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.certification.previews import compute_preview_version
+from app.mergers import queries as mergers
 
 _ORG = """
 WITH demo AS (
@@ -67,6 +68,8 @@ _INCOMING_TRANSFERS = (
     "ORDER BY t.id DESC"
 )
 _OWN_TRANSFER = "FROM transfers AS t JOIN own_org ON own_org.id = t.org_id WHERE t.state = 'pending' ORDER BY t.id DESC"
+_MERGERS = "FROM mergers AS m WHERE m.to_id = demo.id AND m.state = 'pending' ORDER BY m.id"
+_OWN_MERGER = "FROM mergers AS m JOIN own_org ON own_org.id = m.org_id WHERE m.state = 'pending' ORDER BY m.id DESC"
 _ADMIN_INVITATIONS = (
     "FROM admin_invitations AS i WHERE i.phone_index = demo.phone_index AND i.state = 'pending' ORDER BY i.id"
 )
@@ -156,6 +159,13 @@ _VALUES = {
     "transfer_to_accept": f"t.id {_INCOMING_TRANSFERS}",
     "my_transfer": f"t.id {_OWN_TRANSFER}",
     "my_transfer_org": f"t.org_id {_OWN_TRANSFER}",
+    "merger_to_accept": f"m.id {_MERGERS} DESC",
+    "merger_to_refuse": f"m.id {_MERGERS}",
+    "my_merger": f"m.id {_OWN_MERGER}",
+    "my_merger_org": f"m.org_id {_OWN_MERGER}",
+    "merging_org": "id FROM own_org WHERE state IS NULL AND NOT EXISTS (SELECT FROM certifications AS c "
+    "WHERE c.superior_id = own_org.id AND c.state = 'live') AND NOT EXISTS (SELECT FROM mergers AS m "
+    "WHERE m.org_id = own_org.id AND m.state = 'pending') ORDER BY id",
     "invitation": "i.id FROM invitations AS i WHERE i.org_id = demo.id AND i.revoked_at IS NULL ORDER BY i.id DESC",
     "session": "s.id FROM sessions AS s WHERE s.user_id = demo.admin AND s.ended_at IS NULL "
     "ORDER BY s.client_id = 'xuezu-console' DESC, s.id",
@@ -166,6 +176,7 @@ _VALUES = {
 _STATEMENT = text(
     _ORG.format(columns=", ".join(f'(SELECT {source} LIMIT 1) AS "{name}"' for name, source in _VALUES.items()))
 )
+_MERGER = text("SELECT org_id, to_id FROM mergers WHERE id = :id")
 _TRANSFERS = text("SELECT id, certification_id, from_id, to_id FROM transfers WHERE id = ANY (:ids)")
 
 
@@ -177,6 +188,9 @@ async def find_example_values(db: AsyncConnection) -> dict[str, str]:
     for transfer in (await db.execute(_TRANSFERS, {"ids": [id_ for id_ in names if id_ is not None]})).all():
         name = names[transfer.id].removeprefix("transfer_")
         found[f"{name}_preview"] = await compute_preview_version(db, transfer)
+    if (merger_id := found.get("merger_to_accept")) is not None:
+        merger = (await db.execute(_MERGER, {"id": merger_id})).one()
+        found["merger_preview"] = await mergers.compute_preview_version(db, merger.org_id, merger.to_id)
     return {name: str(value) for name, value in found.items()} | _generate_values()
 
 

@@ -15,6 +15,7 @@ from app.approvals.kinds import (
     JOIN_REQUEST,
     KINDS,
     LINK_REQUEST,
+    MERGER,
     PERSON_TRANSFER,
     PROMOTION,
     REMOVAL_REQUEST,
@@ -44,6 +45,7 @@ PROBLEMS = {
     JOIN_REQUEST: (409, "join-request-decided"),
     REMOVAL_REQUEST: (409, "removal-request-decided"),
     CLOSURE: (404, "not-found"),
+    MERGER: (409, "merger-decided"),
 }
 
 
@@ -107,6 +109,15 @@ async def create_request(kind: Kind, people: People) -> tuple[str, dict[str, Act
         acts = {
             "withdraw": lambda: learner.delete(f"{at}/closure"),
             "decline": lambda: requester.delete(f"{at}/closure"),
+        }
+    elif kind is MERGER:
+        merger = get_body(await requester.post(f"{at}/mergers", json={"org_id": superior["id"]}), 201)
+        request_id, preview = merger["id"], {"preview": merger["preview"]["version"]}
+        received = f"/v1/orgs/{superior['id']}/mergers/{request_id}"
+        acts = {
+            "withdraw": lambda: requester.delete(f"{at}/mergers/{request_id}"),
+            "decline": lambda: decider.put(f"{received}/refusal", json=reason),
+            "accept": lambda: decider.put(f"{received}/acceptance", json=preview),
         }
     else:
         member = await add_member(requester, org)

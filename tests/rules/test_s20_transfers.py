@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
+import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -293,3 +294,118 @@ async def set_back(db: AsyncConnection, org: Json, age: str) -> None:
     """Set the closing of the org back in time."""
     statement = "UPDATE closures SET decided_at = now() - CAST(:age AS text)::interval WHERE org_id = :org"
     await db.execute(text(statement), {"age": age, "org": org["id"]})
+
+
+# Merging
+
+
+async def ask_to_merge(founder: Person, org: Json, to: Json) -> Json:
+    """Ask to merge an org into another one, and return the merger."""
+    merger: Json = get_body(await founder.post(f"/v1/orgs/{org['id']}/mergers", json={"org_id": to["id"]}), 201)
+    return merger
+
+
+async def accept_merger(admin: Person, to: Json, merger: Json, **body: object) -> httpx.Response:
+    body = {"preview": merger["preview"]["version"]} | body
+    return await admin.put(f"/v1/orgs/{to['id']}/mergers/{merger['id']}/acceptance", json=body)
+
+
+async def test_org_merges_into_another_one_or_becomes_a_unit_of_it(people: People) -> None:
+    """*Merging*: an org merges into another org, or becomes a unit of it (the reverse of a promotion)."""
+    admin = await people.register()
+    to, one, other = [await admin.create_org() for _ in range(3)]
+    for org in (one, other):
+        await add_unit(admin, org, "第一支部")
+    get_body(await accept_merger(admin, to, await ask_to_merge(admin, one, to)))
+    new_unit = {"name": "乡镇党总支", "kind": "general_branch"}
+    get_body(await accept_merger(admin, to, await ask_to_merge(admin, other, to), new_unit=new_unit))
+    paths = [unit["path"] for unit in await list_all(admin, f"/v1/orgs/{to['id']}/units")]
+    assert paths == ["第一支部", "乡镇党总支", "乡镇党总支/第一支部"]
+
+
+async def test_merger_is_asked_by_the_main_admin_and_accepted_by_the_other_org_after_a_preview(
+    people: People, db: AsyncConnection
+) -> None:
+    """Its main admin asks, and an admin of the other org accepts after a preview, within 30 days; a stale preview is
+    refused (409 `preview-stale`).
+    """
+    host, founder, second = [await people.register() for _ in range(3)]
+    to, org = await host.create_org(), await founder.create_org()
+    await add_admin(founder, org, second)
+    asked = await second.post(f"/v1/orgs/{org['id']}/mergers", json={"org_id": to["id"]})
+    assert get_refusal(asked) == (403, "forbidden")
+    merger = await ask_to_merge(founder, org, to)
+    await add_unit(founder, org, "第一支部")
+    assert get_refusal(await accept_merger(host, to, merger)) == (409, "preview-stale")
+    lifetime = "SELECT expires_at - requested_at = interval '30 days' FROM mergers WHERE id = :id"
+    assert await db.scalar(text(lifetime), {"id": merger["id"]})
+    get_body(await accept_merger(host, to, get_body(await host.get(f"/v1/orgs/{to['id']}/mergers/{merger['id']}"))))
+
+
+async def test_merger_moves_units_and_people_with_their_links_and_closes_the_org_for_good(people: People) -> None:
+    """In one transaction the units and people move with their links, and the org is closed for good (409
+    `org-merged`).
+    """
+    host, founder, learner = [await people.register() for _ in range(3)]
+    to, org = await host.create_org(), await founder.create_org()
+    unit = await add_unit(founder, org, "第一支部")
+    await add_member(founder, org, unit, name=learner.name, phone=learner.phone)
+    get_body(await accept_merger(host, to, await ask_to_merge(founder, org, to)))
+    rows = {row["name"]: row for row in await list_all(host, f"/v1/orgs/{to['id']}/members")}
+    assert (rows[learner.name]["active"], rows[learner.name]["units"][0]["name"]) == (True, "第一支部")
+    assert get_body(await founder.get(f"/v1/orgs/{org['id']}"))["status"] == "closed"
+    assert get_refusal(await founder.delete(f"/v1/orgs/{org['id']}/closure")) == (409, "org-merged")
+
+
+async def test_person_in_both_orgs_keeps_the_row_in_the_receiving_org(people: People) -> None:
+    """A person who is in both orgs, by account or by phone, keeps the row in the receiving org and gets the units."""
+    host, founder = await people.register(), await people.register()
+    to, org = await host.create_org(), await founder.create_org()
+    unit = await add_unit(founder, org, "第一支部")
+    there = await add_member(host, to)
+    phone = get_body(await host.post(f"/v1/orgs/{to['id']}/members/{there['id']}/phone-disclosures"))["phone"]
+    await add_member(founder, org, unit, phone=phone)
+    accepted = get_body(await accept_merger(host, to, await ask_to_merge(founder, org, to)))
+    assert accepted["in_both"] == 1
+    row = get_body(await host.get(f"/v1/orgs/{to['id']}/members/{there['id']}"))
+    assert [placed["name"] for placed in row["units"]] == ["第一支部"]
+
+
+async def test_org_with_subordinates_does_not_merge(world: World) -> None:
+    """An org with subordinates does not merge (409 `org-has-subordinates`)."""
+    to = await world.main_admin.create_org()
+    asked = await world.main_admin.post(f"{world.path}/mergers", json={"org_id": to["id"]})
+    assert get_refusal(asked) == (409, "org-has-subordinates")
+
+
+async def test_people_outside_the_party_do_not_merge_into_a_party_org(people: People) -> None:
+    """People outside the party do not come into a party org (409 `party-members-only`)."""
+    founder = await people.register()
+    to = await founder.create_org()
+    org = await founder.create_org(name="玄武区党外人士学习组织", kind="outside_party")
+    await add_member(founder, org, party=False)
+    asked = await founder.post(f"/v1/orgs/{org['id']}/mergers", json={"org_id": to["id"]})
+    assert get_refusal(asked) == (409, "party-members-only")
+
+
+async def test_units_of_one_name_in_one_place_are_refused(people: People) -> None:
+    """Units of one name in one place are refused (409 `unit-names-clash`); the org can come as a new unit instead."""
+    admin = await people.register()
+    to, org = await admin.create_org(), await admin.create_org()
+    for each in (to, org):
+        await add_unit(admin, each, "第一支部")
+    merger = await ask_to_merge(admin, org, to)
+    assert get_refusal(await accept_merger(admin, to, merger)) == (409, "unit-names-clash")
+    get_body(await accept_merger(admin, to, merger, new_unit={"name": "乡镇支部"}))
+
+
+async def test_past_days_do_not_change_with_a_merger(people: People, db: AsyncConnection) -> None:
+    """Past days do not change with a merger."""
+    admin = await people.register()
+    to, org = await admin.create_org(), await admin.create_org()
+    past = "UPDATE unit_memberships SET since = now() - interval '3 days' WHERE org_id = :id"
+    await db.execute(text(past), {"id": org["id"]})
+    get_body(await accept_merger(admin, to, await ask_to_merge(admin, org, to)))
+    rows = "SELECT count(*) FROM unit_memberships WHERE org_id = :id AND since < now() - interval '2 days'"
+    assert await db.scalar(text(rows), {"id": org["id"]}) == 1
+    assert await db.scalar(text(rows), {"id": to["id"]}) == 0

@@ -86,6 +86,11 @@ _ACTIONS: dict[str, tuple[str, str]] = {
     "closure.created": pgettext_noop("audit", "申请关闭组织"),
     "closure.declined": pgettext_noop("audit", "拒绝关闭申请"),
     "closure.withdrawn": pgettext_noop("audit", "撤回关闭申请"),
+    "merger.accepted": pgettext_noop("audit", "组织合并"),
+    "merger.created": pgettext_noop("audit", "申请并入其他组织"),
+    "merger.declined": pgettext_noop("audit", "拒绝组织并入"),
+    "merger.expired": pgettext_noop("audit", "组织合并申请已过期"),
+    "merger.withdrawn": pgettext_noop("audit", "撤回组织合并申请"),
     "person_transfer.accepted": pgettext_noop("audit", "接收转入的人员"),
     "person_transfer.created": pgettext_noop("audit", "申请转移人员"),
     "person_transfer.declined": pgettext_noop("audit", "拒绝转入的人员"),
@@ -146,6 +151,7 @@ _KINDS = {
     "certification": gettext_noop("认证"),
     "transfer": gettext_noop("整体转移"),
     "promotion": gettext_noop("支部改设"),
+    "merger": gettext_noop("组织合并"),
     "closure": gettext_noop("关闭组织"),
 }
 

@@ -1,1 +1,1 @@
-"""Pages for superiors, subordinates, applications, invitations, transfers and promotions."""
+"""Pages for superiors, subordinates, applications, invitations, transfers, promotions and mergers."""
