@@ -273,3 +273,13 @@ class ImportRow(Table):
     problems: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     warnings: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     related_rows: Mapped[list[int]] = mapped_column(ARRAY(Integer), server_default="{}")
+
+
+class NameBookmark(Table):
+    """The last row of a table whose name the clean-up `stored-names` has read. A table without one is finished."""
+
+    __tablename__ = "name_bookmarks"
+
+    table_name: Mapped[str] = mapped_column(Text, primary_key=True)
+    org_id: Mapped[UUID] = mapped_column(Uuid, comment="of orgs, the org itself")
+    id: Mapped[UUID] = mapped_column(Uuid)

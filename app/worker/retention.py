@@ -16,6 +16,7 @@ from app.auth import retention as auth
 from app.database.retention import CleanUp
 from app.exports import retention as exports
 from app.idempotency import retention as idempotency
+from app.members import retention as members
 from app.members.imports import retention as imports
 from app.messages import retention as messages
 from app.orgs import retention as orgs
@@ -31,6 +32,7 @@ CLEAN_UPS: tuple[CleanUp, ...] = (
     *approvals.CLEAN_UPS,
     *messages.CLEAN_UPS,
     *orgs.CLEAN_UPS,
+    *members.CLEAN_UPS,
     *exports.CLEAN_UPS,
     *imports.CLEAN_UPS,
     *rollup.CLEAN_UPS,
