@@ -32,18 +32,21 @@ VALUES ($1, $2, 'wang wei', 'ww', $3, sha256($3), sha256($3), true) RETURNING id
 
 
 async def read_org(request: Request) -> Response:
+    """Read the card of one org: the baseline of the measurement `read_org`."""
     async with request.app.state.pool.acquire() as connection:
         row = await connection.fetchrow(CARD, UUID(request.path_params["org_id"]))
     return Response(orjson.dumps(dict(row), default=str), media_type="application/json")
 
 
 async def read_overview(request: Request) -> Response:
+    """Read the totals of an org and its direct subordinates: the baseline of the measurement `read_overview`."""
     async with request.app.state.pool.acquire() as connection:
         rows = await connection.fetch(TOTALS, UUID(request.path_params["org_id"]), today())
     return Response(orjson.dumps([dict(row) for row in rows], default=str), media_type="application/json")
 
 
-async def write_member(request: Request) -> Response:
+async def insert_member(request: Request) -> Response:
+    """Insert one row into a copy of the table `members`: the baseline of the measurement `write_member`."""
     person = orjson.loads(await request.body())
     async with request.app.state.pool.acquire() as connection:
         row = await connection.fetchrow(
@@ -63,7 +66,7 @@ app = Starlette(
     routes=[
         Route("/v1/orgs/{org_id}", read_org),
         Route("/v1/orgs/{org_id}/reports/overview", read_overview),
-        Route("/v1/orgs/{org_id}/members", write_member, methods=["POST"]),
+        Route("/v1/orgs/{org_id}/members", insert_member, methods=["POST"]),
     ],
     lifespan=lifespan,
 )

@@ -58,7 +58,7 @@ def test_outdated_openapi_snapshot_is_reported_and_rewritten(tmp_path: Path, mon
         cli.openapi(check=True)
 
 
-def test_commands_without_a_database_name_the_remedy(tmp_path: Path) -> None:
+def test_command_without_a_database_says_how_to_set_one(tmp_path: Path) -> None:
     for command in ("serve", "worker", "migrate"):
         said = run_refused(command, XUEZU_DATA_DIR=tmp_path)
         assert said.startswith("No database: set XUEZU_DATABASE_URL, or start everything with `make run`")

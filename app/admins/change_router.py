@@ -95,7 +95,7 @@ async def list_change_requests(
 @router.get("/orgs/{org_id}/change-requests/{request_id}", summary="Read a change request")
 async def read_change_request(scope: Reader, request_id: UUID, db: ReadDb) -> ChangeRequestOut:
     """Read one change request. The org that has made it and the present superior of that org can read it. Nothing is
-    changed. The inbox gives the address of this call to the admins who decide."""
+    changed. For the admins who decide, the inbox item contains the path of this call in `href`."""
     return await queries.get_change_request(db, scope.org_id, request_id)
 
 

@@ -23,7 +23,7 @@ class AdminInvitationOpen(Conflict):
 
 
 class InviteeNameDiffers(Conflict):
-    """The offer was made to a member of the org whose name differs from the caller's."""
+    """The offer was addressed to a member of the org whose name differs from the caller's."""
 
     slug = "invitee-name-differs"
     title = gettext_noop("该邀请发给另一位使用同一手机号码的人员")

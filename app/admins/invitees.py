@@ -2,7 +2,7 @@
 becomes (S7).
 
 An offer by phone reveals nothing about the phone. Neither the stored row nor the answer depends on whether a user has
-the phone, or on whether that user is verified. An offer to a member is made to the account that the member row is
+the phone, or on whether that user is verified. An offer to a member is addressed to the account that the member row is
 linked to. If the row has no account, the offer stores the member's name, and only a user with this verified name can
 accept it, because another person may have the number by now (S18).
 """
@@ -83,7 +83,7 @@ async def require_not_admin(db: AsyncConnection, org_id: UUID, columns: dict[str
 
 
 def is_offered_to(table: type[Offer], user_id: UUID | BindParameter[UUID]) -> ColumnElement[bool]:
-    """Return the SQL condition that an offer is made to this user. It is false for a closed account."""
+    """Return the SQL condition that an offer is addressed to this user. The condition is false for a closed account."""
     phone_index = select(User.phone_index).where(User.id == user_id).scalar_subquery()
     return or_(table.invitee_id == user_id, and_(table.invitee_id.is_(None), table.phone_index == phone_index))
 
@@ -91,7 +91,7 @@ def is_offered_to(table: type[Offer], user_id: UUID | BindParameter[UUID]) -> Co
 async def decline_if_name_differs(
     db: AsyncConnection, kind: Kind, user: UserScope, org_id: UUID, offer_id: UUID
 ) -> InviteeNameDiffers | None:
-    """Decline the offer if it is made to a member whose name is not the user's verified name.
+    """Decline the offer if it is addressed to a member whose name is not the user's verified name.
 
     Return InviteeNameDiffers, or None if the user may accept. The error is returned and not raised, so that the
     declined offer is committed and the org can read the reason. The caller has checked that the offer can be decided.

@@ -131,7 +131,10 @@ async def accept_admin_invitation(
 
 
 async def refuse_admin_invitation(db: AsyncConnection, user: UserScope, invitation_id: UUID) -> None:
-    """Decline an invitation made to the user. Raises NotFound, AdminInvitationDecided, AdminInvitationExpired."""
+    """Decline an invitation that is addressed to the user.
+
+    Raises NotFound, AdminInvitationDecided, AdminInvitationExpired.
+    """
     org_id = await _get_inviting_org_id(db, user, invitation_id)
     decision = _build_decision(State.DECLINED, user, invitation_id, AdminInvitation.reason.is_(None))
     if not await decide_request(db, decision, user.user_id):
@@ -193,7 +196,7 @@ async def _delete_admin(db: AsyncConnection, scope: OrgScope, user_id: UUID, act
 
 
 def _is_offer_to(user: UserScope, invitation_id: UUID) -> tuple[ColumnElement[bool], ...]:
-    """Return the SQL conditions that select this invitation if it is made to the user."""
+    """Return the SQL conditions that select this invitation if it is addressed to the user."""
     return AdminInvitation.id == invitation_id, is_offered_to(AdminInvitation, user.user_id)
 
 

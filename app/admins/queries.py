@@ -145,7 +145,7 @@ _RECEIVED_INVITATION = (
 
 
 async def get_received_admin_invitation(db: Readable, user_id: UUID, invitation_id: UUID) -> ReceivedAdminInvitationOut:
-    """Return a waiting invitation that is made to the user. Raises NotFound."""
+    """Return an invitation that is addressed to the user, pending and not expired. Raises NotFound."""
     parameters = {"user_id": user_id, "invitation_id": invitation_id}
     row = await one_or_404(db, _RECEIVED_INVITATION, _ReceivedInvitation, parameters)
     return ReceivedAdminInvitationOut(

@@ -124,10 +124,10 @@ async def withdraw_admin_invitation(scope: MainAdmin, invitation_id: UUID, db: W
     await operations.withdraw_admin_invitation(db, scope, invitation_id)
 
 
-@router.get("/me/admin-invitations/{invitation_id}", summary="Read an invitation made to me")
+@router.get("/me/admin-invitations/{invitation_id}", summary="Read an invitation addressed to me")
 async def read_admin_invitation(user: SignedIn, invitation_id: UUID, db: ReadDb) -> ReceivedAdminInvitationOut:
-    """Read an invitation as the invited person: which org invites, and whether the invitation is a recovery. The inbox
-    gives the address of this call.
+    """Read an invitation as the invited person: which org invites, and whether the invitation is a recovery. The item
+    in the inbox contains the path of this call in `href`.
 
     Nothing is changed. Next, accept or refuse.
     """

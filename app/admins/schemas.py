@@ -38,8 +38,8 @@ class AdminInvitationOut(Out):
     expires_at: datetime
     decided_at: datetime | None
     reason: Literal["name-differs"] | None = Field(
-        description="Why it was declined: it was made to a member of the org, and the user who has the phone now has "
-        "another verified name. Correct the phone or the name of the member, then offer again."
+        description="Why it was declined: it was addressed to a member of the org, and the user who has the phone now "
+        "has another verified name. Correct the phone or the name of the member, then offer again."
     )
 
 

@@ -124,7 +124,7 @@ class Kind:
 
     @property
     def noun(self) -> str:
-        """Return the noun that begins the audit actions of this kind."""
+        """Return the first word of the names of this kind's audit actions: `transfer` in `transfer.accepted`."""
         return self.name.replace("-", "_")
 
 

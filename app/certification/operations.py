@@ -117,7 +117,10 @@ async def withdraw_application(db: AsyncConnection, scope: OrgScope, application
 
 
 async def refuse_application(db: AsyncConnection, scope: OrgScope, application_id: UUID, reason: str) -> ApplicationOut:
-    """Decline an application made to the scope's org. Return it. Raises NotFound, ApplicationDecided."""
+    """Decline an application that the scope's org has received. Return the application.
+
+    Raises NotFound, ApplicationDecided.
+    """
     await lock_orgs_for_edit(db, scope)
     received = _select_received(scope, application_id)
     same = Certification.reason == reason

@@ -138,7 +138,7 @@ async def get_live_invitation(db: Readable, token: str) -> LiveInvitation:
 
 
 _APPLICATION = select(*APPLICATION_COLUMNS).where(Certification.id == bindparam("application_id"))
-# The applications made to an org, each with the applicant's name and verification state.
+# The applications that an org has received, each with the applicant's name and verification state.
 _RECEIVED_APPLICATIONS = (
     select(
         *APPLICATION_COLUMNS,
@@ -171,14 +171,14 @@ async def get_application(db: Readable, application_id: UUID) -> ApplicationOut:
 async def list_received_applications(
     db: Readable, org: OrgCard, state: CertificationState | None, paging: Paging
 ) -> Page[ReceivedApplicationOut]:
-    """Return the applications made to an org, the newest first; with `state`, only those in this state."""
+    """Return the applications that an org has received, the newest first; with `state`, only those in this state."""
     parameters = {"org_id": org.id} if state is None else {"org_id": org.id, "state": state}
     found = await _select_received_applications(in_state=state is not None).fetch(db, paging, **parameters)
     return Page[ReceivedApplicationOut].from_slice(found.map(partial(_complete_application, org)))
 
 
 async def get_received_application(db: Readable, org: OrgCard, application_id: UUID) -> ReceivedApplicationOut:
-    """Return one application made to an org. Raises NotFound."""
+    """Return one application that an org has received. Raises NotFound."""
     parameters = {"org_id": org.id, "application_id": application_id}
     return _complete_application(org, await one_or_404(db, _RECEIVED_APPLICATION, ReceivedApplicationOut, parameters))
 

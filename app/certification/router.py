@@ -164,15 +164,15 @@ async def list_applications(
     paging: Annotated[Paging, paged_by(UUID)],
     state: Annotated[CertificationState | None, Query(description="Only this state.")] = None,
 ) -> Page[ReceivedApplicationOut]:
-    """List the applications that other orgs have made to this org, the newest first. Those with the state `pending`
-    wait for a decision. Nothing is changed."""
+    """List the applications that this org has received from other orgs, the newest first. Those with the state
+    `pending` wait for a decision. Nothing is changed."""
     return await queries.list_received_applications(db, scope.org, state, paging)
 
 
 @router.get("/orgs/{org_id}/applications/{application_id}", summary="Read an application")
 async def read_application(scope: Reader, application_id: UUID, db: ReadDb) -> ReceivedApplicationOut:
-    """Read one application that was made to this org, with the card of the applicant org and the admin who applies for
-    it. The inbox gives the address of this call. Nothing is changed."""
+    """Read one application that this org has received, with the card of the applicant org and the admin who applies on
+    its behalf. The item in the inbox contains the path of this call in `href`. Nothing is changed."""
     return await queries.get_received_application(db, scope.org, application_id)
 
 

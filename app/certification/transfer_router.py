@@ -94,7 +94,7 @@ async def withdraw_transfer(scope: Requester, transfer_id: UUID, db: WriteDb) ->
     summary="Release an org to a new superior",
     responses=problems(TransferDecided, PreviewStale),
 )
-async def release_transfer(
+async def release_org_to_new_superior(
     request: Request, scope: Decider, transfer_id: UUID, body: TransferDecision, db: WriteDb
 ) -> TransferDetailOut:
     """An admin of the present superior consents to the transfer. The org stays under that superior until the new one
@@ -103,7 +103,7 @@ async def release_transfer(
     If the hierarchy has changed since the preview (409 `preview-stale`), get the transfer again, check its new preview,
     and send the new version.
     """
-    await transfers.release_transfer(db, scope, transfer_id, body.preview)
+    await transfers.release_org_to_new_superior(db, scope, transfer_id, body.preview)
     return await _get_transfer(request, db, scope, transfer_id)
 
 

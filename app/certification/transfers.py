@@ -126,10 +126,10 @@ async def refuse_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUI
     await _record(db, scope, transfer, "transfer.declined", reason=reason)
 
 
-async def release_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, preview: str) -> None:
-    """Release the org, as its present superior. `preview` is the version of the preview that the admin has read.
+async def release_org_to_new_superior(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, preview: str) -> None:
+    """Consent to the transfer, as the org's present superior. The org moves when the new superior accepts.
 
-    Raises NotFound, PreviewStale, TransferDecided.
+    `preview` is the version of the preview that the admin has read. Raises NotFound, PreviewStale, TransferDecided.
     """
     transfer = await _get_transfer(db, transfer_id, Transfer.from_id == scope.org_id)
     await lock_orgs_for_edit(db, scope, transfer.org_id)

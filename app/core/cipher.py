@@ -95,17 +95,17 @@ class Cipher:
         return self.list_indexes("phone", phone)
 
     def reindex_value(self, index: bytes) -> bytes:
-        """Return the index by the next key of the value with this index by the current keys."""
+        """Return the index that the next key gives to a value, from its index that the current keys give."""
         assert self._next_index_key is not None
         return _hmac(self._next_index_key, index) + _mark(self.generation + 1)
 
     def is_current(self, index: bytes) -> bool:
-        """Return whether this index is by the current keys, and not by the next key."""
+        """Return whether this index was computed with the current keys only, without the next key."""
         return index[_INDEX:] == self.current_suffix
 
     @property
     def current_suffix(self) -> bytes:
-        """Return the bytes that follow the 16 bytes of an index by the current keys."""
+        """Return the bytes that follow the 16 bytes of an index that the current keys give."""
         return _mark(self.generation) if self.generation else b""
 
     @property

@@ -39,8 +39,8 @@ _LONG_READINGS = {"乐正": ["yue", "zheng"]}
 
 
 def spell_person(name: str) -> Spelling:
-    """Return the spelling of a person's name. The surname has its own reading (解 xiè, 区 ōu, 单 shàn, 仇 qiú, 曾
-    zēng)."""
+    """Return the pinyin and the initials of a person's name. A character can have another reading as a surname (解 xiè,
+    区 ōu, 单 shàn, 仇 qiú, 曾 zēng)."""
     begin, rest = name[:2], name[2:]
     if begin in _LONG_SURNAMES:
         syllables = [*(_LONG_READINGS.get(begin) or list_syllables(begin))]
@@ -51,7 +51,10 @@ def spell_person(name: str) -> Spelling:
 
 
 def spell_title(title: str) -> Spelling:
-    """Return the spelling of the name of an org or unit; words decide the reading of a character (重庆 chóngqìng)."""
+    """Return the pinyin and the initials of the name of an org or unit.
+
+    The word around a character decides how it is read: 重 is zhòng by itself and chóng in 重庆.
+    """
     return _join_syllables(list_syllables(unicodedata.normalize("NFKC", title)))
 
 

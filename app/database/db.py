@@ -146,8 +146,8 @@ class TransactionalRoute(APIRoute):
     sent.
 
     The transaction belongs to the route, not to a dependency, so that the finished answer can be stored in it
-    (`app.idempotency.replay`). A problem that must leave a trace is returned as a response, so that it commits. The
-    transaction begins at its first use, after the body was read: a slow sender occupies no connection.
+    (`app.idempotency.replay`). A problem that must leave a trace is returned as a response, so that the transaction
+    commits. The transaction begins at its first use, after the body was read: a slow sender occupies no connection.
     """
 
     strict_query: ClassVar[bool] = True

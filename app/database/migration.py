@@ -31,7 +31,7 @@ def list_revisions() -> tuple[str, ...]:
 
 
 def get_head_revision() -> str:
-    """Return the revision that this code needs."""
+    """Return the schema revision that this code needs."""
     return list_revisions()[-1]
 
 
@@ -88,10 +88,10 @@ async def migrate_to_head(database_url: str, *, show: ShowLine = show_nothing) -
 
 @asynccontextmanager
 async def _lock_migrations(database_url: str) -> AsyncIterator[None]:
-    """Have the migration lock within the block, in an open transaction that does nothing else.
+    """Take the migration lock and release it after the block, in an open transaction that does nothing else.
 
-    The transaction has no snapshot and no table lock, for which a CREATE INDEX CONCURRENTLY would wait. A waiting
-    statement has a snapshot: therefore this function polls for the lock.
+    CREATE INDEX CONCURRENTLY waits for transactions with a snapshot or a table lock. This transaction has neither. A
+    statement that waits for a lock has a snapshot: therefore this function polls for the lock.
     """
     from app.database.locks import Lock, try_lock_on_driver  # imports SQLAlchemy, which is slow
 

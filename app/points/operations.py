@@ -222,7 +222,8 @@ async def _record_new(
 
 
 def _build_phone_columns(cipher: Cipher, events: Sequence[PointEvent]) -> dict[str, str]:
-    """Return the columns of the phones' blind indexes; while the index key is rotated, also those by the next key."""
+    """Return the columns of the phones' blind indexes; during a rotation of the index key also the
+    indexes that the next key gives."""
     phones = [event.get("phone") for event in events]
     if not any(phones):
         return {"phones": "", "next_phones": ""}

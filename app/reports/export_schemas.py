@@ -36,7 +36,8 @@ class DayReportExport(ReportExport):
 
 
 class OverviewExport(DayReportExport):
-    """Export the overview: the org itself, its subtree, the previous period, and every direct subordinate."""
+    """A request to export the overview: the org itself, its subtree, the previous period, and every direct
+    subordinate."""
 
     period: Period = Period.WEEK
     sort: Sort = Sort.NAME
@@ -44,19 +45,20 @@ class OverviewExport(DayReportExport):
 
 
 class UnitsExport(DayReportExport):
-    """Export the figures of every unit, each with the units under it."""
+    """A request to export the figures of every unit, each with the units under it."""
 
     period: Period = Period.WEEK
 
 
 class TrendExport(DayReportExport):
-    """Export the figures of each day: of the whole subtree, then of the org itself."""
+    """A request to export the figures of each day: first the rows of the whole subtree, then the rows of the org
+    itself."""
 
     days: int = Field(default=30, ge=1, le=RETENTION_DAYS, description="How many days, ending with `day`.")
 
 
 class RankingExport(ReportExport):
-    """Export the whole ranking. An XLSX of more than a thousand people has no chart."""
+    """A request to export the whole ranking. An XLSX of more than a thousand people has no chart."""
 
     by: RankBy = RankBy.LAST_7_DAYS
     unit_id: UUID | None = Field(default=None, description="Only members of this unit or of one under it.")

@@ -63,7 +63,7 @@ class ReportOut(Out):
     """The fields that every report has: its period and the time of its figures."""
 
     as_of: datetime = Field(
-        description="Everything written before this instant is counted, with the hierarchy as it stood then."
+        description="Everything written before this instant is counted, with the hierarchy of that instant."
     )
     period: Period
     since: date = Field(description="The first day of the period (Asia/Shanghai).")

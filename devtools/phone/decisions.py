@@ -11,7 +11,7 @@ from app.admins.operations import accept_admin_invitation
 from app.authz.access import Can, OrgScope, SignedIn, UserScope
 from app.authz.permissions import Permission
 from app.certification.transfer_queries import get_transfer
-from app.certification.transfers import accept_transfer, release_transfer
+from app.certification.transfers import accept_transfer, release_org_to_new_superior
 from app.console.certification import applications, transfers
 from app.console.directory import joins, links, person_transfers, removals
 from app.console.frame.confirmations import Confirmation, run_confirmation
@@ -147,7 +147,7 @@ async def answer_offer(
 async def _list_offer_answers(
     request: Request, db: Readable, cipher: Cipher, scope: UserScope, kind: OfferKind, offer_id: UUID
 ) -> Answers:
-    decision = await invited.get_offer(db, scope, kind, offer_id)
+    decision = await invited.get_received_offer(db, scope, kind, offer_id)
     accept = accept_promotion if kind == "promotion" else accept_admin_invitation
     if kind == "promotion":
         explanation = gettext(
@@ -208,7 +208,7 @@ async def answer_transfer(decision: DecisionRequest) -> Answers:
         )
     else:
         explanation = gettext("“{name}”连同全部下级立即转到本组织之下，共 {orgs} 个组织、{people} 人。", **moved)
-    act = release_transfer if release else accept_transfer
+    act = release_org_to_new_superior if release else accept_transfer
     acceptance = Confirmation(
         title=gettext("同意转出") if release else gettext("接收“{name}”", name=found.org_name),
         explanation=explanation,

@@ -92,8 +92,8 @@ async def add_id_card(request: Request, db: WriteDb, cipher: CipherDep, scope: S
 
 
 @router.post("/party-membership")
-async def declare_membership(db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
-    """Declare the user's party membership (S2)."""
+async def declare_party_membership(db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
+    """Store whether the user is a party member, as the form says (S2)."""
     await declare_party_member(db, scope, form.get("party_member") == "yes")
     return Response(status_code=303, headers={"Location": PhoneRoute.home})
 

@@ -43,7 +43,7 @@ async def decide(
     return await superior_admin.put(path, json=body or None)
 
 
-class Pair:
+class OrgPair:
     """A superior and a certified org with two admins."""
 
     def __init__(self, superior_admin: Person, superior: Json, founder: Person, second: Person, org: Json) -> None:
@@ -56,7 +56,7 @@ class Pair:
         )
 
     @classmethod
-    async def make(cls, people: People) -> "Pair":
+    async def create(cls, people: People) -> "OrgPair":
         superior_admin, founder, second = [await people.register() for _ in range(3)]
         superior, org = await superior_admin.create_org(), await founder.create_org()
         await add_admin(founder, org, second)
@@ -73,11 +73,11 @@ class Pair:
         return str(card["main_admin_id"])
 
 
-async def release(pair: Pair) -> httpx.Response:
+async def release(pair: OrgPair) -> httpx.Response:
     return await pair.superior_admin.delete(f"/v1/orgs/{pair.superior['id']}/subordinates/{pair.org['id']}")
 
 
-async def transfer(pair: Pair, next_superior: Person, next_above: Json) -> None:
+async def transfer(pair: OrgPair, next_superior: Person, next_above: Json) -> None:
     """Transfer the org to another superior."""
     token = (await invite(next_superior, next_above))["token"]
     path = f"/v1/orgs/{pair.org['id']}/transfers"
@@ -121,7 +121,7 @@ async def test_hand_over_to_a_person_who_is_not_an_admin_is_refused(people: Peop
 
 
 async def test_hand_over_shows_only_names_to_the_superior(people: People) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     change_request = await pair.request_hand_over()
     assert change_request["state"] == "pending"
     assert await pair.get_main_admin_id() == pair.founder.user_id
@@ -145,7 +145,7 @@ async def test_hand_over_shows_only_names_to_the_superior(people: People) -> Non
 
 
 async def test_declined_change_request_has_the_reason(people: People) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     change_request = await pair.request_hand_over()
     refused = get_body(
         await decide(pair.superior_admin, pair.superior, change_request, "refusal", reason="请先完成交接")
@@ -162,7 +162,7 @@ async def test_declined_change_request_has_the_reason(people: People) -> None:
 
 
 async def test_second_change_request_of_a_kind_is_refused(people: People) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     first = get_body(await send_change_request(pair.founder, pair.org, kind="rename", name=fresh_org_name()), 201)
     again = await send_change_request(pair.second, pair.org, kind="rename", name=fresh_org_name())
     assert get_refusal(again) == (409, "change-request-open")
@@ -178,7 +178,7 @@ async def test_second_change_request_of_a_kind_is_refused(people: People) -> Non
 
 
 async def test_hand_over_withdrawal_by_another_admin_is_refused(people: People) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     change_request = await pair.request_hand_over()
     path = f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"
     assert get_refusal(await pair.second.delete(path)) == (403, "main-admin-only")
@@ -192,7 +192,7 @@ async def test_hand_over_withdrawal_by_another_admin_is_refused(people: People) 
 
 
 async def test_overdue_change_request_cannot_be_decided(people: People, engine: AsyncEngine) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     change_request = await pair.request_hand_over()
     async with engine.begin() as connection:
         past = "UPDATE change_requests SET expires_at = now() - interval '1 second' WHERE id = :id"
@@ -216,7 +216,7 @@ async def test_overdue_change_request_cannot_be_decided(people: People, engine: 
 
 @pytest.mark.parametrize("meanwhile", ["removed", "resigned"])
 async def test_change_request_that_names_a_former_admin_is_superseded(people: People, meanwhile: str) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     change_request = await pair.request_hand_over()
     path = f"/v1/orgs/{pair.org['id']}/admins"
     if meanwhile == "removed":
@@ -236,7 +236,7 @@ async def test_change_request_that_names_a_former_admin_is_superseded(people: Pe
 async def test_change_request_is_stale_after_a_change_of_name_or_main_admin(
     people: People, engine: AsyncEngine
 ) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     third = await people.register()
     await add_admin(pair.founder, pair.org, third)
     hand_over = await pair.request_hand_over()
@@ -255,7 +255,7 @@ async def test_change_request_is_stale_after_a_change_of_name_or_main_admin(
 
 
 async def test_change_request_after_a_transfer_is_decided_by_the_new_superior(people: People) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     next_superior = await people.register()
     next_above = await next_superior.create_org()
     change_request = await pair.request_hand_over()
@@ -268,7 +268,7 @@ async def test_change_request_after_a_transfer_is_decided_by_the_new_superior(pe
 
 
 async def test_pending_change_takes_effect_when_the_org_is_released(people: People) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     hand_over = await pair.request_hand_over()
     name = fresh_org_name()
     rename = get_body(await send_change_request(pair.second, pair.org, kind="rename", name=name), 201)
@@ -297,7 +297,7 @@ async def test_pending_change_takes_effect_when_the_org_is_released(people: Peop
 
 
 async def test_stale_change_is_superseded_when_the_org_is_released(people: People, engine: AsyncEngine) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     third = await people.register()
     await add_admin(pair.founder, pair.org, third)
     hand_over = await pair.request_hand_over()
@@ -322,7 +322,7 @@ async def test_stale_change_is_superseded_when_the_org_is_released(people: Peopl
 async def test_overdue_change_does_not_take_effect_when_the_org_is_released(
     people: People, engine: AsyncEngine
 ) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     change_request = await pair.request_hand_over()
     async with engine.begin() as connection:
         past = "UPDATE change_requests SET expires_at = now() - interval '1 second' WHERE id = :id"
@@ -333,7 +333,7 @@ async def test_overdue_change_does_not_take_effect_when_the_org_is_released(
 
 
 async def test_pending_recovery_of_a_released_org_is_decided_by_the_operator(people: People, operator: Person) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     change_request = get_body(await send_change_request(pair.second, pair.org, kind="recovery"), 201)
     get_body(await release(pair), 204)
     assert await pair.get_main_admin_id() == pair.founder.user_id
@@ -344,7 +344,7 @@ async def test_pending_recovery_of_a_released_org_is_decided_by_the_operator(peo
 
 
 async def test_rename_after_a_transfer_to_a_sibling_name_is_refused(people: People) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     next_superior = await people.register()
     next_above = await next_superior.create_org()
     sibling = await next_superior.create_org()
@@ -363,7 +363,7 @@ async def test_rename_after_a_transfer_to_a_sibling_name_is_refused(people: Peop
 
 
 async def test_change_request_decision_by_another_org_is_not_found(people: People) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     top_admin, below_admin = await people.register(), await people.register()
     top, subordinate = await top_admin.create_org(), await below_admin.create_org()
     await certify(top_admin, top, pair.superior_admin, pair.superior)
@@ -380,7 +380,7 @@ async def test_change_request_decision_by_another_org_is_not_found(people: Peopl
 
 
 async def test_recovery_with_the_superiors_consent_replaces_the_main_admin(people: People) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     assert get_refusal(await send_change_request(pair.founder, pair.org, kind="recovery")) == (409, "main-admin-stays")
     change_request = get_body(
         await send_change_request(pair.second, pair.org, kind="recovery", reason="主管理员已离职"), 201
@@ -396,7 +396,7 @@ async def test_recovery_with_the_superiors_consent_replaces_the_main_admin(peopl
 
 
 async def test_recovery_can_be_withdrawn_by_the_main_admin(people: People) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     change_request = get_body(await send_change_request(pair.second, pair.org, kind="recovery"), 201)
     get_body(await pair.founder.delete(f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"), 204)
     assert get_refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (
@@ -444,7 +444,7 @@ async def test_recovery_without_a_superior_is_decided_by_the_operator(people: Pe
 
 
 async def test_operator_decision_on_a_request_for_the_superior_is_not_found(people: People, operator: Person) -> None:
-    pair = await Pair.make(people)
+    pair = await OrgPair.create(people)
     change_request = get_body(await send_change_request(pair.second, pair.org, kind="recovery"), 201)
     hand_over = await pair.request_hand_over()
     for request in (change_request, hand_over):
@@ -455,7 +455,7 @@ async def test_operator_decision_on_a_request_for_the_superior_is_not_found(peop
 
 async def test_concurrent_approval_and_admin_removal_are_consistent(people: People) -> None:
     for _ in range(5):
-        pair = await Pair.make(people)
+        pair = await OrgPair.create(people)
         change_request = await pair.request_hand_over()
         approved, removed = await asyncio.gather(
             decide(pair.superior_admin, pair.superior, change_request),

@@ -42,7 +42,7 @@ class Scene:
         self.path, self.ask = path, ask
 
     @classmethod
-    async def make(cls, people: People, kind: str) -> "Scene":
+    async def create(cls, people: People, kind: str) -> "Scene":
         founder, other = await people.register(), await people.register()
         org = await founder.create_org()
         path = "/v1/me/link-requests"
@@ -65,7 +65,7 @@ class Scene:
 async def test_request_to_a_closing_org_waits_and_is_refused(
     people: People, db: AsyncConnection, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    scene = await Scene.make(people, kind)
+    scene = await Scene.create(people, kind)
     pause = Pause(monkeypatch, closure)
     async with asyncio.timeout(20):
         closing = asyncio.create_task(scene.close())
@@ -86,7 +86,7 @@ async def test_request_to_a_closing_org_waits_and_is_refused(
 async def test_closing_waits_for_a_concurrent_request_and_declines_it(
     people: People, db: AsyncConnection, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    scene = await Scene.make(people, kind)
+    scene = await Scene.create(people, kind)
     pause = Pause(monkeypatch, links if kind == "link_requests" else transfers)
     async with asyncio.timeout(20):
         requesting = asyncio.ensure_future(scene.ask())

@@ -128,7 +128,7 @@ async def test_unknown_file_or_address_is_not_a_refusal(api: httpx.AsyncClient, 
     assert await read_refusals() == {}
 
 
-async def test_kinds_above_the_limit_are_counted_together(app: FastAPI, read_refusals: ReadRefusals) -> None:
+async def test_refusals_of_more_kinds_than_the_limit_share_one_entry(app: FastAPI, read_refusals: ReadRefusals) -> None:
     for number in range(MAX_KINDS + 100):
         REFUSALS.get(app).count(Refusal("list_members", f"reason-{number}"), None)
     found = await read_refusals()
@@ -136,7 +136,7 @@ async def test_kinds_above_the_limit_are_counted_together(app: FastAPI, read_ref
     assert found[("other", "other")]["after"]["times"] == 100
 
 
-async def test_callers_above_the_limit_are_counted_together(
+async def test_refusals_of_more_callers_than_the_limit_share_one_entry(
     app: FastAPI, engine: AsyncEngine, read_refusals: ReadRefusals, db: AsyncConnection
 ) -> None:
     for number in range(200):
@@ -151,7 +151,7 @@ async def test_callers_above_the_limit_are_counted_together(
     assert await db.scalar(text(networks)) == MAX_CALLERS
 
 
-async def test_kind_has_at_most_two_entries_in_an_interval(
+async def test_refusals_of_one_kind_make_at_most_two_entries_in_an_interval(
     app: FastAPI, engine: AsyncEngine, read_refusals: ReadRefusals, db: AsyncConnection
 ) -> None:
     before = await count_entries(db)

@@ -44,7 +44,7 @@ class Scene:
     subordinate: Json
 
     @classmethod
-    async def make(cls, people: People) -> "Scene":
+    async def create(cls, people: People) -> "Scene":
         admins = [await people.register() for _ in range(4)]
         orgs = [await admin.create_org() for admin in admins]
         await certify(admins[0], orgs[0], admins[2], orgs[2])
@@ -86,7 +86,7 @@ class Scene:
 async def test_transfer_when_accepted_moves_the_whole_subtree(
     people: People, db: AsyncConnection, engine: AsyncEngine
 ) -> None:
-    scene = await Scene.make(people)
+    scene = await Scene.create(people)
     top_admin = await people.register()
     top = await top_admin.create_org()
     await certify(top_admin, top, scene.new_admin, scene.new)
@@ -152,7 +152,7 @@ _THREE_DAYS_AGO = [
 @pytest.mark.usefixtures("no_stored_days")
 async def test_reports_of_past_days_are_unchanged_by_a_transfer(people: People, engine: AsyncEngine) -> None:
     """Yesterday's hierarchy, unit memberships and points stay with the old superior; today's are the new superior's."""
-    scene = await Scene.make(people)
+    scene = await Scene.create(people)
     for person, org in ((scene.founder, scene.org), (scene.subordinate_admin, scene.subordinate)):
         unit = await add_unit(person, org, "第一支部")
         for _ in range(4):
@@ -194,7 +194,7 @@ async def test_reports_of_past_days_are_unchanged_by_a_transfer(people: People, 
 
 
 async def test_transfer_is_requested_by_the_main_admin_and_released_by_any_admin(people: People) -> None:
-    scene = await Scene.make(people)
+    scene = await Scene.create(people)
     helper = await people.register()
     await add_admin(scene.old_admin, scene.old, helper)
     await add_admin(scene.founder, scene.org, helper)
@@ -208,7 +208,7 @@ async def test_transfer_is_requested_by_the_main_admin_and_released_by_any_admin
 
 
 async def test_second_transfer_while_one_is_pending_is_refused(people: People) -> None:
-    scene = await Scene.make(people)
+    scene = await Scene.create(people)
     transfer = await scene.create_transfer()
     assert get_refusal(await scene.post_transfer()) == (409, "transfer-open")
     get_body(await scene.founder.delete(f"/v1/orgs/{scene.org['id']}/transfers/{transfer['id']}"), 204)
@@ -223,7 +223,7 @@ async def test_second_transfer_while_one_is_pending_is_refused(people: People) -
 
 
 async def test_transfer_can_be_declined_by_either_superior(people: People) -> None:
-    scene = await Scene.make(people)
+    scene = await Scene.create(people)
     for person, org in ((scene.old_admin, scene.old), (scene.new_admin, scene.new)):
         transfer = await scene.create_transfer()
         path = f"/v1/orgs/{org['id']}/transfers/{transfer['id']}/refusal"
@@ -238,7 +238,7 @@ async def test_transfer_can_be_declined_by_either_superior(people: People) -> No
 
 @pytest.mark.usefixtures("no_stored_days")
 async def test_preview_figures_of_two_people_are_suppressed(people: People, engine: AsyncEngine) -> None:
-    scene = await Scene.make(people)
+    scene = await Scene.create(people)
     service = await sign_in_service(people.api, engine)
     await service.outcomes(event(scene.founder.user_id))
     preview = (await scene.create_transfer())["preview"]
@@ -247,7 +247,7 @@ async def test_preview_figures_of_two_people_are_suppressed(people: People, engi
 
 @pytest.mark.usefixtures("no_stored_days")
 async def test_preview_is_stale_after_a_hierarchy_change_but_not_after_a_member_change(people: People) -> None:
-    scene = await Scene.make(people)
+    scene = await Scene.create(people)
     transfer = await scene.create_transfer()
     await add_member(scene.founder, scene.org)
     await certify(scene.founder, scene.org, scene.founder, await scene.founder.create_org())
@@ -264,7 +264,7 @@ async def test_preview_is_stale_after_a_hierarchy_change_but_not_after_a_member_
 
 
 async def test_transfer_is_superseded_when_the_org_is_released(people: People) -> None:
-    scene = await Scene.make(people)
+    scene = await Scene.create(people)
     transfer = await scene.create_transfer()
     get_body(await scene.release(transfer))
     get_body(await scene.old_admin.delete(f"/v1/orgs/{scene.old['id']}/subordinates/{scene.org['id']}"), 204)
@@ -279,7 +279,7 @@ async def test_transfer_is_superseded_when_the_org_is_released(people: People) -
 
 
 async def test_transfer_to_an_org_that_closes_is_declined(people: People) -> None:
-    scene = await Scene.make(people)
+    scene = await Scene.create(people)
     transfer = await scene.create_transfer()
     get_body(await scene.release(transfer))
     get_body(await scene.new_admin.put(f"/v1/orgs/{scene.new['id']}/closure"))
@@ -290,7 +290,7 @@ async def test_transfer_to_an_org_that_closes_is_declined(people: People) -> Non
 
 
 async def test_transfer_to_subordinate_or_same_superior_is_refused(people: People) -> None:
-    scene = await Scene.make(people)
+    scene = await Scene.create(people)
 
     async def request_transfer_to(person: Person, org: Json) -> tuple[int, str]:
         token = (await invite(person, org))["token"]
@@ -307,7 +307,7 @@ async def test_transfer_to_subordinate_or_same_superior_is_refused(people: Peopl
 
 
 async def test_transfer_with_a_sibling_name_is_refused_at_request_and_acceptance(people: People) -> None:
-    scene = await Scene.make(people)
+    scene = await Scene.create(people)
     transfer = await scene.create_transfer()
     get_body(await scene.release(transfer))
     twin = await scene.founder.create_org(name=scene.org["name"])
@@ -348,7 +348,7 @@ async def test_crossing_transfers_do_not_make_a_circle(people: People) -> None:
 
 
 async def test_transfer_of_other_orgs_is_not_found(people: People) -> None:
-    scene = await Scene.make(people)
+    scene = await Scene.create(people)
     stranger = await people.register()
     elsewhere = await stranger.create_org()
     transfer = await scene.create_transfer()
@@ -367,7 +367,7 @@ async def test_transfer_of_other_orgs_is_not_found(people: People) -> None:
 
 
 async def test_transfer_to_an_unusual_superior_gives_advice_to_all_sides(people: People) -> None:
-    scene = await Scene.make(people)
+    scene = await Scene.create(people)
     name = f"{scene.new['name'][2:]}党外人士学习组织"
     scene.new = await scene.new_admin.create_org(name=name, kind="outside_party")
     transfer = get_body(await scene.post_transfer(), 201)

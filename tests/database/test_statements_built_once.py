@@ -50,8 +50,8 @@ class Scene:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _record_parts() -> Iterator[None]:
-    """Record every statement part that the counting test creates, and none of other tasks."""
+def _patch_statement_parts() -> Iterator[None]:
+    """Record every statement part that is built within `_record_built_parts`, and none of other tasks."""
     with pytest.MonkeyPatch.context() as patch:
         for part in PARTS:
             patch.setattr(part, "__init__", _record_call(part.__init__))
@@ -69,7 +69,8 @@ def _record_call(original: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def _count_parts() -> Iterator[list[str]]:
+def _record_built_parts() -> Iterator[list[str]]:
+    """Return a list that receives the class of each statement part that is built in the block."""
     built: list[str] = []
     token = _built.set(built)
     try:
@@ -93,7 +94,7 @@ async def _list_built_parts(call: Callable[[], Awaitable[httpx.Response]]) -> li
     for _ in range(2):
         first = await call()
         assert first.status_code < 300, first.text
-    with _count_parts() as built:
+    with _record_built_parts() as built:
         again = await call()
     assert again.status_code < 300, again.text
     return built
@@ -150,7 +151,7 @@ async def test_filter_and_cursor_build_no_statement(scene: Scene) -> None:
         assert built == [], params
 
 
-async def test_write_of_people_builds_no_statement(scene: Scene) -> None:
+async def test_member_or_unit_write_builds_no_statement(scene: Scene) -> None:
     admin, member = scene.admin, f"{scene.path}/members/{scene.member['id']}"
     number = count()
     units = (scene.unit["id"], scene.other_unit["id"])
@@ -163,11 +164,13 @@ async def test_write_of_people_builds_no_statement(scene: Scene) -> None:
     writes = {
         "add": add,
         "rename": lambda: admin.patch(member, json={"name": f"王{'一二三四五六'[next(number) % 6]}"}),
-        "call": lambda: admin.patch(member, json={"phone": fresh_phone()}),
+        "change phone": lambda: admin.patch(member, json={"phone": fresh_phone()}),
         "place": lambda: admin.put(f"{member}/units", json={"unit_ids": [units[next(number) % 2]]}),
         "copy": lambda: admin.post(f"{member}/copies", json={"unit_id": units[next(number) % 2]}),
-        "show": lambda: admin.post(f"{member}/phone-disclosures"),
-        "unit": lambda: admin.post(f"{scene.path}/units", json={"name": f"新{next(number)}", "parent_id": units[0]}),
+        "disclose phone": lambda: admin.post(f"{member}/phone-disclosures"),
+        "add unit": lambda: admin.post(
+            f"{scene.path}/units", json={"name": f"新{next(number)}", "parent_id": units[0]}
+        ),
     }
     assert {name: parts for name, write in writes.items() if (parts := await _list_built_parts(write))} == {}
 
@@ -175,6 +178,6 @@ async def test_write_of_people_builds_no_statement(scene: Scene) -> None:
 async def test_token_refresh_builds_no_statement(scene: Scene) -> None:
     await scene.admin.refresh()
     await scene.admin.refresh()
-    with _count_parts() as built:
+    with _record_built_parts() as built:
         await scene.admin.refresh()
     assert built == []

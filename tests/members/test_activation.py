@@ -21,7 +21,7 @@ from tests.auth.test_accounts import close_account, request_change_code
 from tests.members.sheets import Work, check, list_members, read, xlsx
 from tests.people import People, Person, fresh_org_name, fresh_phone
 
-Act = Callable[[], Awaitable[object]]
+Operation = Callable[[], Awaitable[object]]
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +36,14 @@ def retry_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(working, "BUSY_PAUSE", timedelta())
 
 
-class DelayedAct:
-    """An act on an account that has updated the existing rows and commits only after a delay."""
+class DelayedAccountChange:
+    """A change of an account that has activated or deactivated the existing rows and commits only after a delay."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._patch = monkeypatch
         self._tasks: list[asyncio.Task[Any]] = []
 
-    async def begin(self, act: Act) -> None:
+    async def begin(self, operation: Operation) -> None:
         updated, proceed = asyncio.Event(), asyncio.Event()
 
         async def activate_and_wait(*arguments: Any) -> None:
@@ -53,7 +53,7 @@ class DelayedAct:
 
         for module in (accounts, registration, verifications):
             self._patch.setattr(module, "activate_user", activate_and_wait)
-        self._tasks.append(asyncio.ensure_future(act()))
+        self._tasks.append(asyncio.ensure_future(operation()))
         await updated.wait()
         asyncio.get_running_loop().call_later(0.15, proceed.set)
 
@@ -62,12 +62,18 @@ class DelayedAct:
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> DelayedAct:
-    return DelayedAct(monkeypatch)
+def delayed_change(monkeypatch: pytest.MonkeyPatch) -> DelayedAccountChange:
+    return DelayedAccountChange(monkeypatch)
 
 
-async def merge_with_act(
-    admin: Person, org: Json, worker: Work, monkeypatch: pytest.MonkeyPatch, meanwhile: Act, *rows: Any, **options: str
+async def merge_with_operation(
+    admin: Person,
+    org: Json,
+    worker: Work,
+    monkeypatch: pytest.MonkeyPatch,
+    meanwhile: Operation,
+    *rows: Any,
+    **options: str,
 ) -> Json:
     """Merge a sheet, and run `meanwhile` after the outcomes are decided and before anything is written."""
     merge_people, pending = merge.merge_people, [meanwhile]
@@ -87,20 +93,27 @@ async def merge_with_act(
 
 @pytest.mark.parametrize("way", ["registers", "changes phone", "is verified by another name"])
 async def test_account_written_during_merge_commit_updates_imported_row(
-    people: People, admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, slow: DelayedAct, way: str
+    people: People,
+    admin: Person,
+    worker: Work,
+    monkeypatch: pytest.MonkeyPatch,
+    delayed_change: DelayedAccountChange,
+    way: str,
 ) -> None:
     org, phone = await admin.create_org(), fresh_phone()
     if way == "registers":
-        act: Act = partial(people.register, phone=phone, verified=False, party=False)
+        operation: Operation = partial(people.register, phone=phone, verified=False, party=False)
     else:
         person = await people.register(phone=phone, verified=False, party=False)
         new = fresh_phone()
         body = {"phone": new, "code": await request_change_code(person, new)}
-        act = (
+        operation = (
             (lambda: person.put("/v1/me/phone", json=body)) if way == "changes phone" else lambda: people.verify(person)
         )
-    outcome = await merge_with_act(admin, org, worker, monkeypatch, lambda: slow.begin(act), ("上官", phone, "一支部"))
-    await slow.end()
+    outcome = await merge_with_operation(
+        admin, org, worker, monkeypatch, lambda: delayed_change.begin(operation), ("上官", phone, "一支部")
+    )
+    await delayed_change.end()
     await worker()
     assert outcome["counts"]["added"] == 1
     (member,) = await list_members(admin, org["id"], q="上官")
@@ -116,8 +129,10 @@ async def test_member_without_the_phone_at_the_merge_is_replaced_by_new_member(
     row = await add_member(admin, org, unit, name="旧名", phone=phone)
     path = f"/v1/orgs/{org['id']}/members/{row['id']}"
     new = {"phone": fresh_phone()}
-    act: Act = (lambda: admin.delete(path)) if way == "is removed" else lambda: admin.patch(path, json=new)
-    outcome = await merge_with_act(admin, org, worker, monkeypatch, act, ("新名", phone, "一支部"), mode="replace-all")
+    operation: Operation = (lambda: admin.delete(path)) if way == "is removed" else lambda: admin.patch(path, json=new)
+    outcome = await merge_with_operation(
+        admin, org, worker, monkeypatch, operation, ("新名", phone, "一支部"), mode="replace-all"
+    )
     if way == "gets another phone":  # the row would now be removed, which needs consent
         assert (outcome["state"], outcome["counts"]["left"]) == ("ready", 1)
         confirmation = f"/v1/orgs/{org['id']}/imports/{outcome['id']}/confirmation"
@@ -131,22 +146,22 @@ async def test_member_without_the_phone_at_the_merge_is_replaced_by_new_member(
 
 
 async def test_row_restored_after_registration_during_removal_is_active(
-    people: People, admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, slow: DelayedAct
+    people: People, admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, delayed_change: DelayedAccountChange
 ) -> None:
     org, phone = await admin.create_org(), fresh_phone()
     unit = await add_unit(admin, org, "一支部")
     member = await add_member(admin, org, unit, phone=phone)
-    act: Act = partial(people.register, phone=phone, verified=False, party=False)
-    outcome = await merge_with_act(
+    operation: Operation = partial(people.register, phone=phone, verified=False, party=False)
+    outcome = await merge_with_operation(
         admin,
         org,
         worker,
         monkeypatch,
-        lambda: slow.begin(act),
+        lambda: delayed_change.begin(operation),
         ("别人", fresh_phone(), "一支部"),
         mode="replace-all",
     )
-    await slow.end()
+    await delayed_change.end()
     assert outcome["counts"]["left"] == 1
     restored = get_body(await admin.post(f"/v1/orgs/{org['id']}/members/{member['id']}/restorations"), 201)
     assert restored["active"] is True
@@ -162,16 +177,16 @@ async def link_by_consent(admin: Person, org: Json, person: Person, *units: Json
 
 
 async def test_link_undone_during_phone_change_leaves_no_row_of_old_phone_active(
-    people: People, admin: Person, worker: Work, slow: DelayedAct
+    people: People, admin: Person, worker: Work, delayed_change: DelayedAccountChange
 ) -> None:
     org, person, new = await admin.create_org(), await people.register(), fresh_phone()
     linked = await link_by_consent(admin, org, person)
     own = await add_member(admin, org, name=person.name, phone=person.phone)
     body = {"phone": new, "code": await request_change_code(person, new)}
-    await slow.begin(lambda: person.put("/v1/me/phone", json=body))
+    await delayed_change.begin(lambda: person.put("/v1/me/phone", json=body))
     get_body(await admin.delete(f"/v1/orgs/{org['id']}/members/{linked['id']}/activation"), 204)
     await worker()
-    await slow.end()
+    await delayed_change.end()
     assert get_body(await admin.get(f"/v1/orgs/{org['id']}/members/{own['id']}"))["active"] is False
 
 

@@ -26,8 +26,8 @@ async def create_link(admin: Person, org: Json, **body: Any) -> Json:
     return link
 
 
-def get_path(org: Json, request: Json, answer: str = "") -> str:
-    return f"/v1/orgs/{org['id']}/join-requests/{request['id']}" + (f"/{answer}" if answer else "")
+def get_path(org: Json, request: Json, decision: str = "") -> str:
+    return f"/v1/orgs/{org['id']}/join-requests/{request['id']}" + (f"/{decision}" if decision else "")
 
 
 async def get_state(person: Person, request: Json) -> str:

@@ -39,8 +39,9 @@ async def list_received(admin: Person, org: Json) -> list[Json]:
     return await list_all(admin, f"/v1/orgs/{org['id']}/link-requests")
 
 
-def path_of(org: Json, request: Json, answer: str = "") -> str:
-    return f"/v1/orgs/{org['id']}/link-requests/{request['id']}{answer}"
+def get_request_path(org: Json, request: Json, decision: str = "") -> str:
+    """Return the path of a link request, or of a decision on it: `/acceptance`, `/refusal`."""
+    return f"/v1/orgs/{org['id']}/link-requests/{request['id']}{decision}"
 
 
 async def test_user_with_another_phone_is_linked_after_consent(
@@ -90,7 +91,9 @@ async def test_user_with_another_phone_is_linked_after_consent(
     assert get_body(await admin.patch(path, json={"name": person.name}))["active"] is False
     again = await request_link(person, org)
     assert (
-        get_body(await admin.put(path_of(org, again, "/acceptance"), json={"member_id": member["id"]}))["active"]
+        get_body(await admin.put(get_request_path(org, again, "/acceptance"), json={"member_id": member["id"]}))[
+            "active"
+        ]
         is True
     )
 
@@ -106,7 +109,7 @@ async def test_undone_link_does_not_return_without_consent(admin: Person, org: J
     assert get_body(await admin.patch(path, json={"name": person.name}))["active"] is edited["active"] is False
     # The user with the phone may request the link, and the admin may consent.
     link_request = await request_link(person, org)
-    assert get_body(await admin.put(path_of(org, link_request, "/acceptance")))["active"] is True
+    assert get_body(await admin.put(get_request_path(org, link_request, "/acceptance")))["active"] is True
 
 
 async def test_recycled_number_is_linked_only_by_consent(admin: Person, org: Json, people: People) -> None:
@@ -116,12 +119,12 @@ async def test_recycled_number_is_linked_only_by_consent(admin: Person, org: Jso
     link_request = await request_link(new_owner, org)
     (found,) = [one for one in await list_received(admin, org) if one["id"] == link_request["id"]]
     assert [one["id"] for one in found["candidates"]] == [member["id"]]
-    get_body(await admin.put(path_of(org, link_request, "/refusal"), json={"reason": "不是本人"}), 204)
+    get_body(await admin.put(get_request_path(org, link_request, "/refusal"), json={"reason": "不是本人"}), 204)
     own_requests = get_body(await new_owner.get("/v1/me/link-requests"))["items"][0]
     assert (own_requests["state"], own_requests["reason"]) == ("declined", "不是本人")
     assert (await read(admin, org, member))["inactive_reason"] == "name-mismatch"
     link_request = await request_link(new_owner, org)
-    assert get_body(await admin.put(path_of(org, link_request, "/acceptance")))["active"] is True
+    assert get_body(await admin.put(get_request_path(org, link_request, "/acceptance")))["active"] is True
 
 
 async def test_own_row_of_an_admin_cannot_be_unlinked(admin: Person, org: Json) -> None:
@@ -143,9 +146,11 @@ async def test_link_request_reveals_nothing_to_requester_or_other_admins(
     ids = [answer.json()["id"] for answer in answers]
     assert ids[0] in {one["id"] for one in visible}
     assert ids[1] not in {one["id"] for one in visible}
-    for answer in ("", "/acceptance", "/refusal"):
-        method, body = ("PUT", {"reason": "x"} if answer == "/refusal" else {}) if answer else ("GET", None)
-        assert (await admin.request(method, path_of(org, {"id": ids[1]}, answer), json=body)).status_code == 404
+    for decision in ("", "/acceptance", "/refusal"):
+        method, body = ("PUT", {"reason": "x"} if decision == "/refusal" else {}) if decision else ("GET", None)
+        assert (
+            await admin.request(method, get_request_path(org, {"id": ids[1]}, decision), json=body)
+        ).status_code == 404
     assert ids[1] not in (await admin.get("/v1/inbox", params={"limit": 200})).text
     # When a person of that name is in the directory, the admins see the request.
     await add_member(admin, org, name=stranger.name, phone=fresh_phone())
@@ -157,11 +162,13 @@ async def test_link_request_reveals_nothing_to_requester_or_other_admins(
     # The admins of another org do not see the requests.
     other = await stranger.create_org()
     for request in ids:
-        assert (await stranger.get(path_of(other, {"id": request}))).status_code == 404
-        assert (await stranger.put(path_of(other, {"id": request}, "/acceptance"))).status_code == 404
+        assert (await stranger.get(get_request_path(other, {"id": request}))).status_code == 404
+        assert (await stranger.put(get_request_path(other, {"id": request}, "/acceptance"))).status_code == 404
     for person, request in zip((known, stranger), ids, strict=True):
         get_body(await person.delete(f"/v1/me/link-requests/{request}"), 204)
-    assert get_refusal(await admin.put(path_of(org, {"id": ids[0]}, "/refusal"), json={"reason": "x"}))[0] == 404
+    assert (
+        get_refusal(await admin.put(get_request_path(org, {"id": ids[0]}, "/refusal"), json={"reason": "x"}))[0] == 404
+    )
     assert get_refusal(await known.delete(f"/v1/me/link-requests/{ids[0]}")) == (409, "link-request-decided")
     assert (await known.delete(f"/v1/me/link-requests/{ids[1]}")).status_code == 404
 
@@ -190,7 +197,7 @@ async def test_invalid_link_requests_are_refused(admin: Person, org: Json, peopl
     # The request still waits. Its acceptance for a namesake is refused, because the account is linked in the org.
     await add_member(admin, org, name=person.name, phone=fresh_phone())
     (waiting,) = [one for one in await list_received(admin, org) if one["name"] == person.name]
-    assert get_refusal(await admin.put(path_of(org, waiting, "/acceptance"))) == (409, "already-in-directory")
+    assert get_refusal(await admin.put(get_request_path(org, waiting, "/acceptance"))) == (409, "already-in-directory")
 
 
 async def test_eleventh_waiting_link_request_is_refused(people: People, db: AsyncConnection) -> None:
@@ -207,14 +214,16 @@ async def test_request_with_several_candidates_needs_a_choice(admin: Person, org
     rows = [await add_member(admin, org, name=person.name, phone=fresh_phone()) for _ in range(2)]
     other = await add_member(admin, org, name=fresh_name(), phone=fresh_phone())
     link_request = await request_link(person, org)
-    several = await admin.put(path_of(org, link_request, "/acceptance"))
+    several = await admin.put(get_request_path(org, link_request, "/acceptance"))
     assert get_refusal(several) == (409, "several-candidates")
     assert several.json()["member_ids"] == sorted(row["id"] for row in rows)
-    wrong = await admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": other["id"]})
+    wrong = await admin.put(get_request_path(org, link_request, "/acceptance"), json={"member_id": other["id"]})
     assert get_refusal(wrong) == (409, "no-candidate")
-    linked = get_body(await admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": rows[1]["id"]}))
+    linked = get_body(
+        await admin.put(get_request_path(org, link_request, "/acceptance"), json={"member_id": rows[1]["id"]})
+    )
     assert linked["id"] == rows[1]["id"]
-    another = await admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": rows[0]["id"]})
+    another = await admin.put(get_request_path(org, link_request, "/acceptance"), json={"member_id": rows[0]["id"]})
     assert get_refusal(another) == (409, "link-request-decided")
 
 
@@ -228,10 +237,10 @@ async def test_concurrent_decisions_of_a_link_request_count_once(people: People,
         link_request = await request_link(person, org)
         answers = await asyncio.gather(
             *(
-                one.put(path_of(org, link_request, "/acceptance"), json={"member_id": row["id"]})
+                one.put(get_request_path(org, link_request, "/acceptance"), json={"member_id": row["id"]})
                 for one, row in zip((admin, second), rows, strict=True)
             ),
-            second.put(path_of(org, link_request, "/refusal"), json={"reason": "x"}),
+            second.put(get_request_path(org, link_request, "/refusal"), json={"reason": "x"}),
             person.delete(f"/v1/me/link-requests/{link_request['id']}"),
         )
         won = [answer for answer in answers if answer.status_code < 300]
@@ -251,7 +260,7 @@ async def test_concurrent_acceptance_and_addition_link_the_account_once(people: 
         link_request = await request_link(person, org)
         body = {"name": person.name, "phone": person.phone}
         accepted, added = await asyncio.gather(
-            admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": row["id"]}),
+            admin.put(get_request_path(org, link_request, "/acceptance"), json={"member_id": row["id"]}),
             admin.post(f"/v1/orgs/{org['id']}/members", json=body),
         )
         assert added.status_code == 201
@@ -277,7 +286,9 @@ async def test_addition_during_acceptance_waits_for_the_account_lock(
         await go_on.wait()
 
     monkeypatch.setattr(operations, "record", pause_before_commit)
-    accepting = asyncio.create_task(admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": row["id"]}))
+    accepting = asyncio.create_task(
+        admin.put(get_request_path(org, link_request, "/acceptance"), json={"member_id": row["id"]})
+    )
     await about_to_commit.wait()
     body = {"name": person.name, "phone": person.phone}
     adding = asyncio.create_task(admin.post(f"/v1/orgs/{org['id']}/members", json=body))
@@ -312,7 +323,9 @@ async def test_row_with_own_phone_becomes_active_after_the_other_link_has_ended(
     unit = await add_unit(admin, org, "一支部")
     row = await add_member(admin, org, unit, name=person.name, phone=fresh_phone())
     get_body(
-        await admin.put(path_of(org, await request_link(person, org), "/acceptance"), json={"member_id": row["id"]})
+        await admin.put(
+            get_request_path(org, await request_link(person, org), "/acceptance"), json={"member_id": row["id"]}
+        )
     )
     own = await add_member(admin, org, unit, name=person.name, phone=person.phone)
     assert (own["active"], own["inactive_reason"]) == (False, "already-in-directory")

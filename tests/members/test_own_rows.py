@@ -26,8 +26,8 @@ class Joined:
     def path(self) -> str:
         return f"/v1/orgs/{self.org['id']}"
 
-    def get_path(self, request: Json, answer: str) -> str:
-        return f"{self.path}/removal-requests/{request['id']}/{answer}"
+    def get_path(self, request: Json, decision: str) -> str:
+        return f"{self.path}/removal-requests/{request['id']}/{decision}"
 
     async def ask(self) -> Json:
         request: Json = get_body(await self.learner.post(REMOVALS, json={"org_id": self.org["id"]}), 201)

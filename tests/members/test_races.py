@@ -24,7 +24,7 @@ async def org(admin: Person) -> Json:
     return await admin.create_org()
 
 
-def path_of(org: Json, member: Json, more: str = "") -> str:
+def get_member_path(org: Json, member: Json, more: str = "") -> str:
     return f"/v1/orgs/{org['id']}/members/{member['id']}{more}"
 
 
@@ -46,15 +46,15 @@ async def test_concurrent_registration_and_addition_link_the_row(admin: Person, 
             admin.post(f"/v1/orgs/{org['id']}/members", json=body), people.register(phone=phone, verified=False)
         )
         member = get_body(added, 201)
-        assert get_body(await admin.get(path_of(org, member)))["active"] is True
+        assert get_body(await admin.get(get_member_path(org, member)))["active"] is True
         renamed, _ = await asyncio.gather(
-            admin.patch(path_of(org, member), json={"name": person.name}), people.verify(person)
+            admin.patch(get_member_path(org, member), json={"name": person.name}), people.verify(person)
         )
         assert renamed.status_code == 200, renamed.text
-        assert get_body(await admin.get(path_of(org, member)))["active"] is True
+        assert get_body(await admin.get(get_member_path(org, member)))["active"] is True
         undone, _ = await asyncio.gather(
-            admin.patch(path_of(org, member), json={"name": "别人"}),
-            admin.post(path_of(org, member, "/phone-disclosures")),
+            admin.patch(get_member_path(org, member), json={"name": "别人"}),
+            admin.post(get_member_path(org, member, "/phone-disclosures")),
         )
         assert get_body(undone)["active"] is False
 
@@ -68,7 +68,7 @@ async def test_edit_waits_for_the_phone_lock_without_a_row_lock(
     async with engine.connect() as locking, locking.begin():
         index = await locking.scalar(text("SELECT phone_index FROM members WHERE id = :id"), {"id": member["id"]})
         await lock_accounts_and_phones(locking, index)
-        renaming = asyncio.create_task(admin.patch(path_of(org, member), json={"name": "改名"}))
+        renaming = asyncio.create_task(admin.patch(get_member_path(org, member), json={"name": "改名"}))
         # The edit waits for the phone without a lock on the row, so the other transaction can lock the row.
         await asyncio.wait({renaming}, timeout=0.3)
         assert not renaming.done()
@@ -82,9 +82,9 @@ async def test_concurrent_restoration_and_addition_create_one_live_row(
     for _ in range(ROUNDS):
         phone = fresh_phone()
         member = await add_member(admin, org, phone=phone)
-        get_body(await admin.delete(path_of(org, member)), 204)
+        get_body(await admin.delete(get_member_path(org, member)), 204)
         restored, added = await asyncio.gather(
-            admin.post(path_of(org, member, "/restorations")),
+            admin.post(get_member_path(org, member, "/restorations")),
             admin.post(f"/v1/orgs/{org['id']}/members", json={"name": "新人", "phone": phone}),
         )
         assert {restored.status_code, added.status_code} == {201, 409}
@@ -98,7 +98,7 @@ async def test_concurrent_phone_changes_to_one_phone_succeed_once(
     for _ in range(ROUNDS):
         rows = [await add_member(admin, org) for _ in range(2)]
         phone = {"phone": fresh_phone()}
-        answers = await asyncio.gather(*(admin.patch(path_of(org, row), json=phone) for row in rows))
+        answers = await asyncio.gather(*(admin.patch(get_member_path(org, row), json=phone) for row in rows))
         assert sorted(answer.status_code for answer in answers) == [200, 409]
         (winner,) = [row for row, answer in zip(rows, answers, strict=True) if answer.status_code == 200]
         assert await count_live_rows(db, org, winner) == 1
@@ -109,7 +109,7 @@ async def test_concurrent_phone_exchange_is_refused_without_deadlock(admin: Pers
         phones = [fresh_phone(), fresh_phone()]
         rows = [await add_member(admin, org, phone=phone) for phone in phones]
         answers = await asyncio.gather(
-            *(admin.patch(path_of(org, row), json={"phone": phones[1 - n]}) for n, row in enumerate(rows))
+            *(admin.patch(get_member_path(org, row), json={"phone": phones[1 - n]}) for n, row in enumerate(rows))
         )
         assert [answer.status_code for answer in answers] == [409, 409]
 
@@ -127,11 +127,12 @@ async def test_concurrent_removal_and_edit_leave_no_membership(admin: Person, or
     for method, path, body in edits:
         member = await add_member(admin, org)
         removed, other = await asyncio.gather(
-            admin.delete(path_of(org, member)), admin.request(method, path_of(org, member, path), json=body)
+            admin.delete(get_member_path(org, member)),
+            admin.request(method, get_member_path(org, member, path), json=body),
         )
         codes = {removed.status_code, other.status_code}
         assert codes == {204, 404} if method == "DELETE" else removed.status_code == 204
         assert other.status_code in (200, 201, 204, 404), other.text
         memberships = "SELECT count(*) FROM unit_memberships WHERE member_id = :id AND until IS NULL"
         assert await db.scalar(text(memberships), {"id": member["id"]}) == 0
-        assert (await admin.get(path_of(org, member))).status_code == 404
+        assert (await admin.get(get_member_path(org, member))).status_code == 404

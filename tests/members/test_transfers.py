@@ -23,8 +23,9 @@ class Scene:
         transfer: Json = get_body(await self.sender.post(path, json={"org_id": self.new["id"]} | body), 201)
         return transfer
 
-    def path_of(self, transfer: Json, answer: str = "", org: Json | None = None) -> str:
-        return f"/v1/orgs/{(org or self.new)['id']}/person-transfers/{transfer['id']}{answer}"
+    def get_transfer_path(self, transfer: Json, decision: str = "", org: Json | None = None) -> str:
+        """Return the path of a transfer in an org, or of a decision on it: `/acceptance`, `/refusal`."""
+        return f"/v1/orgs/{(org or self.new)['id']}/person-transfers/{transfer['id']}{decision}"
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +100,9 @@ async def test_transferred_person_keeps_the_account_and_past_memberships(
         assert {"person_transfer.created", "person_transfer.accepted"} <= set(await list_actions(admin, org))
         entries = await list_all(admin, f"/v1/orgs/{org['id']}/audit")
         assert person.phone[-4:] not in str([entry["after"] for entry in entries])
-    sent = get_body(await scene.sender.get(scene.path_of(transfer, org=scene.old)))
+    sent = get_body(await scene.sender.get(scene.get_transfer_path(transfer, org=scene.old)))
     assert (sent["state"], sent["name"], sent["member_id"]) == ("accepted", None, member["id"])
-    assert get_body(await scene.receiver.get(scene.path_of(transfer)))["member_id"] == new_row["id"]
+    assert get_body(await scene.receiver.get(scene.get_transfer_path(transfer)))["member_id"] == new_row["id"]
 
 
 async def test_transfer_keeps_the_consent_and_the_inactive_state(
@@ -114,7 +115,7 @@ async def test_transfer_keeps_the_consent_and_the_inactive_state(
     recycled = await add_member(scene.sender, scene.old, name="前机主", phone=holder.phone)
     for member, active in ((linked, True), (recycled, False)):
         transfer = await scene.request_transfer(member)
-        new_row = get_body(await scene.receiver.put(scene.path_of(transfer, "/acceptance")))
+        new_row = get_body(await scene.receiver.put(scene.get_transfer_path(transfer, "/acceptance")))
         assert (new_row["active"], new_row["at_org"]) == (active, True)
     consent = "SELECT consented_by::text FROM activations WHERE user_id = :id AND until IS NULL"
     assert await db.scalar(text(consent), {"id": person.user_id}) == scene.sender.user_id
@@ -124,12 +125,12 @@ async def test_transfer_is_hidden_from_other_orgs(scene: Scene) -> None:
     member = await add_member(scene.sender, scene.old)
     transfer = await scene.request_transfer(member)
     for person, org in ((scene.third, scene.other), (scene.superior, scene.top)):
-        for method, answer in (("GET", ""), ("DELETE", ""), ("PUT", "/acceptance"), ("PUT", "/refusal")):
-            body = {"reason": "x"} if answer == "/refusal" else None
-            tried = await person.request(method, scene.path_of(transfer, answer, org), json=body)
+        for method, decision in (("GET", ""), ("DELETE", ""), ("PUT", "/acceptance"), ("PUT", "/refusal")):
+            body = {"reason": "x"} if decision == "/refusal" else None
+            tried = await person.request(method, scene.get_transfer_path(transfer, decision, org), json=body)
             assert tried.status_code == 404
             assert (
-                await person.request(method, scene.path_of(transfer, answer, scene.old), json=body)
+                await person.request(method, scene.get_transfer_path(transfer, decision, scene.old), json=body)
             ).status_code == 404
         assert get_body(await person.get(f"/v1/orgs/{org['id']}/person-transfers"))["items"] == []
         assert transfer["id"] not in (await person.get("/v1/inbox")).text
@@ -139,19 +140,19 @@ async def test_transfer_is_hidden_from_other_orgs(scene: Scene) -> None:
     path = f"/v1/orgs/{scene.other['id']}/members/{member['id']}/transfers"
     assert (await scene.third.post(path, json={"org_id": scene.new["id"]})).status_code == 404
     # The sender cannot decide, and the receiver cannot withdraw.
-    assert (await scene.sender.put(scene.path_of(transfer, "/acceptance", scene.old))).status_code == 404
-    assert (await scene.receiver.delete(scene.path_of(transfer))).status_code == 404
-    get_body(await scene.receiver.put(scene.path_of(transfer, "/refusal"), json={"reason": "编制已满"}), 204)
-    found = get_body(await scene.sender.get(scene.path_of(transfer, org=scene.old)))
+    assert (await scene.sender.put(scene.get_transfer_path(transfer, "/acceptance", scene.old))).status_code == 404
+    assert (await scene.receiver.delete(scene.get_transfer_path(transfer))).status_code == 404
+    get_body(await scene.receiver.put(scene.get_transfer_path(transfer, "/refusal"), json={"reason": "编制已满"}), 204)
+    found = get_body(await scene.sender.get(scene.get_transfer_path(transfer, org=scene.old)))
     assert (found["state"], found["reason"]) == ("declined", "编制已满")
     # After a refusal the receiver no longer sees the name.
-    assert get_body(await scene.receiver.get(scene.path_of(transfer)))["name"] is None
-    for answer in ("/acceptance", "/refusal"):
+    assert get_body(await scene.receiver.get(scene.get_transfer_path(transfer)))["name"] is None
+    for decision in ("/acceptance", "/refusal"):
         decided = await scene.receiver.put(
-            scene.path_of(transfer, answer), json={"reason": "x"} if "ref" in answer else None
+            scene.get_transfer_path(transfer, decision), json={"reason": "x"} if "ref" in decision else None
         )
         assert get_refusal(decided) == (409, "person-transfer-decided")
-    assert get_refusal(await scene.sender.delete(scene.path_of(transfer, org=scene.old))) == (
+    assert get_refusal(await scene.sender.delete(scene.get_transfer_path(transfer, org=scene.old))) == (
         409,
         "person-transfer-decided",
     )
@@ -185,12 +186,15 @@ async def test_invalid_transfers_are_refused(scene: Scene, people: People) -> No
     twice = await add_member(scene.sender, scene.old, phone=phone)
     await add_member(scene.receiver, scene.new, phone=phone)
     there = await scene.request_transfer(twice)
-    assert get_refusal(await scene.receiver.put(scene.path_of(there, "/acceptance"))) == (409, "person-is-here")
+    assert get_refusal(await scene.receiver.put(scene.get_transfer_path(there, "/acceptance"))) == (
+        409,
+        "person-is-here",
+    )
     alien = await add_unit(scene.sender, scene.old, "旧支部")
     fine = await scene.request_transfer(await add_member(scene.sender, scene.old))
-    wrong = await scene.receiver.put(scene.path_of(fine, "/acceptance"), json={"unit_ids": [alien["id"]]})
+    wrong = await scene.receiver.put(scene.get_transfer_path(fine, "/acceptance"), json={"unit_ids": [alien["id"]]})
     assert get_refusal(wrong) == (422, "unknown-unit")
-    get_body(await scene.receiver.put(scene.path_of(fine, "/acceptance")))
+    get_body(await scene.receiver.put(scene.get_transfer_path(fine, "/acceptance")))
 
 
 async def test_concurrent_decisions_of_a_transfer_count_once(scene: Scene, people: People, db: AsyncConnection) -> None:
@@ -203,10 +207,10 @@ async def test_concurrent_decisions_of_a_transfer_count_once(scene: Scene, peopl
     assert sorted(answer.status_code for answer in requests) == [201, 409, 409, 409]
     (transfer,) = [answer.json() for answer in requests if answer.status_code == 201]
     answers = await asyncio.gather(
-        scene.receiver.put(scene.path_of(transfer, "/acceptance")),
-        second.put(scene.path_of(transfer, "/acceptance")),
-        second.put(scene.path_of(transfer, "/refusal"), json={"reason": "x"}),
-        scene.sender.delete(scene.path_of(transfer, org=scene.old)),
+        scene.receiver.put(scene.get_transfer_path(transfer, "/acceptance")),
+        second.put(scene.get_transfer_path(transfer, "/acceptance")),
+        second.put(scene.get_transfer_path(transfer, "/refusal"), json={"reason": "x"}),
+        scene.sender.delete(scene.get_transfer_path(transfer, org=scene.old)),
     )
     won = [answer for answer in answers if answer.status_code < 300]
     # The second of two acceptances is a repetition.
@@ -224,7 +228,7 @@ async def test_concurrent_edit_and_acceptance_leave_at_most_one_live_row(scene: 
         path = f"/v1/orgs/{scene.old['id']}/members/{member['id']}"
         change = {"rename": {"name": "新名字"}, "phone": {"phone": fresh_phone()}}
         accepted, other = await asyncio.gather(
-            scene.receiver.put(scene.path_of(transfer, "/acceptance")),
+            scene.receiver.put(scene.get_transfer_path(transfer, "/acceptance")),
             scene.sender.delete(path) if act == "remove" else scene.sender.patch(path, json=change[act]),
         )
         assert (accepted.status_code, other.status_code) in {
@@ -238,8 +242,8 @@ async def test_concurrent_edit_and_acceptance_leave_at_most_one_live_row(scene: 
     removed = await add_member(scene.sender, scene.old)
     transfer = await scene.request_transfer(removed)
     get_body(await scene.sender.delete(f"/v1/orgs/{scene.old['id']}/members/{removed['id']}"), 204)
-    assert get_body(await scene.receiver.get(scene.path_of(transfer)))["state"] == "superseded"
-    assert get_refusal(await scene.receiver.put(scene.path_of(transfer, "/acceptance"))) == (
+    assert get_body(await scene.receiver.get(scene.get_transfer_path(transfer)))["state"] == "superseded"
+    assert get_refusal(await scene.receiver.put(scene.get_transfer_path(transfer, "/acceptance"))) == (
         409,
         "person-transfer-decided",
     )

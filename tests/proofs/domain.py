@@ -192,7 +192,11 @@ class Domain:
         match step:
             case "release":
                 await self.call_api(
-                    caller, lambda: model.release_transfer(caller, transfer), "PUT", f"{path}/{step}", decision
+                    caller,
+                    lambda: model.release_org_to_new_superior(caller, transfer),
+                    "PUT",
+                    f"{path}/{step}",
+                    decision,
                 )
             case "acceptance":
                 await self.call_api(

@@ -236,7 +236,7 @@ class Model:
         self.transfers.append(Transfer(org, org.superior, new, org.edge, seen))
         return self.transfers[-1]
 
-    def release_transfer(self, caller: PersonId, transfer: Transfer) -> None:
+    def release_org_to_new_superior(self, caller: PersonId, transfer: Transfer) -> None:
         self._authorize(caller, transfer.old)
         self._require_open(transfer)
         if transfer.state == "pending" and transfer.released:

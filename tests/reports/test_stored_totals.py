@@ -55,7 +55,7 @@ async def test_stored_reports_equal_a_naive_count(
         assert point["subtree"] == world.count(world.get_subtree(world.orgs[0], on), on, 1)
 
 
-async def test_report_states_its_instant(
+async def test_as_of_of_a_report_changes_only_when_waiting_points_are_counted(
     stored_people: People, stored_service: PointsService, stored_app: FastAPI, rollup: asyncpg.Connection
 ) -> None:
     owner = await stored_people.register()
@@ -69,7 +69,7 @@ async def test_report_states_its_instant(
     waiting = await report(owner, world.orgs[0], "reports/overview")
     assert waiting["subtree"] == before["subtree"]
     again = await report(owner, world.orgs[0], "reports/overview")
-    assert waiting["as_of"] == again["as_of"], "the instant does not change while a delta waits"
+    assert waiting["as_of"] == again["as_of"], "`as_of` does not change while a delta waits"
     await run_cycle(rollup)
     after = await report(owner, world.orgs[0], "reports/overview")
     assert after["subtree"]["points"] == 7

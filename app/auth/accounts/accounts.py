@@ -53,7 +53,7 @@ _PARTY_ORGS = (
 
 
 async def declare_party_member(db: AsyncConnection, scope: UserScope, party_member: bool) -> None:
-    """Store the user's declaration of party membership (S2, S17). A repeated declaration changes nothing.
+    """Store whether the user is a party member, as the user declares (S2, S17). A repeated declaration changes nothing.
 
     Locks the account: a transaction that makes the user an admin commits before the orgs are read, or waits. Raises
     PartyOrgsAdministered if the user leaves the party and administers orgs of the party.
@@ -98,10 +98,11 @@ async def _require_fresh_key_proof(db: AsyncConnection, scope: UserScope) -> Non
 async def change_phone(
     db: AsyncConnection, cipher: Cipher, scope: UserScope, *, phone: str, code: str
 ) -> CodeRefused | None:
-    """Change the account's phone to a phone that its code proves, and end all sessions, including this one.
+    """Change the phone of the account, and end all sessions, including this one. The SMS code proves the new phone.
 
-    A wrong code counts: CodeRefused is returned, not raised, so that it commits. Raises StepUpNeeded, PhoneTaken, and
-    Unauthorized if the account was closed or suspended before the lock.
+    CodeRefused is returned, not raised, so that the transaction commits and a wrong code is counted.
+
+    Raises StepUpNeeded, PhoneTaken, and Unauthorized if the account was closed or suspended before the lock.
     """
     await _require_fresh_key_proof(db, scope)
     purpose = Purpose.CHANGE_PHONE

@@ -180,7 +180,8 @@ async def approve_sign_in(db: AsyncConnection, scope: UserScope, scan_id: UUID, 
 
 
 async def refuse_sign_in(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> Problem | None:
-    """Refuse the console's sign-in. Only the scanning session can refuse. A problem is returned, so that it commits."""
+    """Refuse the console's sign-in. Only the scanning session can refuse. A problem is returned, not raised,
+    so that the transaction commits."""
     decided = await db.scalar(_build_decision_update(scope, scan_id).values(state="refused").returning(literal(1)))
     if decided is None:
         by_person = DeviceAuthorization.wrong_numbers < MAX_WRONG_NUMBERS

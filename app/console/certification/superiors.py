@@ -123,7 +123,7 @@ async def show_superiors(
 
 @router.get("/applications/new")
 async def show_new_application(request: Request, db: ReadDb, scope: Writer) -> Response:
-    """Show the form for the link of an invitation."""
+    """Show the form in which the admin enters the link of the invitation that the org has received."""
     return await show_link_form(request, db, scope, "applications", Form([]))
 
 
@@ -156,7 +156,7 @@ async def confirm_withdrawal(
 
 
 def extract_token(given: str) -> str:
-    """Return the token of a pasted link, or the text itself if it is no link."""
+    """Return the token of a pasted link, or the text itself if it is not a link."""
     given = given.strip()
     return parse_qs(urlsplit(given).query).get("invitation", [""])[0] if "invitation=" in given else given
 
@@ -190,7 +190,7 @@ async def _load_direction(db: WriteDb, scope: OrgScope, form: Form) -> Direction
 async def show_link_form(
     request: Request, db: Readable, scope: OrgScope, act: Act, form: Form, outcome: Outcome = None
 ) -> Response:
-    """Show the first step: the form for an invitation's link."""
+    """Show the first step: the form in which the admin enters the link of an invitation."""
     also = len([org for org in await list_user_orgs(db, scope.user.user_id) if "admin" in org.roles]) > 1
     dialog = LinkForm(
         frame=build_org_frame(scope, "certification"), form=form, outcome=outcome, act=act, administers_more=also

@@ -10,7 +10,7 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission, Role
 from app.certification import transfer_queries
 from app.certification.schemas import TransferDecision, TransferDetailOut, TransferOut
-from app.certification.transfers import accept_transfer, refuse_transfer, release_transfer, withdraw_transfer
+from app.certification.transfers import accept_transfer, refuse_transfer, release_org_to_new_superior, withdraw_transfer
 from app.console.certification.superiors import send_request, show_direction, show_link_form
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
@@ -166,7 +166,7 @@ async def submit_decision(
     body = validate_fields(TransferDecision, {"preview": form.get("preview", "")})
     if isinstance(body, ValidationError) or not is_name_typed(transfer.org_name, form):
         return await _show_decision(request, db, scope, transfer_id, act, form, {"name"})
-    operation = release_transfer if act == "release" else accept_transfer
+    operation = release_org_to_new_superior if act == "release" else accept_transfer
     outcome = await catch_problem(db, operation(db, scope, transfer_id, body.preview))
     if isinstance(outcome, Problem):
         return await _show_decision(request, db, scope, transfer_id, act, form, outcome)

@@ -26,17 +26,17 @@ Writer = Annotated[OrgScope, Can(Permission.CHANGES_WRITE)]
 RequestId = Annotated[UUID, Path()]
 
 
-class ReceivedPage(FrameContext, template="settings/received.html"):
+class ReceivedRequestsPage(FrameContext, template="settings/received.html"):
     requests: Page[ChangeRequestOut]
 
 
 @router.get("")
-async def show_received(
+async def show_received_requests(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Show the requests that wait for this org's decision."""
     requests = await queries.list_received_change_requests(db, scope.org_id, paging)
-    return render_page(request, ReceivedPage(frame=build_org_frame(scope, "settings"), requests=requests))
+    return render_page(request, ReceivedRequestsPage(frame=build_org_frame(scope, "settings"), requests=requests))
 
 
 @add_confirmation_routes(router, "/{request_id}/approval")

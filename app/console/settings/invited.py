@@ -1,4 +1,4 @@
-"""Offers to the caller's phone: to become an admin (S4), or the main admin of a promoted unit (S7)."""
+"""Offers that are addressed to the user: to become an admin (S4), or the main admin of a promoted unit (S7)."""
 
 from collections.abc import Awaitable
 from typing import Annotated, Literal
@@ -38,7 +38,7 @@ class OfferPage(FrameContext, ProblemContext, template="settings/invited.html"):
 @router.get("/{kind}/{offer_id}")
 async def show_offer(request: Request, db: ReadDb, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Response:
     """Show an offer: the office or the new org, the org that makes the offer, and the time when the offer expires."""
-    return _show(request, scope, kind, await get_offer(db, scope, kind, offer_id), None)
+    return _show(request, scope, kind, await get_received_offer(db, scope, kind, offer_id), None)
 
 
 @router.post("/{kind}/{offer_id}/acceptance")
@@ -46,7 +46,7 @@ async def confirm_acceptance(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, kind: Kind, offer_id: OfferId
 ) -> Response:
     """Accept the offer and go to the org. After a refusal the page shows the reason."""
-    offer = await get_offer(db, scope, kind, offer_id)
+    offer = await get_received_offer(db, scope, kind, offer_id)
     acceptance: Awaitable[UUID | LockedOrg | Problem]
     if kind == "promotion":
         acceptance = accept_promotion(db, cipher, scope, offer_id)
@@ -64,7 +64,7 @@ async def confirm_refusal(
     request: Request, db: ReadableDb, scope: SignedIn, kind: Kind, offer_id: OfferId
 ) -> Confirmation:
     """Decline the offer. The user types the name of the present or future org to confirm."""
-    offer = await get_offer(db, scope, kind, offer_id)
+    offer = await get_received_offer(db, scope, kind, offer_id)
     refusing = refuse_promotion if kind == "promotion" else refuse_admin_invitation
     name = offer.name if isinstance(offer, OfferedPromotionOut) else offer.org_name
     return Confirmation(
@@ -78,10 +78,11 @@ async def confirm_refusal(
     )
 
 
-async def get_offer(
+async def get_received_offer(
     db: Readable, scope: UserScope, kind: Kind, offer_id: UUID
 ) -> OfferedPromotionOut | ReceivedAdminInvitationOut:
-    """Return the open offer to the caller. Raises NotFound if it is another user's or is already decided."""
+    """Return the pending offer that is addressed to this user. Raises NotFound, also for another user's offer and for a
+    decided one."""
     if kind == "promotion":
         return await get_offered_promotion(db, scope.user_id, offer_id)
     return await get_received_admin_invitation(db, scope.user_id, offer_id)

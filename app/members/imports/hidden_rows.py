@@ -86,7 +86,7 @@ _ROW_HIDDEN = 0x20
 
 def _find_hidden_in_xls(content: bytes, name: str) -> Iterator[int]:
     """Yield the numbers of the hidden rows from the ROW records of a BIFF8 sheet."""
-    stream = _read_workbook_stream(content)
+    stream = _extract_workbook_stream(content)
     for kind, data in _read_records(stream, 0):
         if kind == _BOUND_SHEET:
             (at,), (length, wide) = struct.unpack_from("<L", data), data[6:8]
@@ -108,10 +108,12 @@ def _read_records(stream: bytes, at: int) -> Iterator[tuple[int, bytes]]:
         at += 4 + length
 
 
-def _read_workbook_stream(content: bytes) -> bytes:
-    """Return the stream `Workbook` of a compound file. A file that is not a compound file is the stream itself.
+def _extract_workbook_stream(content: bytes) -> bytes:
+    """Return the bytes with the BIFF records of an .xls file, or no bytes if it has none.
 
-    Short streams, which a compound file stores in its mini stream, are not read.
+    An .xls file is a compound file (OLE) with several streams; the records are in the one named `Workbook` or `Book`.
+    An old file is not a compound file and consists of the records. A stream so short that the compound file stores it
+    in its mini stream is not found.
     """
     if not content.startswith(b"\xd0\xcf\x11\xe0"):
         return content

@@ -40,7 +40,7 @@ def read_rows(kind: str, content: bytes, unpacked: int, max_rows: int) -> Iterat
     if kind == "csv":
         lines = content.count(b"\n") + content.count(b"\r")
         return limit_rows(max_rows, lines, lambda: extract_people(read_csv(content), frozenset(), []))
-    may_hide_rows = kind == "xls" or check_zip(content, unpacked)
+    may_hide_rows = kind == "xls" or scan_for_hidden_rows(content, unpacked)
     return read_workbook(kind, content, max_rows, may_hide_rows)
 
 
@@ -137,10 +137,11 @@ def decode_csv(content: bytes) -> str:
     raise Refused("encoding-unknown")
 
 
-def check_zip(content: bytes, max_bytes: int) -> bool:
-    """Unpack every part once and discard it, because the sizes in a zip's directory may be wrong.
+def scan_for_hidden_rows(content: bytes, max_bytes: int) -> bool:
+    """Return whether a part of the zip contains an attribute that hides rows.
 
-    Return whether a part contains an attribute that hides rows. Raises Refused.
+    Unpacks every part once and discards it, because the sizes in a zip's directory may be wrong. Raises Refused if all
+    parts have more than `max_bytes` or one has a DTD, and if the zip is damaged or encrypted.
     """
     total, may_hide_rows = 0, False
     try:
