@@ -202,3 +202,37 @@ async def test_units_are_created_renamed_and_removed(
         await page.wait_for_url(f"**/console/orgs/{org_id}/members")
         await page.wait_for_selector("#units a:text-is('机关党总支')")
         assert "离退休干部党支部" not in await desk.text("#units")
+
+
+async def test_whole_phone_in_the_search_field_is_never_in_an_address(
+    people: People, open_screen: OpenScreen, signed_in: SignIn
+) -> None:
+    admin = await people.register(name="王建国")
+    org_id = await create_directory(admin)
+    phone = fresh_phone()
+    body = {"name": "李小龙", "phone": phone, "unit_ids": []}
+    assert (await admin.post(f"/v1/orgs/{org_id}/members", json=body)).status_code == 201
+    async with open_screen() as desk:
+        page, requests = desk.page, list[tuple[str, str]]()
+        await signed_in(desk, admin)
+        await desk.go(f"/console/orgs/{org_id}/members")
+        page.on("request", lambda request: requests.append((request.method, request.url)))
+        await page.select_option("#filter-active", "yes")
+        await page.wait_for_selector("text=共 1 人")
+        await page.fill("#q", f"+86 {phone[:3]}-{phone[3:7]}-{phone[7:]}")
+        await page.wait_for_selector("#members button:text-is('李小龙')")
+        assert await rows(desk) == ["李小龙"]
+        await page.click("text=导出")
+        await page.wait_for_selector("dialog[open] >> text=导出现在筛选出的")
+        await page.keyboard.press("Escape")
+        await page.fill("#q", phone[:9])
+        await page.wait_for_selector("text=没有符合条件的人员")
+        assert page.url.endswith(f"/console/orgs/{org_id}/members")
+        await page.fill("#q", "小龙")
+        await page.wait_for_selector("text=没有符合条件的人员")
+        await page.wait_for_url("**/members?*q=*")
+    posts = [url for method, url in requests if method == "POST"]
+    assert posts == [f"{desk.watched.site}/console/orgs/{org_id}/members/phone-searches"] * 2
+    assert not [url for _, url in requests if phone[3:7] in url.partition("?")[2]]
+    entries = (await admin.get(f"/v1/orgs/{org_id}/audit")).json()["items"]
+    assert [entry["action"] for entry in entries].count("member.searched_by_phone") == 1

@@ -92,6 +92,24 @@ async def test_removed_people_are_restored(people: People, open_desk: OpenDesk) 
     await desk.send(f"{at}/removed/{row['id']}/restoration", 404)
 
 
+async def test_phone_search_shows_the_person_and_other_orgs_get_404(people: People, open_desk: OpenDesk) -> None:
+    admin, other = await people.register(), await people.register()
+    org, elsewhere = await admin.create_org(), await other.create_org()
+    phone = fresh_phone()
+    row = await add_member(admin, org, name=f"解{HOSTILE}", phone=phone)
+    at = f"/console/orgs/{org['id']}/members/phone-searches"
+    desk, stranger = await open_desk(admin), await open_desk(other)
+    found = await desk.next(at, q=f" {phone[:3]} {phone[3:]} ", active="yes")
+    assert row["name"] in found
+    assert phone not in found
+    for wrong in (fresh_phone(), phone[:10], "解", ""):
+        assert "没有符合条件的人员" in await desk.next(at, q=wrong)
+    assert "没有符合条件的人员" in await stranger.next(at.replace(org["id"], elsewhere["id"]), q=phone)
+    await stranger.send(at, 404, q=phone)
+    entries = await list_actions(admin, org)
+    assert entries.count("member.searched_by_phone") == 2
+
+
 async def test_export_contains_the_filtered_people(
     people: People, open_desk: OpenDesk, worker: Callable[[], Awaitable[None]]
 ) -> None:

@@ -7,19 +7,21 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import ValidationError
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.context import FrameContext, build_org_frame
-from app.console.frame.forms import OptionalId
+from app.console.frame.forms import OptionalId, PageForm, validate_fields
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import is_partial, render_page, render_part
 from app.core.cipher import CipherDep
 from app.core.text import has_unshowable
-from app.database.db import Readable, ReadDb
+from app.database.db import Readable, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
+from app.members.operations import search_by_phone
 from app.members.queries import MemberFilter, count_members, list_members
-from app.members.schemas import MemberOut
+from app.members.schemas import MemberOut, PhoneSearchCreate
 from app.orgs.queries import get_unit
 from app.orgs.unit_queries import ChildUnitRow, UnitPathRow, list_child_units, list_unit_chain, list_units_by_path
 from app.orgs.unit_schemas import UnitOut
@@ -28,6 +30,7 @@ from app.web.errors import Invalid
 router = APIRouter(prefix="/console/orgs/{org_id}", route_class=ConsoleRoute, include_in_schema=False)
 
 Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
+Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 UnitReader = Annotated[OrgScope, Can(Permission.UNITS_READ)]
 Choice = Literal["", "yes", "no"]
 _UNITS = 500
@@ -111,6 +114,8 @@ class DirectoryRows(FrameContext, template="directory/directory_rows.html"):
 
 class DirectoryTable(DirectoryRows, template="directory/directory_table.html"):
     count: int | str
+    by_phone: bool = False
+    """Whether the person who has a phone was wanted, and not the people of the filters."""
 
 
 class DirectoryPeople(DirectoryTable, template="directory/directory_people.html"):
@@ -169,6 +174,21 @@ async def show_directory(
         people = DirectoryPeople(frame=frame, filters=filters, unit=unit, members=members, count=count)
         return render_page(request, people)
     return render_page(request, DirectoryTable(frame=frame, filters=filters, members=members, count=count))
+
+
+@router.post("/members/phone-searches")
+async def search_phone(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+    """Show the person of the org who has the typed phone. The search is audited; a text that is no phone finds nobody,
+    without an entry. The filters do not apply, and the address of the page has none."""
+    body = validate_fields(PhoneSearchCreate, {"phone": form.get("q", "")})
+    found = None if isinstance(body, ValidationError) else await search_by_phone(db, cipher, scope, body.phone)
+    members = Page[MemberOut](items=[] if found is None else [found])
+    frame, filters = build_org_frame(scope, "members"), await DirectoryFilterForm.from_query()
+    count = len(members.items)
+    table = DirectoryTable(frame=frame, filters=filters, members=members, count=count, by_phone=True)
+    response = render_part(request, table)
+    response.headers["HX-Replace-Url"] = f"/console/orgs/{scope.org_id}/members"
+    return response
 
 
 @router.get("/units")

@@ -21,6 +21,7 @@ _BEHAVIOURS = (
     "dialogs",
     "focus",
     "sending",
+    "phones",
     "polls",
     "notices",
     "navigation",
