@@ -54,6 +54,17 @@ class PageFixtures:
     """A person's transfer into the group."""
     leaving: str
     """And one out of it."""
+    join_request: str
+    join_link: str
+    removal_request: str
+    """The invited person's, who is in the group's directory."""
+    blocked: str
+    """An org that the invited person has blocked."""
+    merging: str
+    """Asks to be merged into the group; its second admin asks to close it."""
+    merger: str
+    closed: str
+    """Closed a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +97,10 @@ def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tup
     own = f"/v1/orgs/{org}"
     subordinate, beyond, applicant = (_create_org(main) for _ in range(3))
     unit = _create(main, f"{own}/units", name=f"第{fresh_phone()}党支部")
+    merging, closed, blocked = (_create_org(main) for _ in range(3))
     admins = {
         of: main.call("POST", f"/v1/orgs/{of}/admin-invitations", 201, json={"phone": other.phone})["id"]
-        for of in (org, subordinate)
+        for of in (org, subordinate, merging)
     }
     for invitation in admins.values():
         other.call("PUT", f"/v1/me/admin-invitations/{invitation}/acceptance", 200)
@@ -122,6 +134,11 @@ def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tup
     main.wait_for_state(f"{own}/imports/{imported}", {"ready"})
     main.wait_for_state(f"{own}/exports/{export}", {"done"})
 
+    _create(main, f"/v1/orgs/{blocked}/members", name=invited.name, phone=invited.phone)
+    invited.call("PUT", f"/v1/me/blocked-orgs/{blocked}", 200)
+    other.call("PUT", f"/v1/orgs/{merging}/closure", 202)
+    main.call("PUT", f"/v1/orgs/{closed}/closure", 200)
+
     code, waits = _create_page_code(service)
     ticketed, ticket = _create_client_code(service)
     scan = _create(main, "/v1/scans", code=code)
@@ -152,6 +169,13 @@ def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tup
         link=_create(asker, "/v1/me/link-requests", org_id=org),
         leaving=moving[0],
         coming=moving[1],
+        join_request=_create(register_person(measured, service), "/v1/me/join-requests", org_id=org),
+        join_link=_create(main, f"{own}/join-links"),
+        removal_request=_create(invited, "/v1/me/removal-requests", org_id=org),
+        blocked=blocked,
+        merging=merging,
+        merger=_create(main, f"/v1/orgs/{merging}/mergers", org_id=org),
+        closed=closed,
     )
     return data, Callers(main, other, superior_admin, invited, waits, ticket)
 

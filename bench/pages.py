@@ -28,11 +28,14 @@ NO_PAGES = frozenset(
         "/console/orgs/{org_id}/imports/{import_id}/failed-rows.xlsx",
         "/console/orgs/{org_id}/exports/{export_id}/content",
         "/console/orgs/{org_id}/certification/invitations/{invitation_id}/qr.png",
+        "/console/orgs/{org_id}/join-links/{link_id}/qr.png",
+        "/console",
+        "/phone",
         "/console/{path:path}",
         "/phone/{path:path}",
     }
 )
-"""Routes without a page: files, a stream, and the answer for unknown addresses."""
+"""Routes without a page: files, a stream, redirects, and the answer for unknown addresses."""
 BARE = "/livez"
 """The reference for public pages without an API call: an answer that reads nothing."""
 
@@ -114,6 +117,14 @@ def build_pages(data: PageFixtures) -> dict[str, Page]:
             f"/v1/me/admin-invitations/{data.admin_invitation}",
             "invited",
         ),
+        "mergers": Page(f"{certifying}/mergers", f"{own}/mergers"),
+        "merger": Page(f"{certifying}/mergers/{data.merger}", f"{own}/mergers/{data.merger}"),
+        "join_requests": Page(f"{desk}/join-requests", f"{own}/join-requests"),
+        "join_links": Page(f"{desk}/join-links", f"{own}/join-links"),
+        "join_link": Page(f"{desk}/join-links/{data.join_link}", f"{own}/join-links/{data.join_link}"),
+        "removal_requests": Page(f"{desk}/removal-requests", f"{own}/removal-requests"),
+        "memberships": Page("/console/memberships", "/v1/me/memberships"),
+        "messages": Page("/console/messages", "/v1/messages"),
         "audit": Page(f"{desk}/audit", f"{own}/audit"),
         "security": Page("/console/security", "/v1/me/sessions"),
         "phone_sign_in": Page("/phone/", BARE, "nobody"),
@@ -126,6 +137,17 @@ def build_pages(data: PageFixtures) -> dict[str, Page]:
         "phone_join": Page(f"/phone/join?invitation={data.token}", f"/v1/invitations/{data.token}"),
         "phone_ranking": Page(f"/phone/orgs/{data.org}/ranking", f"{own}/rankings"),
         "phone_inbox": Page(inbox, "/v1/inbox"),
+        "phone_messages": Page("/phone/messages", "/v1/messages"),
+        "phone_memberships": Page("/phone/memberships", "/v1/me/memberships"),
+        "phone_join_org": Page("/phone/join-org", "/v1/me"),
+        "phone_join_requests": Page("/phone/join-requests", "/v1/me/join-requests"),
+        "phone_joining": Page(
+            f"{inbox}/join-request/{data.org}/{data.join_request}", f"{own}/join-requests/{data.join_request}"
+        ),
+        "phone_removal": Page(
+            f"{inbox}/removal-request/{data.org}/{data.removal_request}",
+            f"{own}/removal-requests/{data.removal_request}",
+        ),
         "phone_application": Page(
             f"{inbox}/application/{data.org}/{data.application}", f"{own}/applications/{data.application}"
         ),
@@ -154,6 +176,8 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
     unit, of_unit = f"{desk}/units/{data.unit}", f"{own}/units/{data.unit}"
     moving, of_moving = f"{desk}/person-transfers", f"{own}/person-transfers"
     link, of_link = f"{desk}/link-requests/{data.link}", f"{own}/link-requests/{data.link}"
+    of_joining = f"{own}/join-requests/{data.join_request}"
+    of_removal, of_merger = f"{own}/removal-requests/{data.removal_request}", f"{own}/mergers/{data.merger}"
     request, of_request = f"{setting}/received/{data.rename}", f"{own}/change-requests/{data.rename}"
     applied, of_applied = (
         f"{certifying}/applications/{data.application}",
@@ -202,6 +226,31 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
         "person_stays": Page(f"{moving}/{data.leaving}/withdrawal", f"{of_moving}/{data.leaving}"),
         "link_accepted": Page(f"{link}/acceptance", of_link),
         "link_refused": Page(f"{link}/refusal", of_link),
+        "unit_choices": Page(f"{desk}/unit-choices", f"{own}/units"),
+        "badges": Page("/console/badges", "/v1/messages/unread-count"),
+        "join_accepted": Page(f"{desk}/join-requests/{data.join_request}/acceptance", of_joining),
+        "join_refused": Page(f"{desk}/join-requests/{data.join_request}/refusal", of_joining),
+        "join_link_new": Page(f"{desk}/join-links/new", f"{own}/units"),
+        "join_link_ends": Page(f"{desk}/join-links/{data.join_link}/revocation", f"{own}/join-links/{data.join_link}"),
+        "removal_accepted": Page(f"{desk}/removal-requests/{data.removal_request}/acceptance", of_removal),
+        "removal_refused": Page(f"{desk}/removal-requests/{data.removal_request}/refusal", of_removal),
+        "removal_requested": Page(f"/console/memberships/{data.org}/removal-request", "/v1/me/memberships"),
+        "removal_withdrawn": Page(
+            f"/console/memberships/{data.org}/removal-request/withdrawal", "/v1/me/memberships", "invited"
+        ),
+        "org_blocked": Page(f"/console/memberships/{data.org}/block", "/v1/me/memberships"),
+        "org_unblocked": Page(f"/console/memberships/{data.blocked}/block/removal", "/v1/me/blocked-orgs", "invited"),
+        "merger_new": Page(f"{certifying}/mergers/new", own),
+        "merger_accepted": Page(f"{certifying}/mergers/{data.merger}/acceptance", of_merger),
+        "merger_refused": Page(f"{certifying}/mergers/{data.merger}/refusal", of_merger),
+        "merger_withdrawn": Page(
+            f"/console/orgs/{data.merging}/certification/mergers/{data.merger}/withdrawal",
+            f"/v1/orgs/{data.merging}/mergers/{data.merger}",
+        ),
+        "closure_withdrawn": Page(
+            f"/console/orgs/{data.merging}/settings/closure/withdrawal", f"/v1/orgs/{data.merging}/closures"
+        ),
+        "reopening": Page(f"/console/orgs/{data.closed}/settings/reopening", f"/v1/orgs/{data.closed}/closures"),
         "rename": Page(f"{setting}/renames/new", own),
         "hand_over": Page(f"{setting}/hand-overs/new", f"{own}/admins"),
         "recovery": Page(f"{setting}/recoveries/new", f"{own}/admins", "other"),

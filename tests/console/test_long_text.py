@@ -70,6 +70,8 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
     transfer = get_body(
         await main.post(f"/v1/orgs/{subordinate['id']}/transfers", json={"invitation_token": away["token"]}), 201
     )
+    merging = await main.create_org()
+    merger = get_body(await main.post(f"/v1/orgs/{merging['id']}/mergers", json={"org_id": org["id"]}), 201)
     renamed = get_body(await send_change_request(main, subordinate, kind="rename", name="中共测试区委员会"), 201)
     key = await db.scalar(_KEY, {"user_id": main.user_id})
     await db.commit()
@@ -143,6 +145,21 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
             f"/console/orgs/{subordinate['id']}/certification/transfers",
             UNLIKE,
             {"link": away["link"]},
+        ),
+        Sent("certification/new_merger.html", "org_name", f"{certifying}/mergers", NAME, {"region_code": "320102"}),
+        Sent(
+            "certification/new_merger.html",
+            "region",
+            f"{certifying}/mergers",
+            "请填写名称并选择所在地区",
+            {"org_name": "某党委"},
+        ),
+        Sent(
+            "certification/merger_acceptance.html",
+            "new_unit",
+            f"{certifying}/mergers/{merger['id']}/acceptance",
+            NAME,
+            {"name": merger["org_name"], "preview": "0" * 32},
         ),
         Sent("frame/fields.html", "name", f"{certifying}/transfers/{transfer['id']}/release", UNLIKE),
         Sent("certification/new_invitation.html", "max_uses", f"{certifying}/invitations", "请填写 1 至 10000 的整数"),

@@ -131,6 +131,7 @@ _NOT_MESSAGES = {
     "app/core/names.py": "ranges of characters",
     "app/core/readings.py": "readings of characters",
     "app/core/search.py": "readings of characters",
+    "app/core/sort_keys.py": "numerals",
     "app/core/text.py": "ranges of characters",
     "app/main.py": "the name of the service",
     "app/members/imports/merge.py": "kinds of units by their names",

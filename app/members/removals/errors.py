@@ -9,7 +9,7 @@ class NotInDirectory(Conflict):
 
     slug = "not-in-directory"
     title = gettext_noop("您不在该组织的通讯录中")
-    advice = gettext_noop("请用 GET /v1/me/memberships 查看您所在的组织。")
+    advice = gettext_noop("请在“我所在的组织”中查看。")
 
 
 class AdminMustResign(Conflict):
