@@ -42,6 +42,7 @@ UNIMPORTED = {
 }
 COMES_WITH = {
     "cbor2": "webauthn",
+    "jsonschema-rs": "schemathesis",
     "markupsafe": "jinja2",
     "pydantic-core": "pydantic",
 }

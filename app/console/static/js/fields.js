@@ -1,5 +1,5 @@
-// `data-fills` (a selector) fills a field with `data-value`; `data-filters` filters rows by their `data-text`; `data-drop`
-// takes a file and shows its name in `data-file-name`.
+// `data-fills` (a selector) fills a field with `data-value`; `data-drop` takes a file and shows its name in
+// `data-file-name`.
 
 document.addEventListener("click", (event) => {
   const fills = event.target.closest("[data-fills]");
@@ -8,15 +8,6 @@ document.addEventListener("click", (event) => {
     field.value = fills.dataset.value;
     field.dispatchEvent(new Event("input", { bubbles: true }));
     field.focus();
-  }
-});
-
-document.addEventListener("input", (event) => {
-  const wanted = event.target.dataset?.filters;
-  if (!wanted) return;
-  const text = event.target.value.trim().toLowerCase();
-  for (const row of document.querySelectorAll(`${wanted} > [data-text]`)) {
-    row.hidden = !row.dataset.text.toLowerCase().includes(text);
   }
 });
 
