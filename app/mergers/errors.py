@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.core.i18n import gettext_noop
 from app.web.errors import Conflict
@@ -29,7 +29,7 @@ class MergerDecided(Conflict):
 class ClashingUnits(BaseModel):
     """Extension members: the names that units of both orgs have."""
 
-    names: list[str]
+    names: list[str] = Field(description="The names of the units of both.", examples=[["第一党支部"]])
 
 
 class UnitNamesClash(Conflict):

@@ -178,7 +178,7 @@ class UndecidedRequests:
             leaving.register()
             leaving.call("POST", "/v1/me/removal-requests", 201, json={"org_id": self.org["id"]})
         row = {"name": self.first.name, "phone": self.first.phone}
-        orgs = [self._create_org(self.second, name) for name in ("长江", "黄河")]
+        orgs = [self._create_org(self.second, name) for name in ("珠江", "淮河", "海河")]
         for org in orgs:
             self.second.call("POST", f"/v1/orgs/{org['id']}/members", 201, json=row)
         self.first.call("POST", "/v1/me/removal-requests", 201, json={"org_id": orgs[0]["id"]})

@@ -138,6 +138,7 @@ _NOT_MESSAGES = {
     "app/members/imports/queries.py": "cells of the sheet",
     "app/members/imports/rows.py": "cells of the sheet",
     "app/members/imports/sheet_rows.py": "cells of the sheet",
+    "app/members/retention.py": "ranges of characters",
     "app/members/sheets.py": "the sheet's format",
     "app/members/names.py": "ranges of characters",
     "app/orgs/names.py": "parts of names",

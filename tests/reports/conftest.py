@@ -67,6 +67,12 @@ async def rollup(stored_settings: Settings) -> AsyncIterator[asyncpg.Connection]
 
 
 @pytest.fixture
+async def unbuilt_days(rollup: asyncpg.Connection) -> None:
+    """Delete all stored days: the next build begins with the first day that has people, whatever ran before."""
+    await rollup.execute("DELETE FROM stored_days; DELETE FROM org_totals; DELETE FROM org_scores")
+
+
+@pytest.fixture
 async def recounted_scene(people: People, service: PointsService, engine: AsyncEngine, no_stored_days: None) -> Scene:
     return Scene(people, service, engine, None)
 

@@ -24,6 +24,7 @@ from tests.reports.test_recount import DAYS, check_overview, report, send_events
 from tests.reports.world import make_world, write_world
 
 
+@pytest.mark.usefixtures("unbuilt_days")
 @pytest.mark.parametrize("seed", range(2))
 async def test_stored_reports_equal_a_naive_count(
     stored_people: People, stored_service: PointsService, stored_app: FastAPI, rollup: asyncpg.Connection, seed: int
@@ -76,6 +77,7 @@ async def test_as_of_of_a_report_changes_only_when_waiting_points_are_counted(
     assert after["as_of"] > waiting["as_of"]
 
 
+@pytest.mark.usefixtures("unbuilt_days")
 async def test_stored_totals_of_few_people_are_suppressed(
     stored_people: People, stored_app: FastAPI, rollup: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
