@@ -45,12 +45,18 @@ class Part:
     edits: int
 
 
+DECISIONS = {"approval", "refusal", "acceptance", "release", "closure"}
+
+
 @dataclass(slots=True)
 class Outcome:
-    """The number of answers by status, and the request ids of the edits that were made."""
+    """The number of answers by status, and for each edit that was made its key and its request id.
+
+    A repeated decision is answered as the first time and changes nothing, so all calls of one decision have one key.
+    """
 
     answers: Counter[int] = field(default_factory=Counter)
-    made: list[str] = field(default_factory=list)
+    made: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Worker:
@@ -98,7 +104,8 @@ class Worker:
         self._edits += 1
         self._outcome.answers[answer.status] += 1
         if answer.status < 300:
-            self._outcome.made.append(answer.request_id)
+            key = path if method == "PUT" and path.rpartition("/")[2] in DECISIONS else answer.request_id
+            self._outcome.made.append((key, answer.request_id))
 
     async def _answer_inbox(self, caller: Caller) -> None:
         """Answer the entries of the inbox; accept nine of ten."""
@@ -156,7 +163,10 @@ async def run_part_in_process(part: Part) -> Outcome:
             await process.wait()
     assert process.returncode == 0, error.decode()[-4000:]
     report = json.loads(error.splitlines()[-1])
-    return Outcome(Counter({int(status): count for status, count in report["answers"].items()}), report["made"])
+    return Outcome(
+        Counter({int(status): count for status, count in report["answers"].items()}),
+        [(key, made) for key, made in report["made"]],
+    )
 
 
 async def _main(report: Json) -> Outcome:

@@ -63,7 +63,9 @@ BROKEN = {
     """,
     "an admin who is not a member at the org itself": """
         SELECT a.user_id FROM org_admins a JOIN orgs o ON o.id = a.org_id JOIN users u ON u.id = a.user_id
-        WHERE NOT (o.status = 'closed' AND u.status = 'closed') AND NOT EXISTS (
+        WHERE NOT (o.status = 'closed' AND u.status = 'closed')
+        AND NOT EXISTS (SELECT FROM mergers g WHERE g.org_id = o.id AND g.state = 'accepted')
+        AND NOT EXISTS (
             SELECT FROM members m JOIN unit_memberships p ON p.org_id = m.org_id AND p.member_id = m.id
             WHERE m.org_id = a.org_id AND m.user_id = a.user_id AND p.unit_id IS NULL AND p.until IS NULL)
     """,

@@ -63,7 +63,7 @@ REQUEST_PENDING = (
 )
 # Only the statement that ends one offer: the one that supersedes the other offers of the moved units stays.
 OFFER_PENDING = (
-    r"(promotions\.id = \S+ AND )promotions\.state = 'pending'(?= AND promotions\.expires_at > now\(\) RETURNING)",
+    r"(?s)(WHERE promotions\.id = .*? AND )promotions\.state = 'pending'(?= AND promotions\.expires_at > now\(\) RET)",
     r"\1TRUE",
 )
 # The condition still has its parameter, but is true for every row.
