@@ -103,12 +103,14 @@ _VALUES = {
     "AND NOT EXISTS (SELECT FROM org_admins AS a WHERE a.org_id = m.org_id AND a.user_id = m.user_id) ORDER BY m.id",
     "org_to_link": "o.id FROM orgs AS o WHERE o.status = 'live' AND NOT EXISTS "
     "(SELECT FROM members AS m WHERE m.org_id = o.id AND m.user_id = demo.admin) AND NOT EXISTS (SELECT FROM "
-    "link_requests AS r WHERE r.org_id = o.id AND r.user_id = demo.admin AND r.state = 'pending') ORDER BY o.id DESC",
+    "link_requests AS r WHERE r.org_id = o.id AND r.user_id = demo.admin AND r.state = 'pending') AND NOT EXISTS "
+    "(SELECT FROM org_blocks AS b WHERE b.org_id = o.id AND b.user_id = demo.admin) ORDER BY o.id DESC",
     "my_link_request": "r.id FROM link_requests AS r WHERE r.user_id = demo.admin AND r.state = 'pending' "
     "ORDER BY r.id",
     "org_to_join": "o.id FROM orgs AS o WHERE o.status = 'live' AND NOT EXISTS "
     "(SELECT FROM members AS m WHERE m.org_id = o.id AND m.user_id = demo.admin) AND NOT EXISTS (SELECT FROM "
-    "join_requests AS r WHERE r.org_id = o.id AND r.user_id = demo.admin AND r.state = 'pending') ORDER BY o.id DESC",
+    "join_requests AS r WHERE r.org_id = o.id AND r.user_id = demo.admin AND r.state = 'pending') AND NOT EXISTS "
+    "(SELECT FROM org_blocks AS b WHERE b.org_id = o.id AND b.user_id = demo.admin) ORDER BY o.id DESC",
     "my_join_request": "r.id FROM join_requests AS r WHERE r.user_id = demo.admin AND r.state = 'pending' "
     "ORDER BY r.id",
     "join_to_accept": f"r.id {_JOINS} DESC",

@@ -22,7 +22,7 @@ async def try_name(person: Person, name: str, kind: str = "party") -> tuple[int,
 
 async def test_full_name_of_a_party_org_gets_neither_errors_nor_advice(world: World) -> None:
     """A name is the party organisation's full name."""
-    checked = await check_name(world.stranger, "中共江苏省委宣传部机关委员会")
+    checked = await check_name(world.stranger, fresh_org_name())
     assert checked == {"errors": [], "advice": []}
 
 
