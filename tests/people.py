@@ -43,9 +43,9 @@ def fresh_name() -> str:
 
 
 def fresh_id_number() -> str:
-    """Return a resident ID number with a correct checksum (GB 11643)."""
-    body = f"110101{random.randrange(1950, 2000)}{random.randrange(1, 13):02d}{random.randrange(1, 29):02d}"
-    body += f"{next(_serial) % 1000:03d}"
+    """Return a resident ID number with a correct checksum (GB 11643) that no other person of this database has."""
+    days, sequence = divmod(next(_serial), 1000)
+    body = f"110101{1950 + days // 336 % 50}{days // 28 % 12 + 1:02d}{days % 28 + 1:02d}{sequence:03d}"
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
     check = sum(int(digit) * weight for digit, weight in zip(body, weights, strict=True)) % 11
     return body + "10X98765432"[check]
