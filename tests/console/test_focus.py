@@ -27,7 +27,10 @@ _FOCUS_UNDO_ONCE_SHOWN = """() => {
 }"""
 
 _REFRESH = """(name) => new Promise((settle) => {
-  document.addEventListener("htmx:afterSettle", () => settle(true), { once: true });
+  // Other parts of the page, such as the badges of the frame, may settle before it.
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.target.id === "live") settle(true);
+  });
   htmx.trigger(document.body, name);
 })"""
 
