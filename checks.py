@@ -41,7 +41,7 @@ def main() -> int:
     return 1 if failed else 0
 
 
-class Failed(Exception):  # noqa: N818
+class Failed(Exception):
     """What the tool said."""
 
 

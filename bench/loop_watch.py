@@ -38,10 +38,10 @@ def main() -> None:
 
     class Watched(serving.Server):
         async def startup(self, sockets: object = None) -> None:
-            await super().startup(sockets)  # type: ignore[arg-type]
+            await super().startup(sockets)  # type: ignore[arg-type]  # uvicorn's list of sockets is passed on
             self.watching = asyncio.create_task(_watch(lines))
 
-    serving.Server = Watched  # type: ignore[misc]
+    serving.Server = Watched  # type: ignore[misc]  # the process serves with this class
     serving.serve(Settings().complete_secrets())
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import asyncpg
@@ -91,7 +92,14 @@ async def _edit(measured: Measured, orgs: list[UUID], headers: dict[UUID, dict[s
     return ", ".join(f"{number} {name}" for name, number in done.items())
 
 
-async def _transfer(call, api, measured, org: UUID, to: UUID, headers) -> bool:  # type: ignore[no-untyped-def]
+async def _transfer(
+    call: Callable[..., Awaitable[httpx.Response]],
+    api: httpx.AsyncClient,
+    measured: Measured,
+    org: UUID,
+    to: UUID,
+    headers: dict[UUID, dict[str, str]],
+) -> bool:
     """Request, release and accept a transfer; refused if one org is already certified under the other."""
     if org == to:
         return False

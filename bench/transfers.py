@@ -102,7 +102,7 @@ class Move:
 
             token = call("POST", self._next, "/invitations", max_uses=1)["token"]
             transfer = call("POST", self._org, "/transfers", invitation_token=token)
-            version = transfer["preview"]["version"]  # type: ignore[index]
+            version = transfer["preview"]["version"]  # type: ignore[index]  # JSON of a known form
             call("PUT", self._at, f"/transfers/{transfer['id']}/release", preview=version)
             with self._measured.measure("serve", "postgres") as taken:
                 call("PUT", self._next, f"/transfers/{transfer['id']}/acceptance", preview=version)

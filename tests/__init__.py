@@ -9,4 +9,4 @@ gc.disable()
 
 # httpx searches all directories for trio at every call; no test runs on trio.
 if importlib.util.find_spec("sniffio") is None:
-    sys.modules["sniffio"] = None  # type: ignore[assignment]
+    sys.modules["sniffio"] = None  # type: ignore[assignment]  # None makes the import fail

@@ -39,7 +39,7 @@ def describe_api(app: FastAPI) -> None:
             app.openapi_schema = _build_document(app)
         return app.openapi_schema
 
-    app.openapi = document  # type: ignore[method-assign]
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI documents this replacement
     development: bool = SETTINGS.get(app).development
     configure_pages(app, development=development)
 

@@ -26,11 +26,11 @@ _DAY = 86_400
 _DEVICE_LIFETIMES = {"refresh_seconds": 30 * _DAY, "session_seconds": 365 * _DAY}
 
 
-class NoSuchClient(Exception):  # noqa: N818
+class NoSuchClient(Exception):
     """No live client has this id."""
 
 
-class UnknownScope(Exception):  # noqa: N818
+class UnknownScope(Exception):
     """The service has no such scope."""
 
 

@@ -270,7 +270,7 @@ def Can(permission: Permission) -> params.Depends:  # noqa: N802 — reads as a 
     return params.Depends(authorize_org)
 
 
-def Service(scope: str) -> params.Depends:  # noqa: N802
+def Service(scope: str) -> params.Depends:  # noqa: N802 — reads as a sentence in a signature
     """Require a service client (client credentials) with this scope. The dependency returns a ServiceScope."""
 
     async def authorize_service(request: Request, token: VerifiedToken) -> ServiceScope:

@@ -24,7 +24,7 @@ ALL_MOVED = b"\xff" * 32
 """Greater than every index: the new key indexes all values."""
 
 
-class WrongIndexKey(Exception):  # noqa: N818
+class WrongIndexKey(Exception):
     """XUEZU_NEXT_INDEX_KEY is not the key with which the current rotation began."""
 
 

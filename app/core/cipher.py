@@ -28,7 +28,7 @@ from app.core.settings import Settings
 _NONCE = 12
 
 
-class Undecryptable(Exception):  # noqa: N818
+class Undecryptable(Exception):
     """The value belongs to another row, was altered, or its key is no longer configured."""
 
 

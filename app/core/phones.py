@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from app.core.i18n import gettext, gettext_noop
 
 
-class PhoneRefused(ValueError):  # noqa: N818
+class PhoneRefused(ValueError):
     """The text is not a mobile number. `code` is the reason, a key of `REFUSALS`."""
 
     def __init__(self, code: str) -> None:

@@ -27,7 +27,7 @@ class Provider(StrEnum):
     NONE = "none"
 
 
-class CannotStart(Exception):  # noqa: N818
+class CannotStart(Exception):
     """The reason why a command cannot do its work: one sentence with the remedy, shown unchanged."""
 
 

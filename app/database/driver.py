@@ -148,7 +148,7 @@ class DriverStatement(Generic[R]):
 
     def __init__(self, statement: Select[*tuple[Any, ...]], *parameters: str, row: type[R]) -> None:
         """`parameters` names all typed `bindparam`s of the statement; `row` has its columns in their order."""
-        dialect: Dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
+        dialect: Dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves this function untyped
         found = set()
 
         def replace_parameter(element: object, **_: object) -> object:

@@ -111,7 +111,7 @@ async def repair_indexes(connection: asyncpg.Connection, show: ShowLine) -> None
                 "missing ones (ALTER INDEX … ATTACH PARTITION …), or drop the index and make it again."
             )
         try:
-            while await connection.fetchval(_IS_BUILD_RUNNING.format(table="$1"), table):  # noqa: ASYNC110
+            while await connection.fetchval(_IS_BUILD_RUNNING.format(table="$1"), table):  # noqa: ASYNC110 — PostgreSQL announces no end of a build
                 await asyncio.sleep(PAUSE)
             if await connection.fetchval(_IS_INVALID.format(name="$1"), name):
                 show(f"Mending the index {name}: its build was ended half way")

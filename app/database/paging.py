@@ -171,7 +171,7 @@ def paged_by(*key: type) -> params.Depends:
 
     >>> paging: Annotated[Paging, paged_by(str, UUID)]
     """
-    adapter: TypeAdapter[Any] = TypeAdapter(tuple[key])  # type: ignore[valid-type]
+    adapter: TypeAdapter[Any] = TypeAdapter(tuple[key])  # type: ignore[valid-type]  # the types are known only at run time
 
     async def paging(
         limit: Annotated[int, Query(ge=1, le=MAXIMUM, description="Rows a page.")] = 50,

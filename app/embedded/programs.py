@@ -36,7 +36,7 @@ def get_system_user() -> pwd.struct_passwd | None:
     except KeyError:
         pass
     try:
-        subprocess.run(  # noqa: S603
+        subprocess.run(  # noqa: S603 — a fixed program and arguments
             ["useradd", "--system", "--no-create-home", SYSTEM_USER],  # noqa: S607 — its path depends on the system
             check=True,
             capture_output=True,

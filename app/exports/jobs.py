@@ -31,7 +31,7 @@ from app.sheets.writer import MAX_XLSX_ROWS, open_writer
 PART_BYTES = 1 << 20
 
 
-class ExportDeleted(Exception):  # noqa: N818
+class ExportDeleted(Exception):
     """The export was deleted while its file was being written."""
 
 

@@ -106,14 +106,14 @@ def _is_plain(dependant: Dependant) -> bool:
 
 
 def _is_awaited(call: Any) -> bool:
-    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
+    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004 — `callable` does not say if it is a coroutine
 
 
 class _AnswerHead(Response):
     """The headers and the status that dependencies and the endpoint set."""
 
     def __init__(self) -> None:
-        self.status_code = None  # type: ignore[assignment]
+        self.status_code = None  # type: ignore[assignment]  # FastAPI does the same: None is "not set"
         self.raw_headers = []
 
 

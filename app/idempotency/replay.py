@@ -88,7 +88,7 @@ def stores_no_answer(endpoint: Callable[..., Any] | None) -> bool:
     return endpoint in _WITHOUT_ANSWER
 
 
-class StoredAnswer(Exception):  # noqa: N818 — ends the request in a dependency with the stored answer
+class StoredAnswer(Exception):
     """A request is answered with `response`, the stored answer."""
 
     def __init__(self, response: Response) -> None:

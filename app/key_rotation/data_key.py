@@ -40,7 +40,7 @@ ProgressReport = Callable[[str, int, int], None]
 """Receives the name of a column, the number of its rotated values and the number of values to rotate."""
 
 
-class RowsStayLocked(Exception):  # noqa: N818
+class RowsStayLocked(Exception):
     """Other transactions lock some rows for a long time. The rotation can run again later."""
 
 

@@ -76,7 +76,7 @@ ProgressReport = Callable[[float], None]
 """Receives the share of the values that are reindexed: 0 to 1."""
 
 
-class NextKeyMissing(Exception):  # noqa: N818
+class NextKeyMissing(Exception):
     """Some processes do not have the next key. The only argument is the number of their connections."""
 
 
@@ -190,7 +190,7 @@ def _build_pair_statement(statement: str) -> TextClause:
 
 def _build_column_update(column: InstrumentedAttribute[Any]) -> TextClause:
     table, name = column.class_.__tablename__, column.key
-    return _build_pair_statement(f"UPDATE {table} AS t SET {name} = p.now FROM PAIRS WHERE t.{name} = p.before")  # noqa: S608
+    return _build_pair_statement(f"UPDATE {table} AS t SET {name} = p.now FROM PAIRS WHERE t.{name} = p.before")  # noqa: S608 — names of the schema
 
 
 _MOVE_MEMBERSHIPS = _build_pair_statement("""

@@ -15,7 +15,7 @@ MAX_NAME_LENGTH = 50
 FORMULA_PREFIXES = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
-class NameRefused(ValueError):  # noqa: N818 — errors are named as facts
+class NameRefused(ValueError):
     """The text is not a person's name; `code` is the reason, a key of `REFUSALS`."""
 
     def __init__(self, code: str) -> None:

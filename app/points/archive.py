@@ -17,7 +17,7 @@ MIN_ARCHIVE_AGE_DAYS = 62
 own points of two months by kind."""
 
 
-class ArchiveMismatch(Exception):  # noqa: N818
+class ArchiveMismatch(Exception):
     """The events of a day differ from its stored sums or keys. The day is not archived; the text says what differs."""
 
 

@@ -45,7 +45,7 @@ class Job:
     concurrency_limit: int = 0
 
 
-class Busy(Exception):  # noqa: N818
+class Busy(Exception):
     """The job cannot run yet: another transaction has a lock that it needs. It is enqueued again with a short delay."""
 
 

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
 
 
-class Problem(Exception):  # noqa: N818
+class Problem(Exception):
     """One kind of error. `extra` becomes extension members of the problem (RFC 9457 §3.2); `extension` is their
     model."""
 

@@ -63,7 +63,7 @@ class _Parser(MultiPartParser):
             file.filename = disposition.file_name
             file.file.close()
             file.file = open_anonymous_file()
-            self._files_to_close_on_error.append(file.file)  # type: ignore[arg-type]
+            self._files_to_close_on_error.append(file.file)  # type: ignore[arg-type]  # Starlette only closes the file
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._received += end - start

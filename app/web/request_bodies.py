@@ -72,7 +72,7 @@ class StrictRequest(Request):
         return self._json
 
 
-class _RepeatedKey(Exception):  # noqa: N818 — becomes a RepeatedKey
+class _RepeatedKey(Exception):
     pass
 
 

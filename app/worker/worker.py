@@ -47,7 +47,7 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=20)
 """A job without a heartbeat for this long is taken over."""
 
 
-class JobFailed(Exception):  # noqa: N818
+class JobFailed(Exception):
     """The last attempt of a job failed. Contains the class of the last error, without its text."""
 
 

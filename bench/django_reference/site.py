@@ -38,10 +38,10 @@ settings.configure(
 )
 django.setup()
 
-from django.core.wsgi import get_wsgi_application  # noqa: E402
-from django.db import connection, models  # noqa: E402
-from django.urls import path  # noqa: E402
-from rest_framework import authentication, exceptions, generics, permissions, serializers  # noqa: E402
+from django.core.wsgi import get_wsgi_application
+from django.db import connection, models
+from django.urls import path
+from rest_framework import authentication, exceptions, generics, permissions, serializers
 
 KEYS = {key["kid"]: jwt.PyJWK(key) for key in json.loads(os.environ["BENCH_JWKS"])["keys"]}
 ISSUER = os.environ["XUEZU_PUBLIC_URL"]

@@ -12,7 +12,7 @@ SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
 GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰"
 
 
-class UnexpectedAnswer(Exception):  # noqa: N818
+class UnexpectedAnswer(Exception):
     """The service's answer differs from the rules. The text says how."""
 
 

@@ -232,7 +232,7 @@ async def answer_link_request(decision: DecisionRequest) -> Answers:
                 "请先与本人核对。关联后此人变为已激活，通讯录中的号码不变，也不会显示对方的号码；以后可以解除关联。"
             ),
             button=gettext("关联到 {name} {phone}", name=member.name, phone=member.phone),
-            operation=lambda db, _, row=member.id: accept_link_request(db, decision.scope, decision.id, row),  # type: ignore[misc]
+            operation=lambda db, _, row=member.id: accept_link_request(db, decision.scope, decision.id, row),  # type: ignore[misc]  # mypy cannot infer a lambda with a default
             message="",
             danger=False,
         )

@@ -200,7 +200,7 @@ def statements() -> Iterator[str]:
     for table, states in STATES.items():
         cases = " ".join(f"WHEN '{old}' THEN '{new}'" for old, new in states.items())
         old_states = ", ".join(f"'{old}'" for old in states)
-        yield f"UPDATE {table} SET state = CASE state {cases} END WHERE state IN ({old_states})"  # noqa: S608
+        yield f"UPDATE {table} SET state = CASE state {cases} END WHERE state IN ({old_states})"  # noqa: S608 — constants of this file
         yield f"ALTER TABLE {table} ALTER COLUMN state SET DEFAULT 'pending'"
     yield "ALTER TABLE certifications ENABLE TRIGGER USER"
     yield from HIERARCHY

@@ -104,7 +104,7 @@ async def test_step_arrives_after_a_lost_listen_connection(
         assert ended.all()
     await scan(person, console)
     assert (await asyncio.wait_for(anext(stream), 5))["state"] == "scanned"
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()  # type: ignore[attr-defined]  # an async generator
 
 
 async def test_state_without_the_ticket_is_404(live: httpx.AsyncClient, person: Person) -> None:
@@ -130,4 +130,4 @@ async def test_waiting_stream_uses_no_pooled_connection(app: FastAPI, live: http
     assert isinstance(pool, QueuePool)
     assert pool.checkedout() == 0
     for stream in streams:
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()  # type: ignore[attr-defined]  # an async generator

@@ -61,5 +61,5 @@ async def test_page_routes_use_the_route_class_of_their_site() -> None:
 
     for router in (*console.routers, *phone.routers):
         for route in router.routes:
-            path = route.path  # type: ignore[attr-defined]
+            path = route.path  # type: ignore[attr-defined]  # every route of the console has a path
             assert isinstance(route, PageRoute) or path.startswith("/console/assets/"), path

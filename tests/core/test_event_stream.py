@@ -106,7 +106,7 @@ async def test_stopping_server_ends_present_and_later_streams(streams: OpenStrea
     sources = [Source() for _ in range(3)]
     browsers = [Browser(source.events(), streams) for source in sources]
     for browser in browsers:
-        await browser.until(lambda browser=browser: b"begun" in browser.body)  # type: ignore[misc]
+        await browser.until(lambda browser=browser: b"begun" in browser.body)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
     streams.end_all()
     late = Browser(Source().events(), streams)
     await asyncio.wait_for(asyncio.gather(*(browser.stream for browser in [*browsers, late])), 1)

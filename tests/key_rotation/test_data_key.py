@@ -173,7 +173,7 @@ async def test_undecryptable_value_is_reported_and_left_unchanged(
     where = {"id": UUID(member["id"])}
     stored = await db.scalar(text("SELECT phone_cipher FROM members WHERE id = :id"), where)
     lost = make_cipher(settings, f"lost:{make_key()}").encrypt("13800138000", member["id"])
-    write = Member.__table__.update().where(Member.id == where["id"])  # type: ignore[attr-defined]
+    write = Member.__table__.update().where(Member.id == where["id"])  # type: ignore[attr-defined]  # SQLAlchemy types it as a FromClause
     await db.execute(write.values(phone_cipher=lost))
     try:
         assert await rotation.rotate_data_keys(engine, both, Actor(), lambda *_: None) == {"members.phone_cipher": 1}

@@ -142,7 +142,7 @@ async def make_scene(api: httpx.AsyncClient, work: Callable[[], Awaitable[None]]
     invited = await invite_admin(admin, subordinate, users[2])
     offer = {"name": "中共测试县一支部委员会", "to": {"phone": users[3].phone}}
     get_body(await admin.post(f"/v1/orgs/{subordinate['id']}/promotions", json=offer | {"unit_id": unit["id"]}), 201)
-    card = {"method": "id-card", "name": users[4].name, "id_number": fresh_id_number()}
+    card = {"method": "id-card", "name": users[4].name, "id_number": fresh_id_card_number()}
     get_body(await users[4].post("/v1/me/verifications", json=card), 201)
     rows = [("表中人", fresh_phone(), "一支部"), ("同一人", shared_phone, "一支部")]
     imports = [await check(admin, subordinate["id"], work, xlsx(rows))]

@@ -226,7 +226,7 @@ async def test_parser_process_has_no_environment_and_no_other_files(
         os.set_inheritable(other.fileno(), True)
         reading = read_sheet("csv", file.fileno())
         ((row,),) = [await anext(reading)]
-        await reading.aclose()  # type: ignore[attr-defined]
+        await reading.aclose()  # type: ignore[attr-defined]  # an async generator
     assert "XUEZU" not in row.name
     assert "a secret" not in row.name
     assert row.phone in {"[0, 1, 2]", "[0, 1, 2, 3]"}  # the fourth descriptor is that of listdir

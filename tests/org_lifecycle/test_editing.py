@@ -219,7 +219,7 @@ async def test_search_returns_only_orgs_that_the_user_may_see(people: People) ->
     await certify(superior_admin, superior, founder, org)
 
     async def found(person: object, **params: str) -> set[str]:
-        return {item["id"] for item in await list_all(person, "/v1/orgs", **params)}  # type: ignore[arg-type]
+        return {item["id"] for item in await list_all(person, "/v1/orgs", **params)}  # type: ignore[arg-type]  # each value is a text
 
     middle = org["name"][4:-3]  # the characters that are unique to this org
     assert await found(superior_admin) == {superior["id"], org["id"]}

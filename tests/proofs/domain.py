@@ -130,7 +130,7 @@ class Domain:
         superior = self.choose_other_org(org)
         caller = self.choose_caller(org)
         body = {"invitation_token": self.tokens[superior.id]}
-        model_call = lambda: self.model.apply(caller, org, superior)  # noqa: E731
+        model_call = lambda: self.model.apply(caller, org, superior)  # noqa: E731 — for the next call only
         created, found = await self.call_api(caller, model_call, "POST", self.build_path(org, "applications"), body)
         if created is not None:
             created.id = found["id"]
@@ -170,7 +170,7 @@ class Domain:
         new = self.choose_other_org(org)
         caller = self.dice.choice([org.main, org.main, self.choose_caller(org)])
         body = {"invitation_token": self.tokens[new.id]}
-        model_call = lambda: self.model.request_transfer(caller, org, new)  # noqa: E731
+        model_call = lambda: self.model.request_transfer(caller, org, new)  # noqa: E731 — for the next call only
         created, found = await self.call_api(caller, model_call, "POST", self.build_path(org, "transfers"), body)
         if created is None:
             return
@@ -214,7 +214,7 @@ class Domain:
     async def appoint_admin(self) -> None:
         org, person = self.choose_org(), self.dice.randrange(4)
         caller = self.dice.choice([org.main, self.choose_caller(org)])
-        model_call = lambda: self.model.appoint(caller, org, person)  # noqa: E731
+        model_call = lambda: self.model.appoint(caller, org, person)  # noqa: E731 — for the next call only
         path = self.build_path(org, "admin-invitations")
         _, found = await self.call_api(caller, model_call, "POST", path, {"phone": self.persons[person].phone})
         if found is not None:
@@ -274,10 +274,10 @@ class Domain:
         path = self.build_path(side, "change-requests", change.id)
         match answer:
             case "approval":
-                model_call = lambda: self.model.approve_change(caller, side, change)  # noqa: E731
+                model_call = lambda: self.model.approve_change(caller, side, change)  # noqa: E731 — for the next call only
                 await self.call_api(caller, model_call, "PUT", f"{path}/approval")
             case "refusal":
-                model_call = lambda: self.model.refuse_change(caller, side, change)  # noqa: E731
+                model_call = lambda: self.model.refuse_change(caller, side, change)  # noqa: E731 — for the next call only
                 await self.call_api(caller, model_call, "PUT", f"{path}/refusal", REASON)
             case _:
                 await self.call_api(caller, lambda: self.model.withdraw_change(caller, change), "DELETE", path)
@@ -292,7 +292,7 @@ class Domain:
             unit = await add_unit(self.persons[org.main], {"id": org.id}, f"第{next(self.serial)}支部")
         caller = self.choose_caller(org)
         body = {"unit_id": unit["id"], "name": name, "to": {"phone": self.persons[person].phone}}
-        model_call = lambda: self.model.offer_promotion(caller, org, name, person)  # noqa: E731
+        model_call = lambda: self.model.offer_promotion(caller, org, name, person)  # noqa: E731 — for the next call only
         offered, found = await self.call_api(caller, model_call, "POST", self.build_path(org, "promotions"), body)
         if offered is not None:
             offered.id = found["id"]

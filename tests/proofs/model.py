@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 PersonId = int
 
 
-class Refused(Exception):  # noqa: N818 — a fact
+class Refused(Exception):
     def __init__(self, status: int, slug: str) -> None:
         super().__init__(f"{status} {slug}")
         self.answer = (status, slug)
 
 
-class Repeated(Exception):  # noqa: N818
+class Repeated(Exception):
     """The same side has decided so before: the call succeeds and changes nothing."""
 
 

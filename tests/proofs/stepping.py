@@ -266,7 +266,7 @@ async def interleave(
         while sample is None or played < sample:
             requests, check = await scene()
             dice = random.Random(played)
-            choose = orders.choose if sample is None else lambda _, ready: dice.choice(ready)  # noqa: B023
+            choose = orders.choose if sample is None else lambda _, ready: dice.choice(ready)  # noqa: B023 — it is called in this round only
             results, steps = await _play_order(observer, requests, choose)
             await check(results)
             played += 1

@@ -53,10 +53,10 @@ async def test_random_orders_have_allowed_answers(stage: Stage, part: int) -> No
 @pytest.mark.parametrize("name", NAMES)
 async def test_every_order_has_allowed_answers(stage: Stage, name: str) -> None:
     played, requests, answers = await _play_scene(stage, name)
-    print(f"\n{name}: {requests} requests, {played} orders, answered {sorted(answers)}")  # noqa: T201
+    print(f"\n{name}: {requests} requests, {played} orders, answered {sorted(answers)}")  # noqa: T201 — a report for developers
     assert played >= 10
     if requests == 2:
         all_played, _, all_answers = await _play_scene(stage, name, reduced=False)
-        print(f"{name}: {all_played} orders without reduction")  # noqa: T201
+        print(f"{name}: {all_played} orders without reduction")  # noqa: T201 — a report for developers
         assert all_played >= played
         assert all_answers == answers

@@ -173,7 +173,7 @@ async def test_rows_edited_while_workers_are_killed_have_the_right_account(
     finally:
         with suppress(ProcessLookupError):
             await workers.end()
-        print(f"\nseed {seed}: {ROUNDS} rounds, {kills} kills, {dict(sorted(acting.answers.items()))}")  # noqa: T201
+        print(f"\nseed {seed}: {ROUNDS} rounds, {kills} kills, {dict(sorted(acting.answers.items()))}")  # noqa: T201 — a report for developers
 
 
 async def kill_busy_worker(workers: Workers, engine: AsyncEngine, dice: random.Random) -> bool:

@@ -181,7 +181,7 @@ async def test_hand_over_request_reaches_each_end_state(state_machine: type[Mach
 
     async def request_hand_over() -> Change:
         body = {"kind": "hand-over", "main_admin_id": domain.persons[successor].user_id}
-        model_call = lambda: model.request_hand_over(main_admin, org, successor)  # noqa: E731
+        model_call = lambda: model.request_hand_over(main_admin, org, successor)  # noqa: E731 — for the next call only
         change: Change = await act(main_admin, model_call, "POST", "change-requests", body=body)
         return change
 

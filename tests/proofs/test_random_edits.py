@@ -56,7 +56,7 @@ async def test_concurrent_random_edits_keep_the_invariants(
         outcomes = [await run_part(app, await build_part(0, 1))]
     answers = sum((outcome.answers for outcome in outcomes), Counter[int]())
     took = time.monotonic() - began
-    print(f"\n{answers.total()} edits in {took:.0f} s, answered {dict(answers.most_common())}")  # noqa: T201
+    print(f"\n{answers.total()} edits in {took:.0f} s, answered {dict(answers.most_common())}")  # noqa: T201 — a report for developers
     await assert_invariants(db)
     made = [edit for outcome in outcomes for edit in outcome.made]
     found = set(await db.scalars(text(AUDITED), {"made": [request_id for _, request_id in made]}))

@@ -126,7 +126,7 @@ async def test_failed_clean_up_does_not_block_the_rollup(
         await stored_service.outcomes(event(owner.user_id, points=4))
         async with asyncio.timeout(10):
             # The test reads the report again and again, as a browser does: there is no event to wait for.
-            while (await report(owner, org, "reports/overview", period="day"))["subtree"]["points"] != 4:  # noqa: ASYNC110
+            while (await report(owner, org, "reports/overview", period="day"))["subtree"]["points"] != 4:  # noqa: ASYNC110 — see above
                 await asyncio.sleep(0.05)
     finally:
         working.cancel()

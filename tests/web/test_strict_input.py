@@ -50,7 +50,7 @@ async def test_every_route_of_the_api_refuses_unknown_parameters(app: FastAPI, a
         if not route.include_in_schema or path.startswith(("/simulator/", "/livez", "/readyz")):
             continue
         assert issubclass(type(route.original_route), TransactionalRoute), path
-        assert type(route.original_route).strict_query, path  # type: ignore[attr-defined]
+        assert type(route.original_route).strict_query, path  # type: ignore[attr-defined]  # set on each class of routes
         method = next(iter(route.methods or ()))
         answer = await api.request(method, path.replace("{", "").replace("}", "") + "?no-such-parameter=1")
         oauth = path.startswith(("/oauth/", "/.well-known/"))

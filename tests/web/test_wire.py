@@ -34,7 +34,7 @@ def exchange(live: str, *requests: bytes) -> list[tuple[int, dict[str, str], byt
         reader = _Answers(connection.makefile("rb").detach())
         answers = []
         for sent in requests:
-            response = HTTPResponse(reader, method=sent.split(b" ")[0].decode())  # type: ignore[arg-type]
+            response = HTTPResponse(reader, method=sent.split(b" ")[0].decode())  # type: ignore[arg-type]  # HTTPResponse only calls `makefile`
             response.begin()
             body = response.read()
             answers.append((response.status, {name.lower(): value for name, value in response.getheaders()}, body))
@@ -113,7 +113,7 @@ def test_unreadable_request_is_answered_with_a_problem(live: str, sent: bytes) -
 
 
 def test_idle_connection_is_kept_longer_than_proxies_keep_theirs(settings: Settings) -> None:
-    assert build_server_config(lambda *_: None, settings).timeout_keep_alive == 75  # type: ignore[arg-type]
+    assert build_server_config(lambda *_: None, settings).timeout_keep_alive == 75  # type: ignore[arg-type]  # only its settings are read
 
 
 def test_idle_connection_ends_after_the_setting(settings: Settings) -> None:

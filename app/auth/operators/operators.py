@@ -22,7 +22,7 @@ from app.schema.auth import Operator, SecurityKey, User
 from app.web.errors import NotFound
 
 
-class NoSuchOperator(Exception):  # noqa: N818
+class NoSuchOperator(Exception):
     """No operator has this phone."""
 
 

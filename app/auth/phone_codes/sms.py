@@ -23,7 +23,7 @@ log = structlog.get_logger()
 _TIMEOUT_SECONDS = 10.0
 
 
-class NotSent(Exception):  # noqa: N818 — a fact
+class NotSent(Exception):
     """The gateway did not accept the message. The text never contains the number or the message."""
 
 

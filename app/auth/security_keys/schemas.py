@@ -19,23 +19,23 @@ class _FromBrowser(BaseModel):
 
 
 class AttestationResponse(_FromBrowser):
-    clientDataJSON: Base64Url  # noqa: N815 — WebAuthn's own names
-    attestationObject: Base64Url  # noqa: N815
+    clientDataJSON: Base64Url
+    attestationObject: Base64Url
     transports: list[Annotated[str, StringConstraints(max_length=30)]] | None = Field(default=None, max_length=10)
 
 
 class AssertionResponse(_FromBrowser):
-    clientDataJSON: Base64Url  # noqa: N815
-    authenticatorData: Base64Url  # noqa: N815
+    clientDataJSON: Base64Url
+    authenticatorData: Base64Url
     signature: Base64Url
-    userHandle: Base64Url | None = None  # noqa: N815
+    userHandle: Base64Url | None = None
 
 
 class RegistrationCredential(_FromBrowser):
     """`PublicKeyCredential.toJSON()` of `navigator.credentials.create` (WebAuthn)."""
 
     id: Base64Url
-    rawId: Base64Url  # noqa: N815
+    rawId: Base64Url
     type: Literal["public-key"]
     response: AttestationResponse
 
@@ -44,7 +44,7 @@ class AuthenticationCredential(_FromBrowser):
     """`PublicKeyCredential.toJSON()` of `navigator.credentials.get` (WebAuthn)."""
 
     id: Base64Url
-    rawId: Base64Url  # noqa: N815
+    rawId: Base64Url
     type: Literal["public-key"]
     response: AssertionResponse
 

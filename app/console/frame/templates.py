@@ -65,7 +65,7 @@ _environment = Environment(
     extensions=["jinja2.ext.i18n"],  # for `_` in templates
 )
 # `newstyle=False`: these functions insert the values themselves and escape all that is not Markup.
-_environment.install_gettext_callables(gettext, ngettext, newstyle=False, pgettext=pgettext)  # type: ignore[attr-defined]
+_environment.install_gettext_callables(gettext, ngettext, newstyle=False, pgettext=pgettext)  # type: ignore[attr-defined]  # added by the extension i18n
 _environment.globals |= {
     "get_advice": get_advice,
     "asset_url": build_asset_url,

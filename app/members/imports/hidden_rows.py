@@ -47,7 +47,7 @@ def _find_hidden_in_xlsx(packed: zipfile.ZipFile, name: str) -> Iterator[int]:
 def _find_sheet_part(packed: zipfile.ZipFile, name: str) -> str | None:
     """Return the zip entry of the sheet with this name, or None."""
     workbook = ElementTree.fromstring(packed.read("xl/workbook.xml"))  # noqa: S314 — files with a DTD are refused before
-    links = ElementTree.fromstring(packed.read("xl/_rels/workbook.xml.rels"))  # noqa: S314
+    links = ElementTree.fromstring(packed.read("xl/_rels/workbook.xml.rels"))  # noqa: S314 — files with a DTD are refused before
     targets = {link.get("Id"): link.get("Target", "") for link in links}
     for element in workbook.iter():
         if element.tag.endswith("}sheet") and element.get("name") == name:
@@ -68,7 +68,7 @@ def _find_hidden_in_ods(packed: zipfile.ZipFile, name: str) -> Iterator[int]:
     if b"visibility=" not in content:
         return
     in_sheet, row_no = False, 0
-    for event, element in ElementTree.iterparse(io.BytesIO(content), ("start", "end")):  # noqa: S314
+    for event, element in ElementTree.iterparse(io.BytesIO(content), ("start", "end")):  # noqa: S314 — files with a DTD are refused before
         if event == "start" and element.tag == f"{_TABLE}table":
             in_sheet = element.get(f"{_TABLE}name") == name
         elif event == "end" and element.tag == f"{_TABLE}table-row" and in_sheet:

@@ -56,7 +56,7 @@ class _RunningImport(NamedTuple):
     created_by: UUID
 
 
-class ImportCanceled(Exception):  # noqa: N818
+class ImportCanceled(Exception):
     """An admin cancelled the import while its job was running. The job's transaction rolls back."""
 
 

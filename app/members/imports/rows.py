@@ -45,7 +45,7 @@ class StagedRow(NamedTuple):
     person_key: bytes | None
 
 
-class UnitRefused(ValueError):  # noqa: N818
+class UnitRefused(ValueError):
     """The text is not a path of units; `code` is the reason."""
 
     def __init__(self, code: str) -> None:

@@ -21,7 +21,7 @@ import sys
 
 # The directory of this program is not on the path of the process. It comes last, after the standard library.
 sys.path.append(os.path.dirname(__file__))  # pathlib takes long to import
-from sheet_rows import Refused, read_rows  # type: ignore[import-not-found]
+from sheet_rows import Refused, read_rows  # type: ignore[import-not-found]  # found by the path above
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ LONGEST_CELL = 1000
 EXAMPLE = "示例"
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """The sheet is refused; `answer` is the object that the parent process reads."""
 
     def __init__(self, code: str, **extra: Any) -> None:
@@ -162,7 +162,7 @@ def scan_for_hidden_rows(content: bytes, max_bytes: int) -> bool:
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError, RuntimeError) as error:
         code = "file-encrypted" if isinstance(error, RuntimeError) else "file-damaged"
         raise Refused(code) from None
-    except zipfile.zlib.error:  # type: ignore[attr-defined]
+    except zipfile.zlib.error:  # type: ignore[attr-defined]  # not in typeshed
         raise Refused("file-damaged") from None
     return may_hide_rows
 
@@ -193,7 +193,7 @@ def read_workbook(kind: str, content: bytes, max_rows: int, may_hide_rows: bool)
             raise Refused("sheets-ambiguous", sheets=[sheet.name[:100] for sheet in chosen[:10]])
         hidden: frozenset[int] = frozenset()
         if may_hide_rows:
-            from hidden_rows import find_hidden_rows  # type: ignore[import-not-found]
+            from hidden_rows import find_hidden_rows  # type: ignore[import-not-found]  # the parser's process has this path
 
             hidden = find_hidden_rows(kind, content, chosen[0].name)
         sheet = chosen[0]
