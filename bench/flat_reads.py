@@ -80,7 +80,7 @@ def compare_latencies(
     p: str = "p95_ms",
     share: float = 1.0,
 ) -> Row:
-    """Return the row of two latencies, measured in alternate rounds."""
+    """Return the row of two latencies, measured in alternating rounds."""
     rounds = compare_requests(measured, ours, reference, p, connections=CONNECTIONS, share=share)
     return Row.from_rounds(name, *rounds, goal, at_most=True, note=f"{p.partition('_')[0]} in ms")
 

@@ -57,9 +57,9 @@ class _Caller(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)
-        self._send()
+        self._send_next_request()
 
-    def _send(self) -> None:
+    def _send_next_request(self) -> None:
         request = next(self._requests, None)
         if request is not None:
             self._sent = time.perf_counter()
@@ -80,7 +80,7 @@ class _Caller(asyncio.Protocol):
         if b" 20" not in head[:12]:
             self._failed.append(self._read)
         self._read = b""
-        self._send()
+        self._send_next_request()
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.done.done():

@@ -17,27 +17,29 @@ CONSOLE = "xuezu-console"
 
 @dataclass(frozen=True, slots=True)
 class PageFixtures:
-    """The ids of the rows. Unless a field says otherwise, the row belongs to the group."""
+    """The id of one row of each kind that the pages show.
+
+    Unless a field says otherwise, the row belongs to the org with 1,000 people, here called the group."""
 
     org: str
     county: str
-    """An org with some 220 below it."""
+    """An org with some 220 subordinates in its subtree."""
     subordinate: str
-    """Certified under the group; asks for another name, another main admin and another superior."""
+    """An org certified under the group. It has requested another name, another main admin and another superior."""
     applicant: str
-    """Applies to the group."""
+    """An org that has applied to the group."""
     unit: str
     member: str
     admin: str
-    """An admin beside the main one."""
+    """An admin other than the main admin."""
     session: str
     code: str
-    """A code on a sign-in page, scanned."""
+    """The scanned code of a sign-in page."""
     ticketed: str
-    """Another, requested by a client of the API."""
+    """A scanned code that a client of the API requested."""
     scan: str
     imported: str
-    """A sheet that would remove nearly everybody, waiting for a yes."""
+    """An import that would remove nearly all people and waits for its confirmation."""
     export: str
     invitation: str
     token: str
@@ -53,18 +55,18 @@ class PageFixtures:
     coming: str
     """A person's transfer into the group."""
     leaving: str
-    """And one out of it."""
+    """A person's transfer out of the group."""
     join_request: str
     join_link: str
     removal_request: str
-    """The invited person's, who is in the group's directory."""
+    """The removal request of the invited person, who is in the group's directory."""
     blocked: str
     """An org that the invited person has blocked."""
     merging: str
-    """Asks to be merged into the group; its second admin asks to close it."""
+    """An org that has requested a merger into the group. Its second admin has requested its closing."""
     merger: str
     closed: str
-    """Closed a moment ago."""
+    """An org that was just closed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class Page(NamedTuple):
 
 
 def pages(measured: Measured) -> list[Row]:
-    """Compare medians in alternate rounds; there is no goal."""
+    """Compare the median latency of each page with that of its API call, in alternating rounds. There is no goal."""
     data, callers = create_fixtures(measured, list(measured.world.groups.values())[1])
     headers = _headers(measured, callers)
     rows = []

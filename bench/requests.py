@@ -39,8 +39,8 @@ def compare_requests(
     share: float = 1.0,
     alone: bool = False,
 ) -> tuple[list[Round], list[Round]]:
-    """Measure alternate rounds of both targets, after a few requests that prepare their statements. With `share`, half
-    as many rounds of that part of the seconds."""
+    """Measure both targets in alternating rounds, after a few requests that prepare their statements. With `share`,
+    there are half as many rounds, each of that part of the seconds."""
     rounds: tuple[list[Round], list[Round]] = ([], [])
     whole = measured.scale.seconds * share
 

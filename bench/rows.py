@@ -13,7 +13,7 @@ from bench.cost import Round
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure. `ratio` is ours / reference, the median over alternate rounds. Without a peer the reference is one
+    """One figure. `ratio` is ours / reference, the median over alternating rounds. Without a peer the reference is one
     unit (a second, a kilobyte). `cpu_…` are the same by processor time, in the same unit; latencies, sizes and counts
     have none. A row without a goal is only shown. `note` has the unit and other observations."""
 

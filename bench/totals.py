@@ -22,8 +22,10 @@ ADMINS = 40
 
 
 def totals_rebuild(measured: Measured) -> list[Row]:
-    """Compare the service's full rebuild with a bare GROUP BY of its day rows: over existing totals, as an operator
-    runs it, and from nothing, as when the world was written."""
+    """Compare the service's full rebuild of the totals with one GROUP BY over the same stored day rows.
+
+    Both are measured twice: with existing totals, as an operator runs the rebuild, and with an empty table of totals,
+    as when the database of the benchmark was filled."""
     figures = {"totals_rebuild": asyncio.run(_again(measured)), "totals_first_built": measured.first_built}
     note = "s; two stored days, one with scores; / a scan of the day rows"
     return [

@@ -42,7 +42,7 @@ def fresh_name() -> str:
     return random.choice(_SURNAMES) + "".join(random.sample(_GIVEN, 2))
 
 
-def fresh_id_number() -> str:
+def fresh_id_card_number() -> str:
     """Return a resident ID number with a correct checksum (GB 11643) that no other person of this database has."""
     days, sequence = divmod(next(_serial), 1000)
     body = f"110101{1950 + days // 336 % 50}{days // 28 % 12 + 1:02d}{days % 28 + 1:02d}{sequence:03d}"
@@ -146,7 +146,7 @@ class People:
             scope = UserScope(user_id, uuid4(), client.id, ("sms",), None, False, actor)
             if verified:
                 _, reference = await begin_alipay_verification(db, scope)
-                await complete_alipay_verification(db, cipher, actor, Consent(reference, name, fresh_id_number()))
+                await complete_alipay_verification(db, cipher, actor, Consent(reference, name, fresh_id_card_number()))
             if party:
                 await declare_party_member(db, scope, True)
         return Person(phone, name, str(user_id), self.api, tokens.access_token, tokens.refresh_token)
@@ -186,6 +186,6 @@ class People:
         assert begun.status_code == 201, begun.text
         consented = await self.api.post(
             begun.json()["redirect_url"],
-            json={"name": person.name, "id_number": id_number or fresh_id_number()},
+            json={"name": person.name, "id_number": id_number or fresh_id_card_number()},
         )
         assert consented.status_code < 400, consented.text

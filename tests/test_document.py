@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from schemathesis.transport.requests import ManagedCookiesSession
 
 from app.cli import SNAPSHOT
-from tests.people import fresh_id_number, fresh_name, fresh_org_name, fresh_phone
+from tests.people import fresh_id_card_number, fresh_name, fresh_org_name, fresh_phone
 
 EXAMPLES = 300 if os.environ.get("XUEZU_PROOF") else 20
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
@@ -52,7 +52,7 @@ def callers(live: str) -> Iterator[Callers]:
         token = client.post("/oauth/token", data=form).raise_for_status().json()["access_token"]
         client.headers["Authorization"] = f"Bearer {token}"
         begun = client.post("/v1/me/verifications", json={"method": "alipay"}).raise_for_status().json()
-        consent = {"name": name, "id_number": fresh_id_number()}
+        consent = {"name": name, "id_number": fresh_id_card_number()}
         client.post(begun["redirect_url"], json=consent).raise_for_status()
         client.patch("/v1/me", json={"party_member": True}).raise_for_status()
         org = client.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"}).raise_for_status()

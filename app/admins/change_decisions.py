@@ -59,7 +59,8 @@ _COLUMNS = tuple(getattr(ChangeRequest, name) for name in Change._fields)
 
 
 async def approve_change_request(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> UUID | Problem:
-    """Approve a change request, as the superior, and make the change in this transaction. Return the org's id.
+    """Approve a change request, as the superior, and make the change in this transaction. Return the id of the
+    org that is changed.
 
     If the name or the admins have changed since the request, the request becomes superseded and the result is
     ChangeRequestStale. It is returned and not raised, so that the new state is committed. Raises NotFound (also if the

@@ -77,12 +77,14 @@ class RefusalMiddleware:
 
 @dataclass(slots=True)
 class _Count:
-    """The number of refusals of a kind since its last entry, the id of the first such request, and whether the kind has
-    an entry in this interval."""
+    """The refusals of one kind since the last audit entry of this kind."""
 
     times: int = 0
+    """The number of refusals."""
     request_id: str | None = None
+    """The id of the first refused request."""
     has_entry: bool = False
+    """Whether an entry of this kind was written in the present interval (COUNT_INTERVAL)."""
 
 
 _OTHERS = Refusal("other", "other")
@@ -101,8 +103,8 @@ class Refusals:
         self._add(self._get_kind(refusal), request_id, 1)
 
     async def write(self, engine: AsyncEngine) -> None:
-        """Add the entries of the kinds without an entry in this interval. If the database is not available, their
-        counts remain."""
+        """Add the entries of the kinds that have no entry in the present interval. If the database is not available,
+        their counts remain."""
         await self._write(engine, {kind: count for kind, count in self._kinds.items() if not count.has_entry})
 
     async def end_interval(self, engine: AsyncEngine) -> None:

@@ -138,12 +138,14 @@ def _is_lost(connection: Any) -> bool:
 
 
 class DriverStatement(Generic[R]):
-    """A statement for hot reads. It is compiled once and runs on a connection of the driver.
+    """A statement for the most frequent reads. It is compiled once, and runs on a connection of asyncpg, without
+    SQLAlchemy.
 
-    Its constants are literals in its text, so that PostgreSQL can use one plan for all calls. With `state = $1` it
-    cannot, if an index is partial by `state = 'live'`. (Measured: 0.7 ms → 0.1 ms; the difference was planning.
-    Building the statement of a report for each call costs ten times PostgreSQL's own work.) The statement has its own
-    snapshot, as every statement has under READ COMMITTED.
+    Its constants are literals in its text, so that PostgreSQL can use one plan for all calls. If `state` were a
+    parameter, this plan could not use an index with `WHERE state = 'live'`, and PostgreSQL would plan each call.
+    (Measured for the read of a caller's permission: 0.7 ms → 0.1 ms a call, all of it planning. Building the statement
+    of a report for each call costs ten times PostgreSQL's own work.) The statement has its own snapshot, as every
+    statement has under READ COMMITTED.
     """
 
     def __init__(self, statement: Select[*tuple[Any, ...]], *parameters: str, row: type[R]) -> None:

@@ -7,7 +7,7 @@ created, the dependencies of the route are ordered once (`planning.py`); a middl
 (tests/fastpath/test_parity.py).
 
 A route is fast if that saves about a third of its processor time or more. Measured in the API's process, with and
-without the fast path in alternate rounds, in µs a request, the minimum of eight rounds on a busy machine (the gain
+without the fast path in alternating rounds, in µs a request, the minimum of eight rounds on a busy machine (the gain
 counts, not the µs):
 
 | route | fast | FastAPI | gain | gain by medians |

@@ -101,8 +101,8 @@ async def search_by_phone(
     """Find the person who has a phone. The number is in the body, because addresses are logged: `q` of the list takes
     its last four digits only.
 
-    No member changes. Each call writes an audit entry with the caller, also where nobody has the phone; the number is
-    not in it.
+    No member changes. Each call writes an audit entry with the caller, also if no person of the org has the phone; the
+    number is not in it.
     """
     response.headers["Cache-Control"] = "no-store"
     found = await operations.search_by_phone(db, cipher, scope, body.phone)

@@ -62,7 +62,7 @@ class MemberCreate(Body):
     post: Post | None = None
 
     @model_validator(mode="after")
-    def _require_phone_or_none(self) -> Self:
+    def _require_phone_or_no_phone(self) -> Self:
         if (self.phone is None) != self.no_phone:
             raise ValueError(gettext_noop("请填写 phone；没有手机的人员请只填 no_phone: true"))
         return self
@@ -87,7 +87,7 @@ class MemberUpdate(Body):
     post: Post | None = Field(default=None, description="The post (职务); null removes it.")
 
     @model_validator(mode="after")
-    def _require_phone_or_none(self) -> Self:
+    def _refuse_phone_with_no_phone(self) -> Self:
         if self.phone is not None and self.no_phone:
             raise ValueError(gettext_noop("phone 与 no_phone 不能同时填写"))
         return self
@@ -188,7 +188,7 @@ class PhoneSearchCreate(Body):
 
 
 class PhoneSearchOut(Out):
-    items: list[MemberOut] = Field(description="The person who has the phone in this org, or nobody.")
+    items: list[MemberOut] = Field(description="The person who has the phone in this org, or an empty list.")
 
 
 class PhoneDisclosureOut(Out):

@@ -41,7 +41,7 @@ class UnitNamesClash(Conflict):
 
     @classmethod
     def of(cls, names: list[str]) -> Self:
-        """Return the error for these names."""
+        """Return the error with the names that units of both orgs have."""
         return cls(names=names)
 
 

@@ -88,7 +88,7 @@ async def accept_merger(
     """Take the other org into the scope's org. Its units and people move, and it is closed for good.
 
     Locks the hierarchy, then both orgs for edit, then the org that merges FOR UPDATE. The order of the last two lets
-    transactions of both orgs' people finish, so that nobody is added while the people move. Raises NotFound,
+    transactions of both orgs' people finish, so that no person is added while the people move. Raises NotFound,
     MergerDecided, PreviewStale, OrgHasSubordinates, PartyMembersOnly, UnknownUnit, UnitNameTaken, UnitNamesClash,
     UnitTooDeep, PhoneOfTwoAccounts, OrgClosed.
     """

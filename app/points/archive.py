@@ -23,7 +23,7 @@ class ArchiveMismatch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ArchivedDay:
-    """An archived day: its table is now `archive.<name>`."""
+    """An archived day. Its partition of the ledger is now the table `name` in the schema `archive`."""
 
     day: date
     name: str

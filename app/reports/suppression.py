@@ -25,9 +25,11 @@ def mark_suppressed(figures: FromClause, threshold: int, *, is_own_admin: bool) 
 
 
 def mark_suppressed_parts(parts: FromClause, threshold: int) -> Select[Any]:
-    """Return the `parts` of orgs on days (day, org_id, id, members, …), each with the column `suppressed`.
+    """Return the rows of `parts`, each with the column `suppressed`.
 
-    Window functions do this in one pass. With a generic plan PostgreSQL would run a join as a nested loop.
+    A row is one part of an org on one day. `parts` has the columns day, org_id, id (of the part), members and any
+    others. Window functions read the parts once. A join of the parts with themselves is slower, because PostgreSQL's
+    generic plan runs it as a nested loop.
     """
     whole = (parts.c.day, parts.c.org_id)
     order = (parts.c.members, parts.c.id)

@@ -250,7 +250,7 @@ class Verification(Table):
 
 
 class SecurityKey(Table):
-    """A user's security key (WebAuthn, S16)."""
+    """A user's security key (WebAuthn; rule S16)."""
 
     __tablename__ = "security_keys"
     __table_args__ = (

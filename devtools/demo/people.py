@@ -42,7 +42,7 @@ def fresh_name() -> str:
     return random.choice(SURNAMES) + "".join(random.sample(GIVEN, 2))
 
 
-def fresh_id_number() -> str:
+def fresh_id_card_number() -> str:
     """Return a random resident ID number with a correct checksum (GB 11643)."""
     day = f"{random.randrange(1955, 2000)}{random.randrange(1, 13):02d}{random.randrange(1, 29):02d}"
     body = f"110101{day}{random.randrange(1000):03d}"
@@ -95,7 +95,7 @@ class Person:
     def verify(self) -> None:
         """Verify the real name at the Alipay test provider, and wait until the callback has arrived."""
         started = self.call("POST", "/v1/me/verifications", 201, json={"method": "alipay"})
-        consent = {"name": self.name, "id_number": fresh_id_number()}
+        consent = {"name": self.name, "id_number": fresh_id_card_number()}
         read_answer(self.service.post(started["redirect_url"], json=consent), 200)
         verified = self.call("GET", "/v1/me", 200)["verified_name"]
         expect(verified == self.name, f"verified as {verified!r}")

@@ -58,6 +58,7 @@ class DecisionRequest:
 
 
 Answers = Mapping[str, Confirmation]
+"""The answers that the user can give, by name (`acceptance`, `refusal`): each is a form and its operation."""
 
 
 class DecisionPage(FormContext, template="phone/decision.html"):
@@ -167,7 +168,7 @@ async def _list_offer_answers(
 
 
 @decision_routes("application", Permission.CERTIFICATION_WRITE)
-async def answer_application(decision: DecisionRequest) -> Answers:
+async def list_application_answers(decision: DecisionRequest) -> Answers:
     """Certify the applicant under this org, or refuse (S6)."""
     return {
         "approval": await applications.confirm_approval(*decision.route_values),
@@ -176,7 +177,7 @@ async def answer_application(decision: DecisionRequest) -> Answers:
 
 
 @decision_routes("change-request", Permission.CHANGES_WRITE)
-async def answer_change_request(decision: DecisionRequest) -> Answers:
+async def list_change_request_answers(decision: DecisionRequest) -> Answers:
     """Approve a subordinate's new name or main admin, or refuse (S5)."""
     return {
         "approval": await decisions.confirm_approval(*decision.route_values),
@@ -185,13 +186,13 @@ async def answer_change_request(decision: DecisionRequest) -> Answers:
 
 
 @decision_routes("recovery", Permission.CHANGES_WRITE)
-async def answer_recovery(decision: DecisionRequest) -> Answers:
+async def list_recovery_answers(decision: DecisionRequest) -> Answers:
     """Show the form with which the main admin whom a recovery would replace withdraws it."""
     return {"withdrawal": await changes.confirm_withdrawal(*decision.route_values)}
 
 
 @decision_routes("transfer", Permission.TRANSFERS_DECIDE)
-async def answer_transfer(decision: DecisionRequest) -> Answers:
+async def list_transfer_answers(decision: DecisionRequest) -> Answers:
     """Release, accept or refuse an org with its subtree. The preview shown must still be current (S20)."""
     suppress_below = SETTINGS.get(decision.request).withhold_below
     found = await get_transfer(decision.db, decision.scope, decision.id, suppress_below=suppress_below)
@@ -222,7 +223,7 @@ async def answer_transfer(decision: DecisionRequest) -> Answers:
 
 
 @decision_routes("link-request", Permission.MEMBERS_WRITE)
-async def answer_link_request(decision: DecisionRequest) -> Answers:
+async def list_link_request_answers(decision: DecisionRequest) -> Answers:
     """Link the requester to one of the matching members, or refuse (S18)."""
     found = await get_received_request(decision.db, decision.cipher, decision.scope.org_id, decision.id)
     rows = {
@@ -242,7 +243,7 @@ async def answer_link_request(decision: DecisionRequest) -> Answers:
 
 
 @decision_routes("join-request", Permission.MEMBERS_WRITE)
-async def answer_join_request(one: DecisionRequest) -> Answers:
+async def list_join_request_answers(one: DecisionRequest) -> Answers:
     """Take the person into the unit of the link or the org itself, or refuse."""
     refusal = await joins.confirm_refusal(*one.route_values)
     found = await get_received_join_request(one.db, one.scope.org_id, one.id)
@@ -263,7 +264,7 @@ async def answer_join_request(one: DecisionRequest) -> Answers:
 
 
 @decision_routes("removal-request", Permission.MEMBERS_WRITE)
-async def answer_removal_request(decision: DecisionRequest) -> Answers:
+async def list_removal_request_answers(decision: DecisionRequest) -> Answers:
     """Remove the person from the directory, or refuse."""
     return {
         "acceptance": await removals.confirm_acceptance(*decision.route_values),
@@ -272,7 +273,7 @@ async def answer_removal_request(decision: DecisionRequest) -> Answers:
 
 
 @decision_routes("person-transfer", Permission.MEMBERS_WRITE)
-async def answer_person_transfer(decision: DecisionRequest) -> Answers:
+async def list_person_transfer_answers(decision: DecisionRequest) -> Answers:
     """Accept a person into the directory, or refuse (S20)."""
     refusal = await person_transfers.confirm_refusal(*decision.route_values)
     found = await get_person_transfer(decision.db, decision.scope.org_id, decision.id)

@@ -19,7 +19,7 @@ branch_labels = None
 depends_on = None
 
 
-# Nobody rewrites history: not the service, not a migration, not a hand at the console.
+# History is never rewritten: not by the service, not by a migration, not by a statement typed in psql.
 APPEND_ONLY = (
     """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -15,8 +15,8 @@ CREATE FUNCTION name_key(name text) RETURNS text LANGUAGE sql IMMUTABLE STRICT P
 RETURN lower(translate(normalize(name, NFKC), ' ·•・‧∙⋅●.-''’', ''))
 """
 
-# Nobody is placed in a unit that was removed. The reference itself waits for a removal that is under way; this looks
-# after it, and says no as the reference does.
+# No person is placed in a unit that was removed. The foreign key waits for a removal that is under way; this trigger
+# reads the unit after that wait, and raises the same error as the foreign key.
 PLACES_LIVE_UNIT = (
     """
 CREATE FUNCTION places_live_unit() RETURNS trigger LANGUAGE plpgsql AS $$

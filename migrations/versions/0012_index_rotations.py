@@ -8,7 +8,7 @@ down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-# A rotation of the index key says so in its transactions (app.key_rotation.index_key): nobody's phone changes then.
+# A rotation of the index key says so in its transactions (app.key_rotation.index_key): no person's phone changes then.
 KEEP_PHONE = """
 CREATE OR REPLACE FUNCTION keep_member_phone() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

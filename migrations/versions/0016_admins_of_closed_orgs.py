@@ -1,4 +1,4 @@
-"""Who administers closed orgs alone can close their account: nobody can resign from those any more."""
+"""A person who administers only closed orgs can close the account, because no admin can resign from a closed org."""
 
 from alembic import op
 

@@ -174,13 +174,13 @@ def upgrade() -> None:
 
 
 def statements() -> Iterator[str]:
-    """In one transaction, with the service stopped: nobody waits for these locks or reads the old names."""
+    """In one transaction, with the service stopped: no process waits for these locks or reads the old names."""
     yield "DROP TRIGGER certifications_begun ON certifications"
     yield "DROP TRIGGER certifications_changed ON certifications"
     # No fact of the hierarchy changes, so none is appended.
     yield "ALTER TABLE certifications DISABLE TRIGGER USER"
     yield from _drop_old()
-    # Two meanings of one word, and what waited for nobody: decided before the words change.
+    # Two meanings of one word, and requests that no user could decide: both are set before the words change.
     yield ("UPDATE person_transfers SET state = 'expired' WHERE state = 'lapsed' AND decided_at >= expires_at")
     yield (
         "UPDATE change_requests AS r SET state = 'superseded', decided_at = now() "

@@ -126,7 +126,7 @@ END $$
 
 
 def upgrade() -> None:
-    """In one transaction, with the service stopped: nobody reads the old names."""
+    """In one transaction, with the service stopped: no process reads the old names."""
     for rename, old, new in renames():
         op.execute(f"-- squawk-ignore renaming-table, renaming-column, renaming-object\n{rename.format(old, new)}")
     write_functions(TABLES | FUNCTIONS)

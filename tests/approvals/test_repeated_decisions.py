@@ -26,7 +26,7 @@ from tests.acts import (
 )
 from tests.auth.consoles import Console, scan
 from tests.auth.operator_accounts import create_operator
-from tests.people import People, Person, fresh_id_number, fresh_org_name
+from tests.people import People, Person, fresh_id_card_number, fresh_org_name
 
 REASON = {"reason": "材料不全"}
 _SIDES = {"approval": "refusal", "refusal": "approval"}
@@ -49,7 +49,7 @@ class Case:
 
 
 class Maker:
-    """Makes requests of all kinds."""
+    """Makes a waiting request of each kind. `outcome` is the decision of its case, as the last part of the path."""
 
     def __init__(self, people: People, operator: Person) -> None:
         self.people, self.operator = people, operator
@@ -61,14 +61,14 @@ class Maker:
         await add_admin(main_admin, org, second)
         return org, (main_admin, second)
 
-    async def application(self, outcome: str) -> Case:
+    async def make_application(self, outcome: str) -> Case:
         superior, admins = await self.create_org()
         person = await self.people.register()
         token = (await invite(admins[0], superior))["token"]
         made = get_body(await send_application(person, await person.create_org(), token), 201)
         return _make_case(admins, f"/v1/orgs/{superior['id']}/applications/{made['id']}", outcome, _SIDES)
 
-    async def change_request(self, outcome: str) -> Case:
+    async def make_change_request(self, outcome: str) -> Case:
         superior, admins = await self.create_org()
         person = await self.people.register()
         org = await person.create_org()
@@ -76,12 +76,12 @@ class Maker:
         made = get_body(await send_change_request(person, org, kind="rename", name=fresh_org_name()), 201)
         return _make_case(admins, f"/v1/orgs/{superior['id']}/change-requests/{made['id']}", outcome, _SIDES)
 
-    async def recovery(self, outcome: str) -> Case:
+    async def make_recovery(self, outcome: str) -> Case:
         org, admins = await self.create_org()
         made = get_body(await send_change_request(admins[1], org, kind="recovery"), 201)
         return _make_case((self.operator,) * 2, f"/v1/operator/recoveries/{made['id']}", outcome, _SIDES)
 
-    async def transfer(self, outcome: str) -> Case:
+    async def make_transfer(self, outcome: str) -> Case:
         old, old_admins = await self.create_org()
         new, new_admins = await self.create_org()
         person = await self.people.register()
@@ -102,27 +102,27 @@ class Maker:
             case.opposite = preview
         return case
 
-    async def link_request(self, outcome: str) -> Case:
+    async def make_link_request(self, outcome: str) -> Case:
         org, admins = await self.create_org()
         person = await self.people.register()
         await add_member(admins[0], org, name=person.name)
         made = get_body(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
         return _make_case(admins, f"/v1/orgs/{org['id']}/link-requests/{made['id']}", outcome, _OFFERED)
 
-    async def join_request(self, outcome: str) -> Case:
+    async def make_join_request(self, outcome: str) -> Case:
         org, admins = await self.create_org()
         person = await self.people.register()
         made = get_body(await person.post("/v1/me/join-requests", json={"org_id": org["id"]}), 201)
         return _make_case(admins, f"/v1/orgs/{org['id']}/join-requests/{made['id']}", outcome, _OFFERED)
 
-    async def removal_request(self, outcome: str) -> Case:
+    async def make_removal_request(self, outcome: str) -> Case:
         org, admins = await self.create_org()
         person = await self.people.register()
         await add_member(admins[0], org, name=person.name, phone=person.phone)
         made = get_body(await person.post("/v1/me/removal-requests", json={"org_id": org["id"]}), 201)
         return _make_case(admins, f"/v1/orgs/{org['id']}/removal-requests/{made['id']}", outcome, _OFFERED)
 
-    async def person_transfer(self, outcome: str) -> Case:
+    async def make_person_transfer(self, outcome: str) -> Case:
         org, admins = await self.create_org()
         person = await self.people.register()
         old = await person.create_org()
@@ -131,12 +131,12 @@ class Maker:
         made = get_body(await person.post(path, json={"org_id": org["id"]}), 201)
         return _make_case(admins, f"/v1/orgs/{org['id']}/person-transfers/{made['id']}", outcome, _OFFERED)
 
-    async def admin_invitation(self, outcome: str) -> Case:
+    async def make_admin_invitation(self, outcome: str) -> Case:
         founder, person = await self.people.register(), await self.people.register()
         made = await invite_admin(founder, await founder.create_org(), person)
         return _make_case((person,) * 2, f"/v1/me/admin-invitations/{made['id']}", outcome, _OFFERED)
 
-    async def promotion(self, outcome: str) -> Case:
+    async def make_promotion(self, outcome: str) -> Case:
         founder, person = await self.people.register(), await self.people.register()
         org = await founder.create_org()
         unit = await add_unit(founder, org, "第一支部")
@@ -144,20 +144,20 @@ class Maker:
         made = get_body(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
         return _make_case((person,) * 2, f"/v1/me/promotions/{made['id']}", outcome, _OFFERED)
 
-    async def closure(self, outcome: str) -> Case:
+    async def make_closure(self, outcome: str) -> Case:
         org, (main_admin, second) = await self.create_org()
         decider = main_admin if outcome == "closing" else second
         return Case((decider,) * 2, f"/v1/orgs/{org['id']}/closure")
 
-    async def verification(self, outcome: str) -> Case:
+    async def make_verification(self, outcome: str) -> Case:
         person = await self.people.register(verified=False)
-        body = {"method": "id-card", "name": person.name, "id_number": fresh_id_number()}
+        body = {"method": "id-card", "name": person.name, "id_number": fresh_id_card_number()}
         made = get_body(await person.post("/v1/me/verifications", json=body), 201)
         path = f"/v1/operator/verifications/{made['id']}"
         get_body(await self.operator.put(f"{path}/review"))
         return _make_case((self.operator,) * 2, path, outcome, {"approval": "rejection", "rejection": "approval"})
 
-    async def scan(self, outcome: str) -> Case:
+    async def make_scan(self, outcome: str) -> Case:
         person = await self.people.register()
         console = await Console.request(person.api)
         scanned = await scan(person, console)
@@ -200,7 +200,7 @@ async def operator(app: FastAPI, people: People) -> Person:
 @pytest.fixture(params=CASES, ids="-".join)
 async def case(request: pytest.FixtureRequest, people: People, operator: Person) -> Case:
     kind, outcome = request.param
-    made: Case = await getattr(Maker(people, operator), kind)(outcome)
+    made: Case = await getattr(Maker(people, operator), f"make_{kind}")(outcome)
     return made
 
 
@@ -233,7 +233,7 @@ async def test_two_equal_decisions_at_once_have_one_effect(
     first = await case.decide()
     effect = [after - count for after, count in zip(await count_traces(db), before, strict=True)]
 
-    twin: Case = await getattr(Maker(people, operator), kind)(outcome)
+    twin: Case = await getattr(Maker(people, operator), f"make_{kind}")(outcome)
     before = await count_traces(db)
     answers = await asyncio.gather(twin.decide(0), twin.decide(1))
     assert [answer.status_code for answer in answers] == [first.status_code] * 2, [answer.text for answer in answers]
@@ -252,7 +252,7 @@ async def test_refusal_with_another_reason_is_refused(people: People, operator: 
         "join_request",
         "removal_request",
     ):
-        case: Case = await getattr(Maker(people, operator), kind)("refusal")
+        case: Case = await getattr(Maker(people, operator), f"make_{kind}")("refusal")
         await case.decide()
         refused = await case.deciders[1].put(case.path, json={"reason": "另一个理由"})
         assert refused.status_code == 409, (kind, refused.text)
@@ -278,7 +278,7 @@ async def test_decision_by_another_side_is_refused(people: People, operator: Per
 
 async def test_refusal_of_a_transfer_by_the_other_superior_is_refused(people: People, operator: Person) -> None:
     maker = Maker(people, operator)
-    case = await maker.transfer("refusal")
+    case = await maker.make_transfer("refusal")
     get_body(await case.decide())
     admin, path = maker.releasing
     assert get_refusal(await admin.put(f"{path}/refusal", json=REASON)) == (409, "transfer-decided")

@@ -112,7 +112,7 @@ async def test_foreign_origin_request_is_in_the_audit(person: Person, read_refus
     assert [reason for _, reason in await read_refusals()] == ["foreign-origin"]
 
 
-async def test_request_for_another_org_is_in_the_audit(
+async def test_refused_request_for_another_org_is_in_the_audit(
     people: People, person: Person, read_refusals: ReadRefusals
 ) -> None:
     org = await (await people.register()).create_org()

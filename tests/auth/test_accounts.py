@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tests.acts import add_admin, add_member, get_body, list_all
 from tests.auth.authenticator import prove_key, register_key
 from tests.auth.operator_accounts import create_operator
-from tests.people import People, Person, fresh_id_number, fresh_phone
+from tests.people import People, Person, fresh_id_card_number, fresh_phone
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ async def test_closed_account_has_no_personal_data_and_frees_phone_and_id_number
     people: People, db: AsyncConnection
 ) -> None:
     person = await people.register(verified=False)
-    number = fresh_id_number()
+    number = fresh_id_card_number()
     await people.verify(person, number)
     await close_account(person)
     assert (await person.get("/v1/me")).status_code == 401

@@ -19,7 +19,7 @@ from app.core.settings import Settings
 from app.database.db import ENGINE
 from tests.auth.authenticator import SoftKey, prove_key, register_key, send_registration
 from tests.auth.operator_accounts import create_operator, enrol
-from tests.people import People, Person, fresh_id_number, fresh_name, fresh_phone
+from tests.people import People, Person, fresh_id_card_number, fresh_name, fresh_phone
 
 
 def is_refused(answer: httpx.Response, status: int, slug: str) -> bool:
@@ -38,7 +38,7 @@ async def applicant(people: People) -> Person:
 
 
 async def submit(person: Person, id_number: str | None = None) -> str:
-    body = {"method": "id-card", "name": person.name, "id_number": id_number or fresh_id_number()}
+    body = {"method": "id-card", "name": person.name, "id_number": id_number or fresh_id_card_number()}
     made = await person.post("/v1/me/verifications", json=body)
     assert made.status_code == 201, made.text
     assert made.json()["state"] == "submitted"
@@ -90,7 +90,7 @@ async def test_next_call_of_a_removed_operator_is_refused(app: FastAPI, people: 
 
 
 async def test_approved_id_card_verifies_the_user(operator: Person, applicant: Person, db: AsyncConnection) -> None:
-    number = fresh_id_number()
+    number = fresh_id_card_number()
     one = await submit(applicant, number)
     waiting = (await operator.get("/v1/operator/verifications", params={"limit": 200})).json()["items"]
     assert one in {item["id"] for item in waiting}
@@ -108,7 +108,7 @@ async def test_approved_id_card_verifies_the_user(operator: Person, applicant: P
 
 async def test_rejected_card_can_be_submitted_again(operator: Person, applicant: Person) -> None:
     one = await submit(applicant)
-    again = {"method": "id-card", "name": applicant.name, "id_number": fresh_id_number()}
+    again = {"method": "id-card", "name": applicant.name, "id_number": fresh_id_card_number()}
     assert is_refused(await applicant.post("/v1/me/verifications", json=again), 409, "verification-open")
     await operator.put(f"/v1/operator/verifications/{one}/review")
     reason = {"reason": "unreadable"}
@@ -140,7 +140,7 @@ async def test_review_of_own_verification_is_refused(operator: Person) -> None:
 
 
 async def test_card_of_another_account_is_refused(people: People, operator: Person, applicant: Person) -> None:
-    number = fresh_id_number()
+    number = fresh_id_card_number()
     other = await people.register(verified=False, party=False)
     own, theirs = await submit(applicant, number), await submit(other, number.lower())
     for one in (own, theirs):

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.auth.verification.alipay import ALIPAY
 from devtools.providers.alipay import SimulatedAlipay
-from tests.people import People, Person, fresh_id_number
+from tests.people import People, Person, fresh_id_card_number
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_consent_at_alipay_verifies_the_user(person: Person) -> None:
     page = await person.api.get(begun["redirect_url"])
     assert page.status_code == 200
     assert "<form" in page.text
-    consent = {"name": person.name, "id_number": fresh_id_number()}
+    consent = {"name": person.name, "id_number": fresh_id_card_number()}
     answer = await person.api.post(begun["redirect_url"], json=consent)
     assert answer.json() == {"state": "consented", "notified": True}
     assert await read_state(person, begun) == ("approved", None)
@@ -56,7 +56,7 @@ async def test_form_of_the_simulated_page_verifies_the_user(person: Person) -> N
     begun = await begin_alipay(person)
     wrong = await person.api.post(f"{begun['redirect_url']}/answers", data={"name": "李", "id_number": "1"})
     assert wrong.status_code == 422
-    form = {"name": person.name, "id_number": fresh_id_number()}
+    form = {"name": person.name, "id_number": fresh_id_card_number()}
     assert (await person.api.post(f"{begun['redirect_url']}/answers", data=form)).status_code == 200
     assert await read_state(person, begun) == ("approved", None)
 
@@ -70,7 +70,7 @@ async def test_declined_attempt_is_rejected_and_can_be_repeated(person: Person) 
 
 
 async def test_card_of_another_account_is_rejected(people: People, person: Person) -> None:
-    number = fresh_id_number()
+    number = fresh_id_card_number()
     other = await people.register(verified=False, party=False)
     await people.verify(other, number)
     begun = await begin_alipay(person)
@@ -82,7 +82,7 @@ async def test_card_of_another_account_is_rejected(people: People, person: Perso
 async def test_verified_user_cannot_verify_again(people: People, person: Person) -> None:
     first, second = await begin_alipay(person), await begin_alipay(person)
     for begun in (first, second):
-        await person.api.post(begun["redirect_url"], json={"name": person.name, "id_number": fresh_id_number()})
+        await person.api.post(begun["redirect_url"], json={"name": person.name, "id_number": fresh_id_card_number()})
     assert await read_state(person, second) == ("rejected", "already-verified")
     answer = await person.post("/v1/me/verifications", json={"method": "alipay"})
     assert is_refused(answer, 409, "already-verified")
@@ -93,8 +93,8 @@ async def test_repeated_notification_changes_nothing(app: FastAPI, person: Perso
     assert isinstance(alipay, SimulatedAlipay)
     begun = await begin_alipay(person)
     reference = begun["redirect_url"].rsplit("/", 1)[1]
-    first = alipay.notification(reference, person.name, fresh_id_number())
-    second = alipay.notification(reference, "另一人", fresh_id_number())
+    first = alipay.notification(reference, person.name, fresh_id_card_number())
+    second = alipay.notification(reference, "另一人", fresh_id_card_number())
     for form in (first, first, second):
         answer = await person.api.post("/v1/verifications/alipay-callback", data=form)
         assert (answer.status_code, answer.json()) == (200, {"result": "success"})
@@ -109,10 +109,10 @@ async def test_notification_without_a_valid_signature_is_refused(
     assert isinstance(alipay, SimulatedAlipay)
     other = await begin_alipay(await people.register(verified=False, party=False))
     begun = await begin_alipay(person)
-    form = alipay.notification(begun["redirect_url"].rsplit("/", 1)[1], person.name, fresh_id_number())
+    form = alipay.notification(begun["redirect_url"].rsplit("/", 1)[1], person.name, fresh_id_card_number())
     changes: dict[str, dict[str, str]] = {
         "name": {"cert_name": "另一人"},
-        "number": {"cert_no": fresh_id_number()},
+        "number": {"cert_no": fresh_id_card_number()},
         "reference": {"out_request_no": other["redirect_url"].rsplit("/", 1)[1]},
         "sign": {"sign": form["sign"][:-1] + ("0" if form["sign"][-1] != "0" else "1")},
         "nothing signed": {"sign": ""},
@@ -128,7 +128,7 @@ async def test_notification_without_a_valid_signature_is_refused(
 async def test_late_notification_changes_nothing(app: FastAPI, person: Person, db: AsyncConnection) -> None:
     begun = await begin_alipay(person)
     await db.execute(text("UPDATE verifications SET expires_at = now() WHERE id = :id"), {"id": begun["id"]})
-    await person.api.post(begun["redirect_url"], json={"name": person.name, "id_number": fresh_id_number()})
+    await person.api.post(begun["redirect_url"], json={"name": person.name, "id_number": fresh_id_card_number()})
     assert (await person.get("/v1/me")).json()["verified_name"] is None
 
 
@@ -173,7 +173,7 @@ async def test_malformed_id_number_is_refused_and_not_shown(person: Person, numb
 
 
 async def test_id_number_with_a_lower_case_letter_is_accepted(person: Person) -> None:
-    number = next(number for number in iter(fresh_id_number, None) if number.endswith("X"))
+    number = next(number for number in iter(fresh_id_card_number, None) if number.endswith("X"))
     body = {"method": "id-card", "name": person.name, "id_number": number.lower()}
     answer = await person.post("/v1/me/verifications", json=body)
     assert answer.status_code == 201
@@ -189,7 +189,7 @@ async def test_verifications_of_other_users_are_not_shown(people: People, person
 
 
 async def test_id_number_is_stored_encrypted(person: Person, db: AsyncConnection) -> None:
-    number = fresh_id_number()
+    number = fresh_id_card_number()
     body = {"method": "id-card", "name": person.name, "id_number": number}
     await person.post("/v1/me/verifications", json=body)
     for table in ("verifications", "users", "audit_entries", "outgoing_events"):

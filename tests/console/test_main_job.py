@@ -13,7 +13,7 @@ from tests.acts import add_admin, get_body
 from tests.browser import HAND, Screen
 from tests.console.conftest import OpenScreen, SignIn
 from tests.members.sheets import xlsx
-from tests.people import People, fresh_id_number, fresh_name, fresh_org_name, fresh_phone
+from tests.people import People, fresh_id_card_number, fresh_name, fresh_org_name, fresh_phone
 
 pytestmark = pytest.mark.browser
 
@@ -40,7 +40,7 @@ async def register(phone: Screen, *, name: str) -> None:
     await page.click("button:text-is('登录')")
     await page.click("text=支付宝认证")
     await page.fill("[name=name]", name)
-    await page.fill("[name=id_number]", fresh_id_number())
+    await page.fill("[name=id_number]", fresh_id_card_number())
     await page.click("text=同意")
     await page.wait_for_selector("text=已完成")
     await phone.go("/phone/")

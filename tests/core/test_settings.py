@@ -53,7 +53,7 @@ def test_malformed_address_is_refused_without_a_part_of_it(url: str) -> None:
         assert part not in said
 
 
-def test_password_without_a_user_is_refused() -> None:
+def test_database_password_without_a_user_name_is_refused() -> None:
     with pytest.raises(CannotStart, match="XUEZU_DATABASE_PASSWORD needs the name of a user"):
         Settings(database_url=SecretStr("postgresql://host/db"), database_password=SecretStr("s3cret"))
 

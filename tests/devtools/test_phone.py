@@ -26,14 +26,14 @@ from tests.acts import (
 )
 from tests.console.conftest import ORIGIN, sign_in_to_phone
 from tests.console.desk import TO_TYPE
-from tests.people import People, fresh_id_number, fresh_org_name
+from tests.people import People, fresh_id_card_number, fresh_org_name
 
 
 async def test_submitted_id_card_waits_for_review(visitor: httpx.AsyncClient, people: People) -> None:
     person = await people.register(verified=False)
     await sign_in_to_phone(visitor, person)
     path = "/phone/verification/id-card"
-    number = fresh_id_number()
+    number = fresh_id_card_number()
     wrong = number[:-1] + ("0" if number[-1] != "0" else "1")
     refused = await visitor.post(path, data={"name": "王小明", "id_number": wrong}, headers=ORIGIN)
     assert refused.status_code == 422

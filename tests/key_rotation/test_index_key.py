@@ -32,7 +32,7 @@ from app.worker.worker import run_worker
 from tests.acts import Json, add_admin, add_member, add_unit, certify, get_body, invite_admin
 from tests.conftest import migrated_database
 from tests.members.sheets import check, merge, xlsx
-from tests.people import People, Person, fresh_id_number, fresh_phone
+from tests.people import People, Person, fresh_id_card_number, fresh_phone
 
 ALL_COLUMNS = (*SHARED_COLUMNS, *SINGLE_ROW_COLUMNS, Member.phone_index)
 

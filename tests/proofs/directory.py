@@ -22,7 +22,7 @@ from app.core.cipher import Cipher
 from app.schema.auth import User
 from app.web.errors import NotFound, build_problem
 from tests.members.sheets import upload
-from tests.people import Person, fresh_id_number, fresh_org_name
+from tests.people import Person, fresh_id_card_number, fresh_org_name
 
 NAMES = ("王伟", "李娜", "张敏")
 UNITS = ("一支部", "二支部")
@@ -185,7 +185,7 @@ async def verify_user(directory: Directory, dice: random.Random) -> httpx.Respon
     begun = await user.post("/v1/me/verifications", json={"method": "alipay"})
     if begun.status_code != 201:
         return begun
-    consent = {"name": dice.choice(NAMES), "id_number": fresh_id_number()}
+    consent = {"name": dice.choice(NAMES), "id_number": fresh_id_card_number()}
     return await directory.api.post(begun.json()["redirect_url"], json=consent)
 
 

@@ -136,7 +136,7 @@ async def test_own_export_is_not_readable_by_a_former_admin(
     assert (await admin.get(path)).status_code == 404
 
 
-async def test_export_of_expired_day_or_unknown_unit_is_refused(people: People) -> None:
+async def test_export_of_day_past_retention_or_unknown_unit_is_refused(people: People) -> None:
     owner = await people.register()
     org = (await owner.create_org())["id"]
     for path, body in (("reports/overview", {"day": "2001-01-01"}), ("reports/trend", {"days": 401})):

@@ -16,7 +16,7 @@ from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.verify import find_differences
 from tests.conftest import migrated_database
 from tests.reports.test_rollup import History, apply_all, check_scores, check_totals, create_viewer, earn
-from tests.reports.world import Range, Row, World, get_history_start, make_world, write_world
+from tests.reports.world import MemberRow, Range, World, get_history_start, make_world, write_world
 
 TOMORROW_TOO = 2
 """With this seed some changes are of tomorrow already, as if the preparation ended after midnight."""
@@ -66,7 +66,7 @@ def stay_in_several_orgs(world: World, chance: random.Random) -> None:
         world.users.append(user)
         phone = chance.randbytes(16)
         for org in chance.sample(world.orgs, 2):
-            world.rows.append(Row(org, uuid4(), phone, [(None, always)], [(user, always)]))
+            world.rows.append(MemberRow(org, uuid4(), phone, [(None, always)], [(user, always)]))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -14,7 +14,7 @@ from app.schema.admins import OrgAdmin
 from tests.people import People, Person
 from tests.points.services import PointsService
 from tests.reports.test_recount import report, send_events
-from tests.reports.world import Range, Row, World, get_history_start, make_world, write_world
+from tests.reports.world import MemberRow, Range, World, get_history_start, make_world, write_world
 
 pytestmark = pytest.mark.usefixtures("no_stored_days")
 
@@ -40,7 +40,7 @@ def make_fixed_world(viewer: UUID, chance: random.Random, heads: list[int], pare
         for _ in range(count):
             user = uuid4()
             world.users.append(user)
-            world.rows.append(Row(org, uuid4(), chance.randbytes(16), [(None, always)], [(user, always)]))
+            world.rows.append(MemberRow(org, uuid4(), chance.randbytes(16), [(None, always)], [(user, always)]))
             world.events.append((user, today(), chance.randrange(1, 50)))
         assert index + 1 == len(world.orgs)
     return world
@@ -216,7 +216,7 @@ async def test_suppressed_subordinates_come_last_in_every_order(
             assert [UUID(row["id"]) for row in rows[3:]] == small
 
 
-async def test_expired_and_future_days_are_refused(people: People, engine: AsyncEngine) -> None:
+async def test_days_past_retention_and_future_days_are_refused(people: People, engine: AsyncEngine) -> None:
     owner = await people.register()
     org = (await owner.create_org())["id"]
     for day in (today() + timedelta(days=1), today() - timedelta(days=400), "0001-01-01"):

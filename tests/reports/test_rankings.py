@@ -21,7 +21,7 @@ from tests.people import People, Person
 from tests.points.services import event
 from tests.reports.scene import Scene
 from tests.reports.test_recount import report, send_events
-from tests.reports.world import Range, Row, World, get_history_start, write_world
+from tests.reports.world import MemberRow, Range, World, get_history_start, write_world
 
 
 async def make_ranked_world(scene: Scene, seed: int, size: int = 25) -> tuple[World, Person]:
@@ -42,7 +42,7 @@ async def make_ranked_world(scene: Scene, seed: int, size: int = 25) -> tuple[Wo
             world.users.append(user)
         unit_memberships = [(unit, always) for unit in chance.sample(units, chance.choice([1, 1, 2]))]
         activations = [] if 0 < index < 4 else [(user, always)]
-        world.rows.append(Row(org, uuid4(), chance.randbytes(16), unit_memberships, activations))
+        world.rows.append(MemberRow(org, uuid4(), chance.randbytes(16), unit_memberships, activations))
         for _ in range(chance.choice([0, 1, 2])):
             world.events.append((user, today() - timedelta(days=chance.randrange(0, 12)), chance.choice([-2, 1, 2, 3])))
     await write_world(scene.engine, world)
@@ -210,9 +210,9 @@ async def test_person_of_two_rows_is_ranked_once(scene: Scene, in_unit: bool) ->
     unit = world.units[org][0][0]
     phones = [uuid4().bytes for _ in range(3)]
     world.phones.append((user, phones[1], always))
-    linked, again, other = (Row(org, uuid4(), phone, [(unit, always)], []) for phone in phones)
+    linked, again, other = (MemberRow(org, uuid4(), phone, [(unit, always)], []) for phone in phones)
     linked.activations.append((user, always))
-    own = Row(org, uuid4(), uuid4().bytes, [(None, always)], [(UUID(caller.user_id), always)])
+    own = MemberRow(org, uuid4(), uuid4().bytes, [(None, always)], [(UUID(caller.user_id), always)])
     world.rows += [linked, again, other, own]
     await write_world(scene.engine, world)
     await scene.apply_and_build()

@@ -22,7 +22,7 @@ from app.schema.auth import User
 from app.schema.certification import Certification
 from app.schema.members import Activation, UnitMembership
 from tests.conftest import migrated_database
-from tests.reports.world import Range, Row, World, make_world, write_row, write_world
+from tests.reports.world import MemberRow, Range, World, make_world, write_row, write_world
 
 PROOF = os.environ.get("XUEZU_PROOF") == "1"
 
@@ -186,7 +186,7 @@ class History:
         unit = chance.choice([None, *(unit for unit, _ in world.units[org])])
         taken = user is None or any(row.org == org and row.user(today()) == user for row in world.rows)
         activations = [] if taken or user is None else [(user, Range(since, None))]
-        row = Row(org, uuid4(), known.phone, [(unit, Range(since, None))], activations)
+        row = MemberRow(org, uuid4(), known.phone, [(unit, Range(since, None))], activations)
         world.rows.append(row)
         await write_row(db, row)
 

@@ -18,7 +18,7 @@ from app.reports.rollup.verify import find_differences
 from app.schema.certification import Certification
 from tests.conftest import migrated_database
 from tests.reports.test_rollup import apply_all, create_viewer, earn
-from tests.reports.world import Range, Row, World, get_history_start, write_world
+from tests.reports.world import MemberRow, Range, World, get_history_start, write_world
 
 TOTALS = Path(__file__).parents[2] / "docs" / "TOTALS.md"
 Table = list[dict[str, str]]
@@ -59,7 +59,7 @@ class Example:
             self.world.users.append(user)
             for org in row["member of"].split(", "):
                 activations = [(user, always)] if row["activated"] == "yes" else []
-                member = Row(self.orgs[org], uuid4(), phone, [(None, always)], activations)
+                member = MemberRow(self.orgs[org], uuid4(), phone, [(None, always)], activations)
                 self.members[self.orgs[org], member.id] = (org, row["person"])
                 self.world.rows.append(member)
 

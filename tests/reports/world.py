@@ -43,7 +43,7 @@ class Range:
 
 
 @dataclass
-class Row:
+class MemberRow:
     """A member row with its unit memberships and its activations, each with their range of time."""
 
     org: UUID
@@ -70,7 +70,7 @@ class World:
     names: dict[UUID, str] = field(default_factory=dict)
     units: dict[UUID, list[tuple[UUID, UUID | None]]] = field(default_factory=dict)
     edges: list[tuple[UUID, UUID, Range]] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[MemberRow] = field(default_factory=list)
     users: list[UUID] = field(default_factory=list)
     phones: list[tuple[UUID, bytes, Range]] = field(default_factory=list)
     events: list[tuple[UUID, date, int]] = field(default_factory=list)
@@ -95,7 +95,7 @@ class World:
     def get_subordinates(self, org: UUID, day: date) -> set[UUID]:
         return {subordinate for superior, subordinate, when in self.edges if superior == org and when.is_valid_on(day)}
 
-    def person(self, row: Row, day: date) -> UUID | bytes:
+    def person(self, row: MemberRow, day: date) -> UUID | bytes:
         """Return the user linked to the row, else the user who has its phone, else the phone."""
         phone = row.phone_on(day)
         having = (user for user, had, when in self.phones if had == phone and when.is_valid_on(day))
@@ -162,7 +162,7 @@ def make_world(chance: random.Random, viewer: UUID, *, orgs: int, people: int) -
                 (unit, when) for unit in chance.sample(units, chance.choice([1, 1, 2])) for when in ranges()
             ]
             activations = [(user, when) for when in ranges()] if chance.random() < 0.8 else []
-            world.rows.append(Row(org, uuid4(), phone, unit_memberships, activations))
+            world.rows.append(MemberRow(org, uuid4(), phone, unit_memberships, activations))
     # Two in three phones have had a user, some two in turn; the phones of the others are no rows' phones.
     for phone in dict.fromkeys(row.phone for row in world.rows):
         if chance.random() < 0.67:
@@ -231,7 +231,7 @@ async def write_world(engine: AsyncEngine, world: World) -> None:
             await write_row(db, row)
 
 
-async def write_row(db: Any, row: Row) -> None:
+async def write_row(db: Any, row: MemberRow) -> None:
     live = any(when.until is None for _, when in row.unit_memberships)
     user = next((user for user, when in row.activations if when.until is None), None)
     if user is not None and not live:

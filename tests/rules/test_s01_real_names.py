@@ -3,7 +3,7 @@
 import pytest
 
 from tests.acts import get_body, get_refusal, invite_admin
-from tests.people import People, Person, fresh_id_number, fresh_org_name
+from tests.people import People, Person, fresh_id_card_number, fresh_org_name
 from tests.rules.world import World
 
 
@@ -32,7 +32,7 @@ async def test_consent_at_alipay_verifies_at_once(people: People) -> None:
 async def test_id_card_verifies_after_the_operators_review(people: People, operator: Person) -> None:
     """An ID card waits for a platform operator's review."""
     person = await people.register(verified=False)
-    card = get_body(await person.post("/v1/me/verifications", json=fill_in_card(person, fresh_id_number())), 201)
+    card = get_body(await person.post("/v1/me/verifications", json=fill_in_card(person, fresh_id_card_number())), 201)
     assert card["state"] == "submitted"
     assert get_body(await person.get("/v1/me"))["verified_name"] is None
     get_body(await operator.put(f"/v1/operator/verifications/{card['id']}/review"))
@@ -62,7 +62,7 @@ async def test_id_number_with_a_wrong_checksum_or_date_is_invalid(world: World, 
 async def test_id_number_of_another_account_is_refused(people: People) -> None:
     """One ID number belongs to one account (409 `id-number-taken`)."""
     first, second = [await people.register(verified=False) for _ in range(2)]
-    id_number = fresh_id_number()
+    id_number = fresh_id_card_number()
     await people.verify(first, id_number)
     answer = await second.post("/v1/me/verifications", json=fill_in_card(second, id_number))
     assert get_refusal(answer) == (409, "id-number-taken")

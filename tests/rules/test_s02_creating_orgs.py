@@ -20,7 +20,7 @@ async def test_party_org_of_a_person_outside_the_party_is_refused(people: People
     assert get_refusal(created) == (403, "party-member-required")
 
 
-async def test_verified_person_outside_the_party_creates_an_org_of_that_kind(people: People) -> None:
+async def test_verified_person_outside_the_party_creates_an_org_outside_the_party(people: People) -> None:
     """For an org of people outside the party, any verified person may."""
     person = await people.register(party=False)
     org = await person.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside_party")

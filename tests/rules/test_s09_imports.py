@@ -100,7 +100,7 @@ async def test_same_file_twice_changes_nothing_the_second_time(scene: Scene, wor
     assert await list_members(scene.admin, scene.org_id) == before
 
 
-async def test_import_that_removes_many_waits_for_consent(people: People, worker: Work) -> None:
+async def test_import_that_removes_many_waits_for_the_admins_consent(people: People, worker: Work) -> None:
     """An import that would remove many people waits for consent (409 `removals-need-consent`)."""
     admin = await people.register()
     org = await admin.create_org()

@@ -28,6 +28,6 @@ async def test_registered_desktop_client_signs_in_by_the_scan_and_an_unknown_one
     assert (unknown.status_code, unknown.json()["error"]) == (401, "invalid_client")
 
 
-def test_no_call_is_about_files_of_a_group(app: FastAPI) -> None:
+def test_api_has_no_operation_for_group_files(app: FastAPI) -> None:
     """Group files are not part of the service yet."""
     assert [path for path in app.openapi()["paths"] if "file" in path] == []

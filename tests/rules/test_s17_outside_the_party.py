@@ -17,7 +17,7 @@ async def org(outsider: Person) -> Json:
     return await outsider.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside_party")
 
 
-async def test_person_outside_the_party_is_a_member_of_an_org_of_that_kind(outsider: Person, org: Json) -> None:
+async def test_person_outside_the_party_is_a_member_of_an_org_outside_the_party(outsider: Person, org: Json) -> None:
     """They belong to an org of that kind."""
     member = await add_member(outsider, org, party=False)
     assert member["party"] is False

@@ -20,9 +20,9 @@ PLAIN = Layout("Sheet:1", COLUMNS)
 HOSTILE = ("=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "=cmd|' /C calc'!A0", "＝1+1", 'a"b,c\nd', "<&>", "𠮷", "  x ")
 
 
-def write_file(form: str, layout: Layout, *rows: Sequence[Cell]) -> bytes:
+def write_file(file_format: str, layout: Layout, *rows: Sequence[Cell]) -> bytes:
     buffer = ByteBuffer()
-    writer = open_writer(form, layout, buffer)
+    writer = open_writer(file_format, layout, buffer)
     writer.write_rows(rows)
     writer.finish()
     return buffer.take()
@@ -123,8 +123,8 @@ def test_empty_sheet_with_chart_has_its_headings() -> None:
     assert read_values(open_xlsx(write_file("xlsx", layout)).active) == [["name", "figure"]]
 
 
-@pytest.mark.parametrize("form", ["xlsx", "csv"])
-def test_memory_stays_constant_and_no_file_is_written(form: str) -> None:
+@pytest.mark.parametrize("file_format", ["xlsx", "csv"])
+def test_memory_stays_constant_and_no_file_is_written(file_format: str) -> None:
     opened: list[str] = []
     watching = True
 
@@ -133,11 +133,11 @@ def test_memory_stays_constant_and_no_file_is_written(form: str) -> None:
             opened.append(str(arguments[0]))
 
     buffer, batch = ByteBuffer(), [("王小明" * 5, number) for number in range(1000)]
-    write_file(form, PLAIN, ("warm", 1))
+    write_file(file_format, PLAIN, ("warm", 1))
     sys.addaudithook(record_opened_file)
     tracemalloc.start()
     try:
-        writer = open_writer(form, PLAIN, buffer)
+        writer = open_writer(file_format, PLAIN, buffer)
         peaks = []
         for _ in range(4):
             tracemalloc.reset_peak()

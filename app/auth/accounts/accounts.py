@@ -131,8 +131,8 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
     """Erase the data that identifies the person. The point ledger remains under an id that identifies no person (S20).
 
     Rows in the directories of orgs belong to the orgs and become inactive. The phone and the ID card are free for a
-    new account. Points that arrive later for a phone that the account had count for nobody. CodeRefused is returned as
-    in `change_phone`. Raises StepUpNeeded, IsOperator, StillAdmin.
+    new account. Points that arrive later for a phone that the account had are added to no account. CodeRefused is
+    returned as in `change_phone`. Raises StepUpNeeded, IsOperator, StillAdmin.
     """
     await _require_fresh_key_proof(db, scope)
     if await db.scalar(select(exists().where(Operator.user_id == scope.user_id, Operator.removed_at.is_(None)))):

@@ -277,7 +277,7 @@ async def redeem_device_code(request: TokenRequest) -> TokenOut | OAuthError:
     denied = OAuthError("access_denied", "refused on the phone")
     subject = ("device_authorization", row.id)
     if row.state == "redeemed":
-        if not await _lock_approver(request.db, row.user_id, row.scanned_session_id):
+        if not await _lock_approver_if_valid(request.db, row.user_id, row.scanned_session_id):
             refused = update(DeviceAuthorization).where(DeviceAuthorization.id == row.id).values(state="refused")
             await request.db.execute(refused)
             await record(request.db, request.actor, "device_authorization.refused", subject=subject)
@@ -299,8 +299,9 @@ async def redeem_device_code(request: TokenRequest) -> TokenOut | OAuthError:
     return OAuthError("authorization_pending", state_text, extra=extra)
 
 
-async def _lock_approver(db: AsyncConnection, user_id: UUID, session_id: UUID) -> bool:
-    """Lock the approving user and session FOR NO KEY UPDATE. False if the user is disabled or the session has ended.
+async def _lock_approver_if_valid(db: AsyncConnection, user_id: UUID, session_id: UUID) -> bool:
+    """Lock the rows of the user and of the session that approved, FOR NO KEY UPDATE. Return whether both are valid: the
+    user is not disabled and the session has not ended.
 
     The locks last until the new session is committed. A concurrent suspension or sign-out commits before this check,
     or finds the new session and ends it.

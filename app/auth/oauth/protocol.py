@@ -35,11 +35,15 @@ _PENDING_ERRORS = {"authorization_pending", "slow_down"}  # Answers to a client 
 
 
 class OAuthErrorOut(Out):
-    """An OAuth error (RFC 6749 §5.2). `match_number` is present only while a scanned sign-in waits for its approval."""
+    """An OAuth error (RFC 6749 §5.2).
+
+    `match_number` is present only between the scan of the QR code and the approval. The screen shows it, and the user
+    types it on the phone to approve.
+    """
 
     error: str = Field(description="Stable code.", examples=["invalid_grant"])
     error_description: str = Field(description="For the developer, in English.")
-    match_number: int | None = Field(default=None, description="Show it: the phone asks for it.")
+    match_number: int | None = Field(default=None, description="The number to show: the user types it on the phone.")
 
 
 class OAuthError(Exception):

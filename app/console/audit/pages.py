@@ -121,7 +121,7 @@ async def show_audit(
     """Show the org's audit entries, the newest first. A partial request gets the next page, or the entries of another
     filter."""
     found = await list_entries(db, scope.org_id, filters.filter, paging)
-    names = await find_names(db, scope.org_id, {each for entry in found.items for each in _list_ids(entry)})
+    names = await find_names(db, scope.org_id, {each for entry in found.items for each in _list_mentioned_ids(entry)})
     entries = [_build_view(entry, names) for entry in found.items]
     frame = build_org_frame(scope, "audit")
     if is_partial(request):
@@ -138,7 +138,8 @@ async def show_audit(
     return render_page(request, page)
 
 
-def _list_ids(entry: AuditEntryOut) -> Iterator[UUID]:
+def _list_mentioned_ids(entry: AuditEntryOut) -> Iterator[UUID]:
+    """Yield the ids in an entry for which the page may show a name: of the subject, and in the values."""
     if entry.subject_id is not None:
         yield entry.subject_id
     for side in (entry.before, entry.after):

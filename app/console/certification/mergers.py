@@ -104,9 +104,9 @@ async def show_merger(request: Request, db: ReadDb, scope: Reader, merger_id: Me
 
 
 @router.get("/{merger_id}/acceptance")
-async def show_acceptance(request: Request, db: ReadDb, scope: Decider, merger_id: MergerId) -> Response:
+async def show_acceptance_form(request: Request, db: ReadDb, scope: Decider, merger_id: MergerId) -> Response:
     """Show what comes and the form for its place."""
-    return await _show_acceptance(request, db, scope, merger_id, Form([]))
+    return await _show_acceptance_form(request, db, scope, merger_id, Form([]))
 
 
 @router.post("/{merger_id}/acceptance")
@@ -120,12 +120,12 @@ async def confirm_acceptance(
         fields["new_unit"] = {"name": new_unit, **form.get_filled("kind")}
     body = validate_fields(MergerAcceptance, fields)
     if isinstance(body, ValidationError):
-        return await _show_acceptance(request, db, scope, merger_id, form, body)
+        return await _show_acceptance_form(request, db, scope, merger_id, form, body)
     if not is_name_typed(merger.org_name, form):
-        return await _show_acceptance(request, db, scope, merger_id, form, {"name"})
+        return await _show_acceptance_form(request, db, scope, merger_id, form, {"name"})
     outcome = await catch_problem(db, operations.accept_merger(db, cipher, scope, merger_id, body))
     if isinstance(outcome, Problem):
-        return await _show_acceptance(request, db, scope, merger_id, form, outcome)
+        return await _show_acceptance_form(request, db, scope, merger_id, form, outcome)
     return show_message(request, gettext("“{name}”已并入", name=merger.org_name), PAGE_CHANGED)
 
 
@@ -173,7 +173,7 @@ def _show_form(request: Request, scope: OrgScope, form: Form, outcome: Outcome =
     return render_part(request, NewMerger(frame=frame, form=form, outcome=outcome, regions=regions))
 
 
-async def _show_acceptance(
+async def _show_acceptance_form(
     request: Request, db: Readable, scope: OrgScope, merger_id: UUID, form: Form, outcome: Outcome = None
 ) -> Response:
     merger = await _get_merger(request, db, scope, merger_id)

@@ -51,12 +51,12 @@ async def show_join_requests(
 
 
 @router.get("/{request_id}/acceptance")
-async def show_acceptance(request: Request, db: ReadDb, scope: Writer, request_id: RequestId) -> Response:
+async def show_acceptance_form(request: Request, db: ReadDb, scope: Writer, request_id: RequestId) -> Response:
     """Show the form with which an admin accepts a join request: the units to choose from. The unit of the join link is
     already chosen."""
     join_request = await get_received_join_request(db, scope.org_id, request_id)
     chosen = Form([("unit_id", str(join_request.unit_id))] if join_request.unit_id else [])
-    return await _show_acceptance(request, db, scope, request_id, chosen)
+    return await _show_acceptance_form(request, db, scope, request_id, chosen)
 
 
 @router.post("/{request_id}/acceptance")
@@ -66,10 +66,10 @@ async def confirm_acceptance(
     """Add the person to the directory, in the chosen units."""
     body = validate_fields(JoinAcceptance, {"unit_ids": form.get_all("unit_id")})
     if isinstance(body, ValidationError):
-        return await _show_acceptance(request, db, scope, request_id, form, body)
+        return await _show_acceptance_form(request, db, scope, request_id, form, body)
     outcome = await catch_problem(db, accept_join_request(db, cipher, scope, request_id, body.unit_ids))
     if isinstance(outcome, Problem):
-        return await _show_acceptance(request, db, scope, request_id, form, outcome)
+        return await _show_acceptance_form(request, db, scope, request_id, form, outcome)
     return show_message(request, gettext("已同意，此人已列入本组织通讯录"), PAGE_CHANGED)
 
 
@@ -89,7 +89,7 @@ async def confirm_refusal(request: Request, db: ReadableDb, scope: Writer, reque
     )
 
 
-async def _show_acceptance(
+async def _show_acceptance_form(
     request: Request, db: Readable, scope: OrgScope, request_id: UUID, form: Form, outcome: Outcome = None
 ) -> Response:
     try:

@@ -51,12 +51,12 @@ async def show_link_requests(
 
 
 @router.get("/link-requests/{request_id}/acceptance")
-async def show_acceptance(
+async def show_acceptance_form(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, request_id: RequestId
 ) -> Response:
     """Show the form with which an admin accepts a link request: the effect of linking, and the member rows that
     match."""
-    return await _show_acceptance(request, db, cipher, scope, request_id, Form([]))
+    return await _show_acceptance_form(request, db, cipher, scope, request_id, Form([]))
 
 
 @router.post("/link-requests/{request_id}/acceptance")
@@ -66,10 +66,10 @@ async def confirm_acceptance(
     """Link the member to the requester's account."""
     body = validate_fields(LinkRequestAcceptance, form.get_filled("member_id"))
     if isinstance(body, ValidationError) or body.member_id is None:
-        return await _show_acceptance(request, db, cipher, scope, request_id, form, {"member_id"})
+        return await _show_acceptance_form(request, db, cipher, scope, request_id, form, {"member_id"})
     outcome = await catch_problem(db, accept_link_request(db, scope, request_id, body.member_id))
     if isinstance(outcome, Problem):
-        return await _show_acceptance(request, db, cipher, scope, request_id, form, outcome)
+        return await _show_acceptance_form(request, db, cipher, scope, request_id, form, outcome)
     return show_message(request, gettext("已关联，此人的状态变为已激活"), PAGE_CHANGED)
 
 
@@ -108,7 +108,7 @@ async def confirm_unlinking(
     )
 
 
-async def _show_acceptance(
+async def _show_acceptance_form(
     request: Request,
     db: Readable,
     cipher: Cipher,

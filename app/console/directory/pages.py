@@ -178,8 +178,8 @@ async def show_directory(
 
 @router.post("/members/phone-searches")
 async def search_phone(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
-    """Show the person of the org who has the typed phone. The search is audited; a text that is no phone finds nobody,
-    without an entry. The filters do not apply, and the address of the page has none."""
+    """Show the person of the org who has the typed phone. The search is audited. A text that is not a phone gives an
+    empty list and no audit entry. The filters do not apply, and the address of the page has none."""
     body = validate_fields(PhoneSearchCreate, {"phone": form.get("q", "")})
     found = None if isinstance(body, ValidationError) else await search_by_phone(db, cipher, scope, body.phone)
     members = Page[MemberOut](items=[] if found is None else [found])

@@ -97,9 +97,9 @@ async def request_transfer(
 
 
 @router.get("/person-transfers/{transfer_id}/acceptance")
-async def show_acceptance(request: Request, db: ReadDb, scope: Writer, transfer_id: TransferId) -> Response:
+async def show_acceptance_form(request: Request, db: ReadDb, scope: Writer, transfer_id: TransferId) -> Response:
     """Show the form for the person's new units."""
-    return await _show_acceptance(request, db, scope, transfer_id, Form([]))
+    return await _show_acceptance_form(request, db, scope, transfer_id, Form([]))
 
 
 @router.post("/person-transfers/{transfer_id}/acceptance")
@@ -113,7 +113,7 @@ async def confirm_acceptance(
     accepting = operations.accept_person_transfer(db, cipher, scope, transfer_id, body.unit_ids)
     outcome = await catch_problem(db, accepting)
     if isinstance(outcome, Problem):
-        return await _show_acceptance(request, db, scope, transfer_id, form, outcome)
+        return await _show_acceptance_form(request, db, scope, transfer_id, form, outcome)
     return show_message(request, gettext("已接收，此人已列入本组织通讯录"), PAGE_CHANGED)
 
 
@@ -185,7 +185,7 @@ async def _show_form(
     return render_part(request, dialog)
 
 
-async def _show_acceptance(
+async def _show_acceptance_form(
     request: Request, db: Readable, scope: OrgScope, transfer_id: UUID, form: Form, outcome: Outcome = None
 ) -> Response:
     transfer = await _get_transfer(db, scope, transfer_id, "in")

@@ -79,7 +79,7 @@ async def draw_join_link(request: Request, scope: Reader, link_id: UUID, db: Rea
 
 @router.delete("/orgs/{org_id}/join-links/{link_id}", summary="Revoke a link to join", status_code=204)
 async def revoke_join_link(scope: Writer, link_id: UUID, db: WriteDb) -> None:
-    """Revoke a link: nobody can ask with it from now on. Requests that were made with it stay pending."""
+    """Revoke a link: no more requests to join can be made with it. Requests that were made with it stay pending."""
     await links.revoke_join_link(db, scope, link_id)
 
 

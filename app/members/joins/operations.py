@@ -147,7 +147,7 @@ async def accept_join_request(
     """Add the person to the directory, in these units, and accept the request. Return the row's id.
 
     Without units the person is in the unit of the link, or else at the org itself. A row that is linked to the user, or
-    that has the user's phone and name and is linked to nobody, is used; only its units are added.
+    that has the user's phone and name and is linked to no user, is used; only its units are added.
 
     Locks the org FOR KEY SHARE, the index key, the account and its phone, then the row. Raises NotFound,
     JoinRequestDecided, PartyMembersOnly, PhoneExists (the row of another person has the phone), UnknownUnit,

@@ -13,5 +13,6 @@ FROM generate_series($1::date, $1::date + $2::int, interval '1 day') AS day
 
 
 async def create_future_partitions(connection: asyncpg.Connection, today: date) -> None:
-    """Create the ledger's partitions of today and the next days, so that no batch waits for one at midnight."""
+    """Create the ledger's partitions for today and the next FUTURE_DAYS days, so that no batch of events waits at
+    midnight until a partition exists."""
     await connection.execute(_CREATE_PARTITIONS, today, FUTURE_DAYS)
