@@ -12,21 +12,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.members import retention
 from app.worker.retention import CLEAN_UPS, run_clean_up
-from tests.acts import add_member, add_unit, certify, list_all
+from tests.acts import Json, add_member, add_unit, certify, list_all
 from tests.members.sheets import Work, check, list_members, xlsx
 from tests.people import People, fresh_org_name, fresh_phone
 
 CLEAN_UP = replace(next(one for one in CLEAN_UPS if one.name == "stored-names"), batch=3)
 NIL = "00000000-0000-0000-0000-000000000000"
-RESTART = text("INSERT INTO name_bookmarks SELECT name, :nil, :nil FROM unnest(CAST(:tables AS text[])) AS name")
+RESTART = text("INSERT INTO name_bookmarks SELECT name, :start, :nil FROM unnest(CAST(:tables AS text[])) AS name")
 OLD_GRAMS = """
 CREATE OR REPLACE FUNCTION name_grams(name text) RETURNS text[] LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS
 'BEGIN RETURN string_to_array(lower(name), NULL); END'
 """
 
 
-async def store_old_names(engine: AsyncEngine, table: str, names: Mapping[str, str]) -> None:
-    """Write names, by the row's id, as the release before stored them. The clean-up begins again."""
+async def store_old_names(engine: AsyncEngine, table: str, names: Mapping[str, str], first_org: Json) -> None:
+    """Write names, by the row's id, as the release before stored them. The clean-up begins again, with the rows of this
+    org: the orgs of other tests are older.
+    """
     async with engine.begin() as db:
         grams = await db.scalar(text("SELECT pg_get_functiondef('name_grams'::regproc)"))
         await db.execute(text(OLD_GRAMS))
@@ -35,7 +37,8 @@ async def store_old_names(engine: AsyncEngine, table: str, names: Mapping[str, s
             await db.execute(statement, {"name": name, "id": UUID(of_id)})
         await db.exec_driver_sql(grams)
         await db.execute(text("DELETE FROM name_bookmarks"))
-        await db.execute(RESTART, {"nil": NIL, "tables": ["members", "orgs", "units"]})
+        start = UUID(int=UUID(first_org["id"]).int - 1)
+        await db.execute(RESTART, {"start": start, "nil": NIL, "tables": ["members", "orgs", "units"]})
 
 
 async def read_units(db: AsyncConnection, org_id: str) -> list[tuple[str, int]]:
@@ -54,8 +57,8 @@ async def test_old_names_of_people_are_found_and_imported_unchanged(
     added = {name: await add_member(admin, org, branch, name=name, phone=phones[name]) for name in old}
     paths = {name: f"/v1/orgs/{org['id']}/members/{row['id']}" for name, row in added.items()}
     tags = {name: (await admin.get(path)).headers["ETag"] for name, path in paths.items()}
-    await store_old_names(engine, "members", {added[name]["id"]: old[name] for name in old})
-    await store_old_names(engine, "units", {branch["id"]: "第一党支部(机关)"})
+    await store_old_names(engine, "members", {added[name]["id"]: old[name] for name in old}, org)
+    await store_old_names(engine, "units", {branch["id"]: "第一党支部(机关)"}, org)
 
     async def find(typed: str) -> list[str]:
         return [found["name"] for found in await list_members(admin, org["id"], q=typed)]
@@ -85,7 +88,7 @@ async def test_sibling_with_a_number_keeps_its_old_name(
     admin = await people.register()
     org = await admin.create_org()
     units: list[dict[str, Any]] = [await add_unit(admin, org, f"第{number}党支部（机关）") for number in "一二"]
-    await store_old_names(engine, "units", {units[0]["id"]: "第一党支部(机关)"})
+    await store_old_names(engine, "units", {units[0]["id"]: "第一党支部(机关)"}, org)
     async with engine.begin() as writing:
         twin = text("UPDATE units SET name = '第一党支部【机关】', name_number = 1 WHERE id = :id")
         await writing.execute(twin, {"id": UUID(units[1]["id"])})
@@ -99,7 +102,7 @@ async def test_old_name_of_an_org_changes_with_its_edge(people: People, engine: 
     org = await other.create_org(name=name)
     await certify(admin, superior, other, org)
     old = name.replace("（", " (").replace("）", ")")
-    await store_old_names(engine, "orgs", {org["id"]: old})
+    await store_old_names(engine, "orgs", {org["id"]: old}, superior)
     path = f"/v1/orgs/{superior['id']}/subordinates"
     assert [one["name"] for one in await list_all(admin, path)] == [old]
     await run_clean_up(engine, CLEAN_UP)
