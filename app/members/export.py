@@ -19,11 +19,12 @@ from app.core.phones import mask
 from app.exports.kinds import Column, ExportKind, ExportRequest, Sheet
 from app.exports.operations import create_export
 from app.exports.schemas import ExportOut
-from app.members import queries
 from app.members.encryption import decrypt_phone
-from app.members.queries import MemberFilter, MemberRow
+from app.members.member_list import MemberFilter, count_members, stream_members
+from app.members.queries import MemberRow
 from app.members.schemas import InactiveReason, MemberExportCreate
 from app.members.sheets import NO_PHONE
+from app.orgs.unit_queries import list_unit_paths_by_id
 from app.sheets.layout import Cell
 
 BATCH_ROWS = 1000
@@ -66,11 +67,11 @@ async def create_member_export(
 async def _make_sheet(request: ExportRequest) -> Sheet:
     body = MemberExportCreate.model_validate(request.question)
     wanted = MemberFilter(**body.model_dump(exclude={"format", "phones"}))
-    paths = await queries.list_unit_paths_by_id(request.db, request.org_id)
-    rows = await queries.count_members(request.db, request.cipher, request.org_id, wanted)
+    paths = await list_unit_paths_by_id(request.db, request.org_id)
+    rows = await count_members(request.db, request.cipher, request.org_id, wanted)
 
     async def stream_batches() -> AsyncIterator[Sequence[Sequence[Cell]]]:
-        found = queries.stream_members(request.db, request.cipher, request.org_id, wanted, BATCH_ROWS)
+        found = stream_members(request.db, request.cipher, request.org_id, wanted, BATCH_ROWS)
         async for people in found:
             yield await asyncio.to_thread(_make_rows, request, people, paths, body.phones == "full")
 

@@ -1,16 +1,12 @@
-"""Reads of an org's directory."""
+"""Reads of member rows, each with its units, its state and its masked phone."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import datetime
-from functools import lru_cache, partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
-    Integer,
-    LargeBinary,
     ScalarSelect,
     Select,
     Uuid,
@@ -18,26 +14,19 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
-    exists,
-    false,
     func,
     literal,
     or_,
     select,
-    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.approvals.kinds import LINK_REQUEST
-from app.blind_index.keys import build_last4_parts
 from app.core.cipher import Cipher
-from app.core.search import NameSearch, SearchBy
 from app.database.db import Readable
-from app.database.paging import Page, PagedStatement, Paging, paginate
 from app.database.rows import fetch_row, fetch_rows, one_or_404
-from app.hierarchy import tree
 from app.members.encryption import decrypt_masked_phone
 from app.members.schemas import InactiveReason, MemberOut
 from app.schema.auth import User
@@ -46,39 +35,11 @@ from app.schema.orgs import Unit
 from app.schema.own_rows import OrgBlock
 
 _ORG_ID = bindparam("org_id", type_=Uuid())
-_UNIT_ID = bindparam("unit_id", type_=Uuid())
-_NAMES = NameSearch(Member.name, Member.name_grams, Member.pinyin, Member.initials)
-_CACHED_STATEMENTS = 200
-"""The number of cached statements of each list. The console uses a few dozen."""
 
-_LinkedUser = aliased(User, name="linked")
+LinkedUser = aliased(User, name="linked")
+"""The account to which a row is linked, in MEMBERS."""
 _UserWithPhone = aliased(User, name="user_with_phone")
 _OtherMember = aliased(Member, name="other")
-
-
-@dataclass(frozen=True, slots=True)
-class MemberFilter:
-    """Filters for an org's people; None means no filter."""
-
-    q: str | None = None
-    unit_id: UUID | None = None
-    units_below: bool = False
-    at_org: bool | None = None
-    active: bool | None = None
-    party: bool | None = None
-    verified: bool | None = None
-
-
-class _Shape(NamedTuple):
-    """The part of a filter that determines the text of the statement. The values of the filter are parameters
-    (`_get_parameters`)."""
-
-    search: SearchBy | Literal["last4", "none"] | None
-    unit: Literal["unit", "subtree"] | None
-    at_org: bool | None
-    active: bool | None
-    party: bool | None
-    verified: bool | None
 
 
 class MemberRow(NamedTuple):
@@ -157,14 +118,14 @@ def _select_members() -> Select[Any]:
             Member.user_id.is_not(None).label("active"),
             reason.label("inactive_reason"),
             case((Member.user_id.is_(None), waiting_request)).label("link_request_id"),
-            _LinkedUser.verified_name.is_not(None).label("verified"),
+            LinkedUser.verified_name.is_not(None).label("verified"),
             units.cast(JSONB).label("units"),
             _exists_for_each(select(UnitMembership.id).where(in_units, UnitMembership.unit_id.is_(None))).label(
                 "at_org"
             ),
         )
         .select_from(Member)
-        .outerjoin(_LinkedUser, _LinkedUser.id == Member.user_id)
+        .outerjoin(LinkedUser, LinkedUser.id == Member.user_id)
         .outerjoin(
             _UserWithPhone,
             and_(
@@ -218,39 +179,6 @@ def make_member_out(cipher: Cipher, row: MemberRow) -> MemberOut:
     return MemberOut(**row._asdict(), phone=decrypt_masked_phone(cipher, row.phone_cipher, row.id))
 
 
-async def list_members(
-    db: Readable, cipher: Cipher, org_id: UUID, wanted: MemberFilter, paging: Paging
-) -> Page[MemberOut]:
-    """Return a page of the org's people that match the filter, in the order in which they were added."""
-    if wanted.unit_id is not None and wanted == MemberFilter(unit_id=wanted.unit_id, units_below=True):
-        statement = _build_subtree_page(after_cursor=paging.after is not None)
-    else:
-        statement = _build_page(_get_shape(wanted))
-    found = await statement.fetch(db, paging, **_get_parameters(cipher, org_id, wanted))
-    return Page[MemberOut].from_slice(found.map(partial(make_member_out, cipher)))
-
-
-async def stream_members(
-    db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter, batch: int
-) -> AsyncIterator[list[MemberRow]]:
-    """Yield all people that match the filter, in batches of `batch` rows, in the order in which they were added."""
-    given = _get_parameters(cipher, org_id, wanted) | {"batch": batch, "after": UUID(int=0)}
-    while rows := await fetch_rows(db, _build_batch(_get_shape(wanted)), MemberRow, given):
-        yield rows
-        given["after"] = rows[-1].id
-
-
-async def count_members(
-    db: Readable, cipher: Cipher, org_id: UUID, wanted: MemberFilter, *, limit: int | None = None
-) -> int:
-    """Count the org's people that match the filter. If there are more than `limit`, return `limit` + 1.
-
-    Without `limit` the statement reads every row of the org.
-    """
-    given = _get_parameters(cipher, org_id, wanted) | {"max_rows": None if limit is None else limit + 1}
-    return (await db.execute(_build_count(_get_shape(wanted)), given)).scalar_one()
-
-
 async def get_member(db: Readable, cipher: Cipher, org_id: UUID, member_id: UUID) -> MemberOut:
     """Return one of the org's people. Raises NotFound."""
     parameters = {"org_id": org_id, "member_id": member_id}
@@ -271,120 +199,3 @@ async def find_member_by_phone(
     """Return the live row of the org that has the phone, or None."""
     row = await fetch_row(db, _MEMBER_BY_PHONE, MemberRow, {"org_id": org_id, "phone_index": phone_index})
     return None if row is None else make_member_out(cipher, row)
-
-
-_PATHS = tree.build_unit_paths(_ORG_ID)
-_PATHS_IN_ORDER = select(_PATHS.c.path).order_by(_PATHS.c.sort)
-_PATHS_BY_ID = select(_PATHS.c.id, _PATHS.c.path)
-
-
-async def list_unit_paths(db: Readable, org_id: UUID) -> list[str]:
-    """Return the paths of the org's units as sheets name them (`党总支/支部`), in the order of the tree."""
-    return list((await db.scalars(_PATHS_IN_ORDER, {"org_id": org_id})).all())
-
-
-async def list_unit_paths_by_id(db: AsyncConnection, org_id: UUID) -> dict[UUID, str]:
-    """Return the paths of the org's units by the unit's id."""
-    return {row.id: row.path for row in (await db.execute(_PATHS_BY_ID, {"org_id": org_id})).all()}
-
-
-def _get_shape(wanted: MemberFilter) -> _Shape:
-    search: SearchBy | Literal["last4", "none"] | None = None
-    if wanted.q is not None:
-        search = SearchBy.choose(wanted.q)
-        if wanted.q.isascii() and wanted.q.isdecimal():
-            # Four digits are the end of a phone. Other numbers find no one, because URLs with them are logged.
-            search = "last4" if len(wanted.q) == 4 else "none"
-    unit: Literal["unit", "subtree"] | None = None
-    if wanted.unit_id is not None:
-        unit = "subtree" if wanted.units_below else "unit"
-    return _Shape(search, unit, wanted.at_org, wanted.active, wanted.party, wanted.verified)
-
-
-def _get_parameters(cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> dict[str, Any]:
-    """Return the parameters of a statement with the conditions of the filter's shape (`_build_conditions`)."""
-    given: dict[str, Any] = {"org_id": org_id}
-    match _get_shape(wanted).search, wanted.q:
-        case SearchBy(), str(typed):
-            given |= _NAMES.build_parameters(typed)
-        case "last4", str(typed):
-            given["last4_indexes"] = cipher.list_indexes(*build_last4_parts(org_id, typed))
-    if wanted.unit_id is not None:
-        given["unit_id"] = wanted.unit_id
-    return given
-
-
-@lru_cache(_CACHED_STATEMENTS)
-def _build_page(shape: _Shape) -> PagedStatement[MemberRow]:
-    return PagedStatement(MEMBERS.where(*_build_conditions(shape)), Member.id, row=MemberRow)
-
-
-@lru_cache(_CACHED_STATEMENTS)
-def _build_batch(shape: _Shape) -> Select[Any]:
-    found = MEMBERS.where(*_build_conditions(shape), Member.id > bindparam("after"))
-    return found.order_by(Member.id).limit(bindparam("batch", type_=Integer()))
-
-
-@lru_cache(_CACHED_STATEMENTS)
-def _build_count(shape: _Shape) -> Select[int]:
-    found = select(literal(1).label("one")).select_from(Member)
-    if shape.verified is not None:
-        found = found.outerjoin(_LinkedUser, _LinkedUser.id == Member.user_id)
-    found = found.where(Member.org_id == _ORG_ID, Member.removed_at.is_(None), *_build_conditions(shape))
-    return select(func.count()).select_from(found.limit(bindparam("max_rows", type_=Integer())).subquery())
-
-
-def _build_conditions(shape: _Shape) -> Sequence[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    match shape.search:
-        case "last4":
-            found.append(Member.phone_last4_index == any_(bindparam("last4_indexes", type_=ARRAY(LargeBinary))))
-        case "none":
-            found.append(false())
-        case SearchBy() as by:
-            found.append(_NAMES.build_condition(by))
-    if shape.unit is not None:
-        found.append(_is_in_unit(subtree=shape.unit == "subtree"))
-    if shape.at_org is not None:
-        at_org = exists().where(
-            UnitMembership.org_id == _ORG_ID,
-            UnitMembership.member_id == Member.id,
-            UnitMembership.unit_id.is_(None),
-            UnitMembership.until.is_(None),
-        )
-        found.append(at_org if shape.at_org else ~at_org)
-    if shape.active is not None:
-        found.append(Member.user_id.is_not(None) if shape.active else Member.user_id.is_(None))
-    if shape.party is not None:
-        found.append(Member.party.is_(shape.party))
-    if shape.verified is not None:
-        verified = _LinkedUser.verified_name.is_not(None)
-        found.append(verified if shape.verified else ~verified)
-    return found
-
-
-def _is_in_unit(*, subtree: bool) -> ColumnElement[bool]:
-    """Return whether the member is in the unit, or in its subtree."""
-    where = [UnitMembership.org_id == _ORG_ID, UnitMembership.member_id == Member.id, UnitMembership.until.is_(None)]
-    if not subtree:
-        return exists().where(*where, UnitMembership.unit_id == _UNIT_ID)
-    units = select(tree.build_unit_subtree(_ORG_ID, _UNIT_ID).c.id)
-    # PostgreSQL evaluates the array once, and a subquery for each person.
-    return exists().where(*where, UnitMembership.unit_id == func.any(func.array(units.scalar_subquery())))
-
-
-@lru_cache(2)
-def _build_subtree_page(*, after_cursor: bool) -> PagedStatement[MemberRow]:
-    """Build the page of the people in a unit and its subtree.
-
-    It takes one page of members from each unit, then the first page of all of these. The cost therefore does not
-    depend on the number of people in the org or in the subtree.
-    """
-    units = tree.build_unit_subtree(_ORG_ID, _UNIT_ID)
-    members_of_unit = select(UnitMembership.member_id).where(
-        UnitMembership.org_id == _ORG_ID, UnitMembership.unit_id == units.c.id, UnitMembership.until.is_(None)
-    )
-    some = paginate(members_of_unit, UnitMembership.member_id, after_cursor=after_cursor).lateral("some")
-    first = select(some.c.member_id).select_from(units).join(some, true()).distinct()
-    found = MEMBERS.where(Member.id.in_(paginate(first, some.c.member_id, after_cursor=after_cursor)))
-    return PagedStatement(found, Member.id, row=MemberRow)

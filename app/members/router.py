@@ -14,9 +14,9 @@ from app.database.paging import Page, Paging, paged_by
 from app.exports.errors import TooManyExports
 from app.exports.schemas import ExportOut
 from app.idempotency.replay import never_replayed
-from app.members import export, operations, queries, restoration, unit_memberships, unit_order
+from app.members import export, member_list, operations, queries, restoration, unit_memberships, unit_order
 from app.members.errors import MemberIsAdmin, MemberWithoutPhone, PartyMembersOnly, PhoneExists
-from app.members.queries import MemberFilter
+from app.members.member_list import MemberFilter
 from app.members.schemas import (
     CopyCreate,
     MemberCreate,
@@ -73,7 +73,7 @@ async def list_members(
 
     Nothing is changed. Only admins of the org itself can read its members: an admin of a superior gets 404.
     """
-    return await queries.list_members(db, cipher, scope.org_id, wanted, paging)
+    return await member_list.list_members(db, cipher, scope.org_id, wanted, paging)
 
 
 @router.post(

@@ -1,4 +1,5 @@
-"""Reads of the units of one org, level by level, for a tree that the user opens one branch at a time."""
+"""Reads of the units of one org: level by level, for a tree that the user opens one branch at a time, and the paths of
+all units."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Integer, Text, Uuid, all_, any_, bindparam, exists, func, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.database.db import Readable
@@ -91,6 +93,8 @@ _BY_PATH = (
 _BY_ID = _WITH_PATH.where(Unit.org_id == _ORG_ID, Unit.id == any_(bindparam("ids", type_=ARRAY(Uuid)))).order_by(
     _PATHS.c.sort
 )
+_ALL_PATHS = select(_PATHS.c.path).order_by(_PATHS.c.sort)
+_ALL_PATHS_BY_ID = select(_PATHS.c.id, _PATHS.c.path)
 _FIRST = (-1, UUID(int=0))
 
 
@@ -123,3 +127,13 @@ async def list_units_by_path(
 async def list_units_by_id(db: Readable, org_id: UUID, ids: Sequence[UUID]) -> list[UnitPathRow]:
     """Return those of these units that the org has, in the order of the tree."""
     return await fetch_rows(db, _BY_ID, UnitPathRow, {"org_id": org_id, "ids": list(ids)}) if ids else []
+
+
+async def list_unit_paths(db: Readable, org_id: UUID) -> list[str]:
+    """Return the paths of the org's units as sheets name them (`党总支/支部`), in the order of the tree."""
+    return list((await db.scalars(_ALL_PATHS, {"org_id": org_id})).all())
+
+
+async def list_unit_paths_by_id(db: AsyncConnection, org_id: UUID) -> dict[UUID, str]:
+    """Return the paths of the org's units by the unit's id."""
+    return {row.id: row.path for row in (await db.execute(_ALL_PATHS_BY_ID, {"org_id": org_id})).all()}

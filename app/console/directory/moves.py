@@ -19,7 +19,7 @@ from app.console.frame.templates import render_part
 from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext, ngettext
 from app.database.db import Readable, ReadDb, WriteDb
-from app.members.queries import MemberFilter, count_members
+from app.members.member_list import MemberFilter, count_members
 from app.members.transfers.schemas import MoveCreate
 from app.members.transfers.unit_moves import move_people
 from app.orgs.queries import get_unit

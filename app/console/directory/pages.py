@@ -19,8 +19,8 @@ from app.core.cipher import CipherDep
 from app.core.text import has_unshowable
 from app.database.db import Readable, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
+from app.members.member_list import MemberFilter, count_members, list_members
 from app.members.operations import search_by_phone
-from app.members.queries import MemberFilter, count_members, list_members
 from app.members.schemas import MemberOut, PhoneSearchCreate
 from app.orgs.queries import get_unit
 from app.orgs.unit_queries import ChildUnitRow, UnitPathRow, list_child_units, list_unit_chain, list_units_by_path

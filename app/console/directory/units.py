@@ -26,7 +26,7 @@ from app.console.frame.templates import render_part
 from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadDb, WriteDb
-from app.members.queries import MemberFilter, count_members
+from app.members.member_list import MemberFilter, count_members
 from app.orgs import units as operations
 from app.orgs.queries import get_unit
 from app.orgs.unit_schemas import UnitCreate, UnitOut, UnitUpdate

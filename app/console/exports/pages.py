@@ -23,7 +23,7 @@ from app.exports.operations import delete_export
 from app.exports.queries import get_export, list_exports, open_export_file
 from app.exports.schemas import ExportOut
 from app.members.export import create_member_export
-from app.members.queries import MemberFilter, count_members
+from app.members.member_list import MemberFilter, count_members
 from app.members.schemas import MemberExportCreate
 from app.web.downloads import stream_download
 from app.web.errors import Invalid, Problem

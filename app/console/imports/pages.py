@@ -22,8 +22,8 @@ from app.members.imports.operations import cancel_import, confirm_import, create
 from app.members.imports.queries import describe_related_rows, draw_failed_rows, get_import, list_imports, list_rows
 from app.members.imports.schemas import STATES_WITHOUT_JOB, ImportOut, ImportRowOut, ImportState, RowOutcome
 from app.members.imports.upload_form import MAX_UPLOAD_BYTES, read_upload_form
-from app.members.queries import list_unit_paths
 from app.members.sheets import draw_template
+from app.orgs.unit_queries import list_unit_paths
 from app.sheets.writer import XLSX
 from app.web.downloads import build_download
 from app.web.errors import BodyTooLarge, Problem

@@ -27,8 +27,8 @@ from app.members.imports.schemas import (
     RefusalOut,
     RowOutcome,
 )
-from app.members.queries import list_unit_paths
 from app.members.sheets import NO_PHONE, draw_refused_rows
+from app.orgs.unit_queries import list_unit_paths
 from app.schema.members import Import, ImportRow
 
 _IMPORTS = select(

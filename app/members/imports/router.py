@@ -32,8 +32,8 @@ from app.members.imports.schemas import (
     UnknownUnits,
 )
 from app.members.imports.upload_form import MAX_UPLOAD_BYTES, read_upload_form
-from app.members.queries import list_unit_paths
 from app.members.sheets import draw_template
+from app.orgs.unit_queries import list_unit_paths
 from app.sheets.writer import XLSX
 from app.web.downloads import build_download
 from app.web.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, problems
