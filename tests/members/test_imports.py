@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.database.paging import encode_cursor
-from app.members.imports import staging_tables
+from app.members.imports.staging import outcomes
 from app.worker import worker as working
 from tests.auth.live_server import serve_app
 from tests.members.sheets import Work, check, list_members, merge, open_xlsx, read, rows_of, upload, xlsx
@@ -415,14 +415,14 @@ async def test_failed_merge_is_repeated_completely(
     checked = await check(admin, org_id, worker, xlsx([(fresh_name(), fresh_phone(), "甲")]), unknown_units="create")
     await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={})
     failures = iter([True, False])
-    update_stored_rows = staging_tables.update_stored_rows
+    update_stored_rows = outcomes.update_stored_rows
 
     async def fail_once(*arguments: Any) -> None:
         await update_stored_rows(*arguments)
         if next(failures):
             raise ConnectionError("the worker is gone, with everything written and nothing committed")
 
-    monkeypatch.setattr(staging_tables, "update_stored_rows", fail_once)
+    monkeypatch.setattr(outcomes, "update_stored_rows", fail_once)
     monkeypatch.setattr(working, "POLL_INTERVAL", timedelta(milliseconds=200))
     await worker()
     assert next(failures, None) is None
@@ -437,14 +437,14 @@ async def test_import_canceled_during_the_merge_is_rolled_back(
     checked = await check(admin, org_id, worker, xlsx([(fresh_name(), fresh_phone(), "甲")]), unknown_units="create")
     path = f"/v1/orgs/{org_id}/imports/{checked['id']}"
     await admin.put(f"{path}/confirmation", json={})
-    update_stored_rows = staging_tables.update_stored_rows
+    update_stored_rows = outcomes.update_stored_rows
 
     async def cancel_during_merge(*arguments: Any) -> None:
         await update_stored_rows(*arguments)
         assert (await admin.get(path)).json()["state"] == "merging"
         assert (await admin.delete(path)).status_code == 204
 
-    monkeypatch.setattr(staging_tables, "update_stored_rows", cancel_during_merge)
+    monkeypatch.setattr(outcomes, "update_stored_rows", cancel_during_merge)
     await worker()
     assert (await read(admin, org_id, checked["id"]))["state"] == "canceled"
     assert len(await list_members(admin, org_id)) == 1

@@ -20,11 +20,14 @@ from app.database.db import on_constraint
 from app.database.locks import Lock, try_lock
 from app.database.rows import fetch_row
 from app.members import activation
-from app.members.imports import merge, staging_tables
+from app.members.imports import merge
 from app.members.imports.errors import SheetRefused, TooManyNewUnits
 from app.members.imports.files import stream_file
 from app.members.imports.reader import SheetRow, read_sheet
 from app.members.imports.rows import StagedRow, stage_rows
+from app.members.imports.staging import outcomes
+from app.members.imports.staging.rows import load_rows, load_stored_rows
+from app.members.imports.staging.units import MAX_NEW_UNITS, resolve_units
 from app.messages.delivery import add_message
 from app.messages.kinds import MessageKind
 from app.orgs.names import Kind
@@ -100,13 +103,13 @@ async def _check_sheet(worker: Worker, org_id: UUID, running: _RunningImport) ->
             file.flush()
             file.seek(0)
             batches = _stage_batches(worker, indexer, org_id, running, file.fileno(), party_org=kind == Kind.PARTY)
-            await staging_tables.load_rows(db, batches)
-        await staging_tables.resolve_units(db, org_id, create_units=running.unknown_units == "create")
-        await staging_tables.decide_outcomes(db, org_id)
-        counts = await staging_tables.count_outcomes(db, org_id, running.mode)
-        if len(counts.new_units) > staging_tables.MAX_NEW_UNITS:
-            raise TooManyNewUnits(limit=staging_tables.MAX_NEW_UNITS)
-        await staging_tables.store_rows(db, org_id, running.id)
+            await load_rows(db, batches)
+        await resolve_units(db, org_id, create_units=running.unknown_units == "create")
+        await outcomes.decide_outcomes(db, org_id)
+        counts = await outcomes.count_outcomes(db, org_id, running.mode)
+        if len(counts.new_units) > MAX_NEW_UNITS:
+            raise TooManyNewUnits(limit=MAX_NEW_UNITS)
+        await outcomes.store_rows(db, org_id, running.id)
     return {"state": "ready", "rows_done": counts.rows_total, **counts._asdict()}
 
 
@@ -183,18 +186,18 @@ async def _merge_rows(db: AsyncConnection, cipher: Cipher, org_id: UUID, running
         return
     indexer = await lock_index_key(db, cipher)
     create, replace_all = running.unknown_units == "create", running.mode == "replace-all"
-    await staging_tables.load_stored_rows(db, indexer, org_id, running.id)
-    await staging_tables.resolve_units(db, org_id, create_units=create)
-    await staging_tables.decide_outcomes(db, org_id)
-    counts = await staging_tables.count_outcomes(db, org_id, running.mode)
+    await load_stored_rows(db, indexer, org_id, running.id)
+    await resolve_units(db, org_id, create_units=create)
+    await outcomes.decide_outcomes(db, org_id)
+    counts = await outcomes.count_outcomes(db, org_id, running.mode)
     if needs_consent(counts.leaving, counts.people) and counts.leaving > (running.accepted_leaving or 0):
         await _finish_import(db, org_id, running.id, {"state": "ready", "accepted_leaving": None, **counts._asdict()})
         return
     actor = Actor(user_id=running.created_by)
     if create and await merge.create_units(db, org_id):
-        await staging_tables.decide_outcomes(db, org_id)
+        await outcomes.decide_outcomes(db, org_id)
     await merge.merge_people(db, actor, org_id, party_org=kind == Kind.PARTY, replace_all=replace_all)
-    await staging_tables.update_stored_rows(db, org_id, running.id)
+    await outcomes.update_stored_rows(db, org_id, running.id)
     await _finish_import(db, org_id, running.id, {"state": "done", "finished_at": func.now(), **counts._asdict()})
     shown = ("added", "changed", "moved", "leaving", "unchanged", "refused", "new_units")
     after = {"mode": running.mode, **{name: getattr(counts, name) for name in shown}}

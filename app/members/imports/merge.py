@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import Actor
 from app.members.activation import NAMES_AGREE, NOT_BLOCKED, activate_rows, enqueue_user_activations
 from app.members.imports.row_problems import MAX_UNIT_DEPTH
-from app.members.imports.staging_tables import LEAVING, MISSING_UNITS, resolve_units
+from app.members.imports.staging.outcomes import LEAVING
+from app.members.imports.staging.units import MISSING_UNITS, resolve_units
 from app.members.superseded_requests import supersede_requests_of_removed
 from app.messages.delivery import build_insert
 from app.messages.kinds import MessageKind

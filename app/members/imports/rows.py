@@ -24,7 +24,7 @@ from app.members.sheets import NO_PHONE
 
 
 class StagedRow(NamedTuple):
-    """A row of `staged`: the columns in the order of COPY. `person_key` is the phone's index (`staging_tables`)."""
+    """A row of `staged`: the columns in the order of COPY. `person_key` is the phone's index (package `staging`)."""
 
     row_no: int
     new_member_id: UUID

@@ -1,148 +1,13 @@
 # ruff: noqa: S608 — the SQL is built from constants only
-"""Temporary tables that decide, for all rows of a sheet at once, how an import changes the directory.
+"""The tables `without_phone` and `people`: the outcome of each person and row, stored and counted."""
 
-- `staged`: the rows of the sheet, with the columns of `import_rows`. It is analyzed, because the planner has no
-  statistics of a new table.
-- `paths`: the paths of the org's units, with their keys (`core.names`).
-- `resolved`: each path of the sheet, with its key, and its unit or a problem.
-- `without_phone`: which rows without a phone are about which people of the directory.
-- `people`: one row for each person, with the outcome.
-
-`staged.person_key` says which rows are about one person. It is the phone's index. Rows without a phone are about one
-person if name and unit are the same, or if they name several units of one person of the directory who has no phone.
-
-A person is imported completely or not at all: if one row of a person is refused, the other rows are refused too.
-"""
-
-import asyncio
-from collections.abc import AsyncIterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, Text, Uuid, bindparam, func, insert, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.blind_index.keys import BlindIndexer
-from app.database.rows import fetch_rows
-from app.hierarchy import tree
-from app.members.imports.rows import StagedRow
-
-MAX_NEW_UNITS = 1000
-
-# The temporary table of the current transaction.
-_PATHS = Table("paths", MetaData(), Column("unit_id", Uuid), Column("path", Text), Column("key", Text))
-
-_CREATE_STAGED = (
-    "CREATE TEMPORARY TABLE staged (LIKE import_rows) ON COMMIT DROP",
-    "ALTER TABLE staged ALTER outcome DROP NOT NULL, ALTER problems DROP NOT NULL,"
-    " ALTER warnings DROP NOT NULL, ALTER related_rows DROP NOT NULL,"
-    " ALTER org_id DROP NOT NULL, ALTER import_id DROP NOT NULL, ADD person_key bytea",
-)
-
-
-async def load_rows(db: AsyncConnection, batches: AsyncIterable[Sequence[StagedRow]]) -> None:
-    """Create `staged` and write the batches into it with COPY."""
-    for statement in _CREATE_STAGED:
-        await db.execute(text(statement))
-    driver: Any = (await db.get_raw_connection()).driver_connection
-    async for batch in batches:
-        await driver.copy_records_to_table("staged", records=batch, columns=StagedRow._fields)
-    await _index_staged_rows(db)
-
-
-async def load_stored_rows(db: AsyncConnection, indexer: BlindIndexer, org_id: UUID, import_id: UUID) -> None:
-    """Create `staged` from the stored rows of a checked import. Phones get the current blind indexes."""
-    await db.execute(
-        text(
-            "CREATE TEMPORARY TABLE staged ON COMMIT DROP AS"
-            " SELECT *, phone_index AS person_key FROM import_rows WHERE org_id = :org_id AND import_id = :import_id"
-        ),
-        {"org_id": org_id, "import_id": import_id},
-    )
-    if indexer.cipher.is_rotating:
-        await _reindex_rows(db, indexer)
-    await _index_staged_rows(db)
-
-
-class _IndexedRow(NamedTuple):
-    row_no: int
-    phone_index: bytes
-    phone_last4_index: bytes
-
-
-_INDEXED_ROWS = text("SELECT row_no, phone_index, phone_last4_index FROM staged WHERE phone_index IS NOT NULL")
-_REINDEX_ROWS = text("""
-UPDATE staged AS s SET phone_index = given.phone, phone_last4_index = given.last4, person_key = given.phone
-FROM unnest(:rows, :phones, :last4s) AS given (row_no, phone, last4) WHERE s.row_no = given.row_no
-""").bindparams(
-    bindparam("rows", type_=ARRAY(Integer)),
-    bindparam("phones", type_=ARRAY(LargeBinary)),
-    bindparam("last4s", type_=ARRAY(LargeBinary)),
-)
-
-
-async def _reindex_rows(db: AsyncConnection, indexer: BlindIndexer) -> None:
-    """Update the blind indexes of phones that a rotation of the index key has moved since the rows were stored."""
-
-    def compute_indexes(rows: Sequence[_IndexedRow]) -> dict[str, list[int] | list[bytes]]:
-        moved = [
-            (row, index) for row in rows if (index := indexer.get_current_index(row.phone_index)) != row.phone_index
-        ]
-        return {
-            "rows": [row.row_no for row, _ in moved],
-            "phones": [index for _, index in moved],
-            "last4s": [indexer.cipher.reindex_value(row.phone_last4_index) for row, _ in moved],
-        }
-
-    found = await fetch_rows(db, _INDEXED_ROWS, _IndexedRow)
-    await db.execute(_REINDEX_ROWS, await asyncio.to_thread(compute_indexes, found))
-
-
-async def _index_staged_rows(db: AsyncConnection) -> None:
-    await db.execute(text("CREATE INDEX ON staged (row_no)"))
-    await db.execute(text("ANALYZE staged"))
-
-
-_RESOLVE_UNITS = """
-CREATE TEMPORARY TABLE resolved ON COMMIT DROP AS
-SELECT given.unit_path, given.key,
-       coalesce(by_path.unit_id, by_name.unit_id) AS unit_id,
-       CASE WHEN coalesce(by_path.unit_id, by_name.unit_id) IS NOT NULL THEN NULL
-            WHEN by_name.ambiguous THEN 'unit-ambiguous'
-            WHEN NOT CAST(:create_units AS boolean) THEN 'unit-unknown' END AS problem
-FROM (
-    SELECT unit_path, name_key(unit_path) AS key FROM staged WHERE unit_path IS NOT NULL GROUP BY unit_path
-) AS given
--- Two paths with one key are an older pair of siblings, or a slash of full width in a name.
-LEFT JOIN LATERAL (
-    SELECT unit_id FROM paths WHERE paths.key = given.key ORDER BY path <> given.unit_path, unit_id LIMIT 1
-) AS by_path ON true
--- A name without its path is enough if only one unit of the org has that name.
-LEFT JOIN (
-    SELECT regexp_replace(key, '^.*/', '') AS name, count(*) > 1 AS ambiguous,
-           CASE WHEN count(*) = 1 THEN (array_agg(unit_id))[1] END AS unit_id
-    FROM paths GROUP BY 1
-) AS by_name ON by_name.name = given.key AND by_path.unit_id IS NULL
-"""
-
-
-async def resolve_units(db: AsyncConnection, org_id: UUID, *, create_units: bool) -> None:
-    """Create `paths` and `resolved`: find each path of `staged` among the org's current units.
-
-    With `create_units` an unknown path is not a problem.
-    """
-    for statement in (
-        "DROP TABLE IF EXISTS paths, resolved",
-        "CREATE TEMPORARY TABLE paths (unit_id uuid, path text, key text) ON COMMIT DROP",
-    ):
-        await db.execute(text(statement))
-    walk = tree.build_unit_paths(org_id)
-    found = select(walk.c.id, walk.c.path, func.name_key(walk.c.path))
-    await db.execute(insert(_PATHS).from_select(["unit_id", "path", "key"], found))
-    await db.execute(text("CREATE INDEX ON paths (key)"))
-    await db.execute(text(_RESOLVE_UNITS), {"create_units": create_units})
-
+from app.members.imports.staging.units import list_new_units
 
 # The people of the directory who have no phone and the name of a row without a phone: those in the row's unit, of whom
 # one is `chosen`; if the unit of the row is refused, all of them, since a replacement must not remove them.
@@ -308,27 +173,6 @@ WHERE m.org_id = :org_id AND m.removed_at IS NULL
                   WHERE p.org_id = :org_id AND p.member_id = m.id AND p.unit_id IS NULL AND p.until IS NULL)
 """
 
-# The missing units on the way to the people of the sheet, each with its depth, in the order in which the sheet first
-# names them. Units with one key are one unit, spelled as the sheet spells it first. The parent is an existing unit, or
-# a missing one that comes before.
-MISSING_UNITS = """
-SELECT DISTINCT ON (part.key) array_to_string(w.names[1 : depth], '/') AS path, part.key,
-       array_to_string(w.keys[1 : depth - 1], '/') AS parent_key,
-       w.names[depth] AS name, depth, w.row_no
-FROM (
-    SELECT string_to_array(r.unit_path, '/') AS names, string_to_array(r.key, '/') AS keys, min(s.row_no) AS row_no
-    FROM resolved AS r JOIN staged AS s ON s.unit_path = r.unit_path JOIN people AS p ON p.person_key = s.person_key
-    WHERE r.unit_id IS NULL AND r.problem IS NULL AND p.problem IS NULL
-    GROUP BY r.unit_path, r.key
-) AS w
-CROSS JOIN LATERAL generate_series(1, cardinality(w.names)) AS depth
-CROSS JOIN LATERAL (SELECT array_to_string(w.keys[1 : depth], '/') AS key) AS part
-WHERE NOT EXISTS (SELECT FROM paths WHERE paths.key = part.key)
-ORDER BY part.key, w.row_no
-"""
-
-_NEW_UNITS = f"SELECT path FROM ({MISSING_UNITS}) AS missing ORDER BY row_no, depth LIMIT :max_paths"
-
 
 class OutcomeCounts(NamedTuple):
     """The counts of an import, named as its columns. They count people; `refused` and `rows_total` count rows."""
@@ -351,10 +195,3 @@ async def count_outcomes(db: AsyncConnection, org_id: UUID, mode: str) -> Outcom
     if mode == "replace-all":
         leaving = (await db.execute(text(f"SELECT count(*) {LEAVING}"), {"org_id": org_id})).scalar_one()
     return OutcomeCounts(**counted._mapping, leaving=leaving, new_units=await list_new_units(db))
-
-
-async def list_new_units(db: AsyncConnection) -> list[str]:
-    """Return the paths of all units that the import creates, in the order of the sheet and each after its parent, at
-    most MAX_NEW_UNITS + 1."""
-    paths: Sequence[str] = (await db.scalars(text(_NEW_UNITS), {"max_paths": MAX_NEW_UNITS + 1})).all()
-    return list(paths)
