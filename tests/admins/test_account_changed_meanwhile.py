@@ -1,27 +1,23 @@
 """An account is closed, or its user leaves the party, while the user becomes an admin: the request is refused."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
-import httpx
 import pytest
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.acts import add_unit, get_body, get_refusal, invite_admin
+from tests.meanwhile import Act, answer_after_change
 from tests.people import People, Person, fresh_org_name
 
 # As `close_account` leaves the row.
-_CLOSE = text("""
+_CLOSE = """
 UPDATE users SET status = 'closed', phone_index = NULL, phone_cipher = NULL, verified_name = NULL, verified_at = NULL,
     verification_method = NULL, id_number_index = NULL, party_member = false
 WHERE id = :id
-""")
+"""
 # As `PATCH /v1/me` leaves it.
-_LEAVE_PARTY = text("UPDATE users SET party_member = false WHERE id = :id")
-_IS_WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))")
-
-Act = Callable[[], Awaitable[httpx.Response]]
+_LEAVE_PARTY = "UPDATE users SET party_member = false WHERE id = :id"
 
 
 async def accept_invitation(founder: Person, person: Person) -> Act:
@@ -50,23 +46,13 @@ async def test_request_of_an_account_that_changes_meanwhile_is_refused(
     people: People,
     engine: AsyncEngine,
     prepare: Callable[[Person, Person], Awaitable[Act]],
-    change: TextClause,
+    change: str,
     refusal: tuple[int, str],
 ) -> None:
     founder, person = await people.register(), await people.register()
     act = await prepare(founder, person)
-    async with engine.connect() as changing:
-        await changing.execute(change, {"id": person.user_id})
-        pid = await changing.scalar(text("SELECT pg_backend_pid()"))
-        answering = asyncio.ensure_future(act())
-        async with engine.connect() as watching:
-            for _ in range(200):
-                if answering.done() or await watching.scalar(_IS_WAITING, {"pid": pid}):
-                    break
-                await watching.rollback()
-                await asyncio.sleep(0.02)
-        await changing.commit()
-    assert get_refusal(await answering) == refusal
+    answer = await answer_after_change(engine, act, change, parameters={"id": person.user_id})
+    assert get_refusal(answer) == refusal
     async with engine.connect() as db:
         administers = text("SELECT count(*) FROM org_admins WHERE user_id = :id")
         assert await db.scalar(administers, {"id": person.user_id}) == 0

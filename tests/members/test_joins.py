@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.members.joins.operations import MAX_REQUESTS_A_DAY, MAX_WAITING_REQUESTS
 from tests.acts import Json, add_admin, add_member, add_unit, get_body, get_refusal, list_actions, list_all
 from tests.auth.test_accounts import close_account
+from tests.meanwhile import answer_after_change
 from tests.people import People, Person
 from tests.retention import clean_up
 
@@ -327,3 +328,37 @@ async def test_removed_unit_of_a_link_must_be_replaced(people: People) -> None:
     get_body(await admin.delete(f"/v1/orgs/{org['id']}/units/{unit['id']}"), 204)
     assert (await admin.put(get_path(org, request, "acceptance"))).status_code == 422
     assert get_body(await admin.put(get_path(org, request, "acceptance"), json={"unit_ids": []}))["at_org"] is True
+
+
+async def test_request_to_join_waits_for_another_one_of_the_same_person(
+    people: People, db: AsyncConnection, engine: AsyncEngine
+) -> None:
+    admin, learner = await people.register(), await people.register()
+    orgs = [(await admin.create_org())["id"] for _ in range(MAX_WAITING_REQUESTS + 1)]
+    for org in orgs[2:]:
+        await send_join_request(learner, {"id": org})
+    other = "INSERT INTO join_requests (org_id, user_id, expires_at) VALUES (:org, :user, now() + interval '1 day')"
+    answer = await answer_after_change(
+        engine,
+        lambda: learner.post(MINE, json={"org_id": orgs[0]}),
+        "SELECT FROM users WHERE id = :user FOR NO KEY UPDATE",
+        other,
+        parameters={"org": orgs[1], "user": learner.user_id},
+    )
+    assert get_refusal(answer) == (409, "too-many-join-requests")
+
+
+async def test_acceptance_of_an_account_whose_phone_changes_meanwhile_is_refused(
+    people: People, db: AsyncConnection, engine: AsyncEngine
+) -> None:
+    admin, learner = await people.register(), await people.register()
+    org = await admin.create_org()
+    request = await send_join_request(learner, org)
+    answer = await answer_after_change(
+        engine,
+        lambda: admin.put(get_path(org, request, "acceptance")),
+        "UPDATE users SET phone_index = sha256(phone_index) WHERE id = :user",
+        parameters={"user": learner.user_id},
+    )
+    assert get_refusal(answer) == (503, "unavailable")
+    assert await get_state(learner, request) == "pending"

@@ -5,9 +5,10 @@ import asyncio
 import httpx
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tests.acts import Json, add_admin, certify, get_body, get_refusal
+from tests.acts import Json, add_admin, certify, get_body, get_refusal, invite, send_application
+from tests.meanwhile import answer_after_change
 from tests.people import People, Person, fresh_org_name
 
 
@@ -210,3 +211,45 @@ async def test_admin_who_closes_the_account_during_the_reopening_does_not_stay_a
         admins = get_body(await scene.founder.get(f"{scene.path}/admins"))["items"]
         # Either the account is closed, or the org was open before and its admin cannot close the account.
         assert (closed.status_code, len(admins)) in {(204, 1), (409, 2)}
+
+
+async def test_invitation_of_a_closed_org_stays_revoked_after_the_reopening(people: People) -> None:
+    scene, applicant = await Scene.make(people), await people.register()
+    invitation = await invite(scene.founder, scene.org)
+    get_body(await scene.close(scene.founder))
+    get_body(await scene.take_back(scene.founder))
+    refused = await send_application(applicant, await applicant.create_org(), invitation["token"])
+    assert get_refusal(refused) == (404, "invitation-unknown")
+
+
+async def test_audit_of_a_closed_org_has_no_link_request_that_its_admins_could_not_see(people: People) -> None:
+    scene, stranger = await Scene.make(people), await people.register()
+    get_body(await stranger.post("/v1/me/link-requests", json={"org_id": scene.org["id"]}), 201)
+    get_body(await scene.close(scene.founder))
+    (request,) = get_body(await stranger.get("/v1/me/link-requests"))["items"]
+    assert request["state"] == "declined"
+    assert "link_request.declined" not in await scene.list_actions(scene.founder, scene.org)
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ("UPDATE orgs SET version = version + 1 WHERE id = :org", (412, "edited-meanwhile")),
+        ("DELETE FROM org_admins WHERE org_id = :org AND user_id = :admin", (403, "forbidden")),
+    ],
+)
+async def test_taking_back_compares_version_and_admin_once_the_org_is_locked(
+    people: People, engine: AsyncEngine, change: str, refusal: tuple[int, str]
+) -> None:
+    scene = await Scene.make(people)
+    get_body(await scene.close(scene.second), 202)
+    version = {"If-Match": (await scene.second.get(scene.path)).headers["ETag"]}
+    answer = await answer_after_change(
+        engine,
+        lambda: scene.second.delete(f"{scene.path}/closure", headers=version),
+        "SELECT FROM orgs WHERE id = :org FOR UPDATE",
+        change,
+        parameters={"org": scene.org["id"], "admin": scene.second.user_id},
+    )
+    assert get_refusal(answer) == refusal
+    assert (await scene.read_closing(scene.founder))["state"] == "pending"
