@@ -87,15 +87,15 @@ async def list_change_requests(
     ] = Side.SENT,
 ) -> Page[ChangeRequestOut]:
     """List the change requests, the newest first: those that this org has made, or those that its direct subordinates
-    have made. Nothing is changed."""
+    have made. The call changes nothing."""
     list_requests = queries.list_change_requests if side is Side.SENT else queries.list_received_change_requests
     return await list_requests(db, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/change-requests/{request_id}", summary="Read a change request")
 async def read_change_request(scope: Reader, request_id: UUID, db: ReadDb) -> ChangeRequestOut:
-    """Read one change request. The org that has made it and the present superior of that org can read it. Nothing is
-    changed. For the admins who decide, the inbox item contains the path of this call in `href`."""
+    """Read one change request. The org that has made it and the present superior of that org can read it. The call
+    changes nothing. For the admins who decide, the inbox item contains the path of this call in `href`."""
     return await queries.get_change_request(db, scope.org_id, request_id)
 
 

@@ -49,7 +49,7 @@ async def list_recoveries(
     _: AsOperator, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ChangeRequestOut]:
     """List the pending recoveries of orgs without a superior, the oldest first. In each, an admin of the org states
-    that the main admin is no longer available. Nothing is changed."""
+    that the main admin is no longer available. The call changes nothing."""
     return await queries.list_orphan_recoveries(db, paging)
 
 
@@ -122,7 +122,7 @@ async def list_recovery_offers(
     scope: Reader, subordinate_id: UUID, db: ReadDb, cipher: CipherDep, paging: _NEWEST
 ) -> Page[RecoveryOfferOut]:
     """List the offers to become main admin of the subordinate that this org has made, the newest first, with the state
-    of each offer. Nothing is changed."""
+    of each offer. The call changes nothing."""
     return await queries.list_recovery_offers(db, cipher, scope.org_id, subordinate_id, paging)
 
 
@@ -134,8 +134,8 @@ async def list_recovery_offers(
 async def read_recovery_offer(
     scope: Reader, subordinate_id: UUID, offer_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> RecoveryOfferOut:
-    """Read one offer that this org has made for the subordinate, with its state. The phone is masked. Nothing is
-    changed."""
+    """Read one offer that this org has made for the subordinate, with its state. The phone is masked. The call changes
+    nothing."""
     return await queries.get_recovery_offer(db, cipher, scope.org_id, subordinate_id, offer_id)
 
 
@@ -183,8 +183,8 @@ async def create_operator_recovery_offer(
 async def list_operator_recovery_offers(
     _: AsOperator, db: ReadDb, cipher: CipherDep, paging: _NEWEST
 ) -> Page[RecoveryOfferOut]:
-    """List the recovery offers that platform operators have made, the newest first, with the state of each. Nothing is
-    changed."""
+    """List the recovery offers that platform operators have made, the newest first, with the state of each. The call
+    changes nothing."""
     return await queries.list_recovery_offers(db, cipher, None, None, paging)
 
 
@@ -197,7 +197,8 @@ async def list_operator_recovery_offers(
 async def read_operator_recovery_offer(
     _: AsOperator, offer_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> RecoveryOfferOut:
-    """Read one offer that a platform operator has made, with its state. The phone is masked. Nothing is changed."""
+    """Read one offer that a platform operator has made, with its state. The phone is masked. The call changes
+    nothing."""
     return await queries.get_recovery_offer(db, cipher, None, None, offer_id)
 
 

@@ -41,8 +41,8 @@ Resigning = Annotated[OrgScope, Can(Permission.ADMINS_RESIGN)]
 
 @router.get("/orgs/{org_id}/admins", summary="List the admins")
 async def list_admins(scope: Reader, db: ReadDb) -> ItemList[AdminOut]:
-    """List the admins of the org, the main admin first. Only admins of the org can read this list. Nothing is
-    changed."""
+    """List the admins of the org, the main admin first. Only admins of the org can read this list. The call changes
+    nothing."""
     return ItemList(items=await queries.list_admins(db, scope.org_id))
 
 
@@ -96,7 +96,8 @@ async def create_admin_invitation(
 async def list_admin_invitations(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[AdminInvitationOut]:
-    """List the admin invitations that this org has sent, the newest first, with their states. Nothing is changed."""
+    """List the admin invitations that this org has sent, the newest first, with their states. The call changes
+    nothing."""
     return await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
 
 
@@ -104,8 +105,8 @@ async def list_admin_invitations(
 async def read_sent_admin_invitation(
     scope: Reader, invitation_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> AdminInvitationOut:
-    """Read one admin invitation that this org has sent. While its state is `pending`, the org can withdraw it. Nothing
-    is changed."""
+    """Read one admin invitation that this org has sent. While its state is `pending`, the org can withdraw it. The call
+    changes nothing."""
     return await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id)
 
 
@@ -129,7 +130,7 @@ async def read_admin_invitation(user: SignedIn, invitation_id: UUID, db: ReadDb)
     """Read an invitation as the invited person: which org invites, and whether the invitation is a recovery. The item
     in the inbox contains the path of this call in `href`.
 
-    Nothing is changed. Next, accept or refuse.
+    The call changes nothing. Next, accept or refuse.
     """
     return await queries.get_received_admin_invitation(db, user.user_id, invitation_id)
 

@@ -38,6 +38,6 @@ async def list_audit_entries(
     """List the audit entries of the org, the newest first: which user did what, when and from where. Filter by time,
     action or person. Only admins of the org can read them.
 
-    Nothing is changed. Only the service writes entries, and no entry is ever edited or removed.
+    The call changes nothing. Only the service writes entries, and no entry is ever edited or removed.
     """
     return await list_entries(db, scope.org_id, wanted, paging)

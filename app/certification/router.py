@@ -72,8 +72,8 @@ async def create_invitation(
 async def list_invitations(
     request: Request, scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[InvitationOut]:
-    """List the invitations of the org, the newest first, with the number of times that each was used. Nothing is
-    changed."""
+    """List the invitations of the org, the newest first, with the number of times that each was used. The call changes
+    nothing."""
     found, address = await queries.list_invitations(db, scope.org_id, paging), SETTINGS.get(request).issuer
     return Page[InvitationOut].from_slice(found.map(lambda row: build_invitation_out(row, cipher, address)))
 
@@ -82,7 +82,8 @@ async def list_invitations(
 async def read_own_invitation(
     request: Request, scope: Reader, invitation_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> InvitationOut:
-    """Read one invitation of the org, with its link and the number of times that it was used. Nothing is changed."""
+    """Read one invitation of the org, with its link and the number of times that it was used. The call changes
+    nothing."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
     return build_invitation_out(row, cipher, SETTINGS.get(request).issuer)
 
@@ -97,7 +98,7 @@ async def draw_invitation(
     request: Request, scope: Reader, invitation_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> Response:
     """Get the invitation as a picture of its QR code, to be shown or printed. The QR code contains the same address as
-    the link. Nothing is changed."""
+    the link. The call changes nothing."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
     picture = await draw_svg(build_invitation_out(row, cipher, SETTINGS.get(request).issuer).link)
     return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
@@ -165,14 +166,14 @@ async def list_applications(
     state: Annotated[CertificationState | None, Query(description="Only this state.")] = None,
 ) -> Page[ReceivedApplicationOut]:
     """List the applications that this org has received from other orgs, the newest first. Those with the state
-    `pending` wait for a decision. Nothing is changed."""
+    `pending` wait for a decision. The call changes nothing."""
     return await queries.list_received_applications(db, scope.org, state, paging)
 
 
 @router.get("/orgs/{org_id}/applications/{application_id}", summary="Read an application")
 async def read_application(scope: Reader, application_id: UUID, db: ReadDb) -> ReceivedApplicationOut:
     """Read one application that this org has received, with the card of the applicant org and the admin who applies on
-    its behalf. The item in the inbox contains the path of this call in `href`. Nothing is changed."""
+    its behalf. The item in the inbox contains the path of this call in `href`. The call changes nothing."""
     return await queries.get_received_application(db, scope.org, application_id)
 
 
@@ -222,14 +223,14 @@ async def list_certifications(
     until: Annotated[Instant | None, Query(description="Only those requested before this time.")] = None,
 ) -> Page[CertificationOut]:
     """List all certifications that this org has, had or has applied for, the newest first, each with the times between
-    which it was live. Nothing is changed."""
+    which it was live. The call changes nothing."""
     return await queries.list_certifications(db, scope.org_id, paging, queries.TimeRange(since, until))
 
 
 @router.get("/orgs/{org_id}/certifications/{certification_id}", summary="Read a certification")
 async def read_certification(scope: Reader, certification_id: UUID, db: ReadDb) -> CertificationOut:
     """Read one certification of this org under a superior, or its application while the application is pending. Both
-    have the same id. Nothing is changed."""
+    have the same id. The call changes nothing."""
     return await queries.get_certification(db, scope.org_id, certification_id)
 
 
@@ -240,12 +241,12 @@ async def list_subordinates(
     paging: Annotated[Paging, paged_by(str, UUID)],
 ) -> Page[SubordinateOut]:
     """List the orgs that are certified directly under this one, by name. For their figures read `GET
-    …/reports/subordinates`. Nothing is changed."""
+    …/reports/subordinates`. The call changes nothing."""
     return await queries.list_subordinates(db, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/superiors", summary="List superiors")
 async def list_superiors(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], db: ReadDb) -> ItemList[SuperiorOut]:
-    """List all orgs above this one, the direct superior first. The list is empty for an org without a superior. Nothing
-    is changed."""
+    """List all orgs above this one, the direct superior first. The list is empty for an org without a superior. The
+    call changes nothing."""
     return ItemList(items=await queries.list_superiors(db, scope.org_id))

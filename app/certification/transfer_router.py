@@ -68,14 +68,15 @@ async def create_transfer(
 
 @router.get("", summary="List transfers")
 async def list_transfers(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[TransferOut]:
-    """List the transfers of this org, those that leave it and those that arrive in it, the newest first. Nothing is
-    changed."""
+    """List the transfers of this org, those that leave it and those that arrive in it, the newest first. The call
+    changes nothing."""
     return await transfer_queries.list_transfers(db, scope.org_id, paging)
 
 
 @router.get("/{transfer_id}", summary="Read a transfer")
 async def read_transfer(request: Request, scope: Reader, transfer_id: UUID, db: ReadableDb) -> TransferDetailOut:
-    """Read one transfer. While the transfer waits, the answer has a preview of what would move. Nothing is changed.
+    """Read one transfer. While the transfer waits, the answer has a preview of what would move. The call changes
+    nothing.
 
     Read the transfer just before you decide on it. Send the version of the preview with the decision.
     """

@@ -26,8 +26,8 @@ _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 @router.get("", summary="List my exports")
 async def list_exports(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[ExportOut]:
-    """List the exports that the caller has made in this org, the newest first. Only the caller can see them. Nothing is
-    changed."""
+    """List the exports that the caller has made in this org, the newest first. Only the caller can see them. The call
+    changes nothing."""
     return await queries.list_exports(db, scope, paging)
 
 
@@ -36,7 +36,7 @@ async def read_export(scope: Reader, export_id: UUID, db: ReadDb) -> ExportOut:
     """Read this until the state is `done`, then download the file at `…/content`. A `failed` export says so: start a
     new one.
 
-    Nothing is changed. After a day the file is deleted, and the answer is 410.
+    The call changes nothing. After a day the file is deleted, and the answer is 410.
     """
     return await queries.get_export(db, scope, export_id)
 
@@ -56,7 +56,7 @@ async def read_export_content(
     """Get the file of an export. The user who requested the export can download the file for one day, as long as this
     user may still read its contents.
 
-    Nothing is changed. If the file is not ready (409), read the export until its state is `done`.
+    The call changes nothing. If the file is not ready (409), read the export until its state is `done`.
     """
     return stream_download(await queries.open_export_file(ENGINE.get(request), db, cipher, scope, export_id))
 

@@ -71,7 +71,7 @@ async def list_members(
     """List the members of the org, in the order in which they were added. Phones are masked. Filter by name, phone,
     unit or state. Edits never shift a page.
 
-    Nothing is changed. Only admins of the org itself can read its members: an admin of a superior gets 404.
+    The call changes nothing. Only admins of the org itself can read its members: an admin of a superior gets 404.
     """
     return await member_list.list_members(db, cipher, scope.org_id, wanted, paging)
 
@@ -114,7 +114,7 @@ async def list_removed_members(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[RemovedMemberOut]:
     """List the members who were removed in the last thirty days. They can be restored with `POST …/restorations`.
-    Nothing is changed."""
+    The call changes nothing."""
     return await restoration.list_removed_members(db, cipher, scope.org_id, paging)
 
 
@@ -138,7 +138,7 @@ async def create_member_export(
 @router.get("/{member_id}", summary="Read a member", responses=REVALIDATED)
 async def read_member(scope: Reader, member_id: UUID, db: ReadDb, cipher: CipherDep, response: Response) -> MemberOut:
     """Read one member of the directory, with units and state of activation. The phone is masked. Send the `ETag` back
-    to edit or remove the member. Nothing is changed."""
+    to edit or remove the member. The call changes nothing."""
     return _set_etag(response, await queries.get_member(db, cipher, scope.org_id, member_id))
 
 
@@ -261,7 +261,7 @@ async def list_members_of_unit(
     paging: Annotated[Paging, paged_by(int, str, str, UUID)],
 ) -> Page[MemberOut]:
     """List the members of one unit, without those of the units under it: first those who have a place in the order of
-    the unit, then the others by name. Phones are masked. Nothing is changed."""
+    the unit, then the others by name. Phones are masked. The call changes nothing."""
     return await unit_order.list_members_of_unit(db, cipher, scope.org_id, unit_id, paging)
 
 

@@ -52,13 +52,13 @@ async def create_merger(
 
 @router.get("", summary="List mergers")
 async def list_mergers(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[MergerOut]:
-    """The mergers that this org has asked for and those into it, the newest first. Nothing is changed."""
+    """The mergers that this org has asked for and those into it, the newest first. The call changes nothing."""
     return await queries.list_mergers(db, scope.org_id, paging)
 
 
 @router.get("/{merger_id}", summary="Read a merger")
 async def read_merger(request: Request, scope: Reader, merger_id: UUID, db: ReadDb) -> MergerDetailOut:
-    """A merger with what comes with the org now. Both orgs read it before they decide. Nothing is changed."""
+    """A merger with what comes with the org now. Both orgs read it before they decide. The call changes nothing."""
     return await _get_merger(request, db, scope, merger_id)
 
 

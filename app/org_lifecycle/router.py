@@ -148,7 +148,8 @@ async def list_closings(
     scope: ChangesReader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ClosureOut]:
     """List the closings of the org, the newest first. A closing is a request that waits for the main admin, a request
-    that has ended, or a closing that took place, with the time until which it can be undone. Nothing is changed."""
+    that has ended, or a closing that took place, with the time until which it can be undone. The call changes
+    nothing."""
     return await closure_queries.list_closings(db, scope.org_id, paging)
 
 

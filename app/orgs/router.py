@@ -50,7 +50,7 @@ async def list_regions(
     limit: Annotated[int, Query(ge=1, le=200)] = 100,
 ) -> ItemList[RegionOut]:
     """Find the code of a region before creating an org: go down the tree level by level (`parent`), or search by name
-    (`q`). Nothing is changed.
+    (`q`). The call changes nothing.
     """
     found = list_child_regions(parent) if q is None else search_regions(q, limit)
     return ItemList(items=[RegionOut.model_validate(region) for region in found[:limit]])
@@ -94,8 +94,8 @@ async def search_orgs(
     """Find orgs by name, pinyin, initials or region. The caller finds their own orgs, those they administer, and all
     orgs below these, in the order of their names.
 
-    Nothing is changed. An org that the caller may not see is not in the answer. Where admins need a security key, the
-    orgs below are in the answer only after the session has proved one.
+    The call changes nothing. An org that the caller may not see is not in the answer. Where admins need a security key,
+    the orgs below are in the answer only after the session has proved one.
     """
     found = await queries.search_orgs(db, user, wanted, paging)
     return Page[OrgFoundOut].from_slice(found.map(_build_found_org))
@@ -112,7 +112,7 @@ async def read_org(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], respons
     """Read the card of an org: name, region, kind, state and superior. The org's members, its admins and the admins of
     the orgs above it can read it. Every other caller gets 404.
 
-    Nothing is changed. Send the `ETag` back to edit or close the org.
+    The call changes nothing. Send the `ETag` back to edit or close the org.
     """
     response.headers["ETag"] = format_etag(scope.org.version)
     return OrgOut.from_card(scope.org)
@@ -123,6 +123,6 @@ async def list_my_orgs(user: SignedIn, db: ReadDb) -> ItemList[MyOrgOut]:
     """List the orgs of which the caller is an admin or a member, with the caller's roles in each. Read the list after
     the sign-in to let the person choose an org.
 
-    Nothing is changed.
+    The call changes nothing.
     """
     return ItemList(items=[MyOrgOut.model_validate(row) for row in await queries.list_user_orgs(db, user.user_id)])

@@ -36,7 +36,7 @@ async def list_units(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_
     """List the units of the org as a tree: each unit comes before the units under it, and siblings are in their order.
     Read the list to show the tree or to choose units for a person.
 
-    Nothing is changed. Only admins of the org can read the list.
+    The call changes nothing. Only admins of the org can read the list.
     """
     return await queries.list_units(db, scope.org_id, paging)
 
@@ -62,7 +62,7 @@ async def create_unit(scope: Writer, body: UnitCreate, db: WriteDb, response: Re
 
 @router.get("/{unit_id}", summary="Read a unit", responses=REVALIDATED)
 async def read_unit(scope: Reader, unit_id: UUID, db: ReadDb, response: Response) -> UnitOut:
-    """Name, kind and place of one unit. Nothing is changed. Keep the `ETag` to edit or remove the unit."""
+    """Name, kind and place of one unit. The call changes nothing. Keep the `ETag` to edit or remove the unit."""
     return await _get_unit(db, scope, unit_id, response)
 
 
@@ -115,8 +115,8 @@ async def remove_unit(
     include_in_schema=False,  # it never succeeds; the introductions of units and admins say why
 )
 async def create_unit_admin(scope: Writer, unit_id: UUID, db: WriteDb) -> Never:
-    """Refuse to make a person an admin of a unit: only orgs have admins. The call exists to explain this. Nothing is
-    changed.
+    """Refuse to make a person an admin of a unit: only orgs have admins. The call exists to explain this. The call
+    changes nothing.
 
     Invite the person as an admin of the org (`POST …/admin-invitations`), or turn the unit into an org of its own
     (`POST …/promotions`).

@@ -59,7 +59,7 @@ async def read_my_points(
     until: Annotated[QueryDay | None, Query(description="The last day shown; today unless given.")] = None,
     days: Annotated[int, Query(ge=1, le=92, description="How many days are shown.")] = 30,
 ) -> MyPointsOut:
-    """Read the caller's points: the total, the last seven days, and each day by kind. Nothing is changed."""
+    """Read the caller's points: the total, the last seven days, and each day by kind. The call changes nothing."""
     now = today()
     last = min(until or now, now)
     first = max(last, date.min + timedelta(days=days)) - timedelta(days=days - 1)

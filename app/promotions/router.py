@@ -74,7 +74,8 @@ async def create_promotion(
 async def list_promotions(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[PromotionOut]:
-    """List the offers to turn units of this org into orgs, the newest first, with their states. Nothing is changed."""
+    """List the offers to turn units of this org into orgs, the newest first, with their states. The call changes
+    nothing."""
     return await promotion_queries.list_promotions(db, cipher, scope.org_id, paging)
 
 
@@ -101,7 +102,7 @@ async def read_offered_promotion(user: SignedIn, promotion_id: UUID, db: ReadDb)
     """Read an offer as the person to whom it was made: which unit of which org it is for, and how many people would
     move. The inbox gives the address of this call.
 
-    Nothing is changed. Next, accept or refuse.
+    The call changes nothing. Next, accept or refuse.
     """
     return await promotion_queries.get_offered_promotion(db, user.user_id, promotion_id)
 

@@ -48,7 +48,7 @@ async def list_subordinate_figures(
     request: Request, scope: Reader, db: ReadDb, span: SpanQuery, listing: ListingQuery
 ) -> SubordinatesOut:
     """List the figures of the direct subordinates, each with its whole subtree, sorted by any column. Withheld figures
-    come last. Nothing is changed."""
+    come last. The call changes nothing."""
     return await visible_reports.list_subordinates(
         db, Requester.from_scope(scope, SETTINGS.get(request)), span, listing
     )
@@ -59,7 +59,7 @@ async def list_unit_figures(
     request: Request, scope: Annotated[OrgScope, Can(Permission.UNITS_READ)], db: ReadDb, span: SpanQuery
 ) -> UnitsOut:
     """List the figures of every unit, each with the units under it. Only the admins of the org itself can read them.
-    The people are those of the requested day; the tree of units is the present one. Nothing is changed."""
+    The people are those of the requested day; the tree of units is the present one. The call changes nothing."""
     return await visible_reports.list_units(db, Requester.from_scope(scope, SETTINGS.get(request)), span)
 
 
@@ -74,7 +74,7 @@ async def read_trend(
     """Read the figures of each day, the oldest first. The figures of a day use the people and the hierarchy of that
     day.
 
-    Days for which no totals exist are left out. Nothing is changed.
+    Days for which no totals exist are left out. The call changes nothing.
     """
     return await visible_reports.get_trend(db, Requester.from_scope(scope, SETTINGS.get(request)), until, days)
 
@@ -93,7 +93,7 @@ async def read_rankings(
     caller and the neighbours of the caller. Only the people in the directory of the org can read it.
 
     Equal points share a rank (standard competition ranking). All people are ranked: those who are not activated, and
-    those without points in the period, with 0. Nothing is changed.
+    those without points in the period, with 0. The call changes nothing.
     """
     ranked = RankingFilter(scope.org_id, by, unit_id)
     return await visible_reports.get_ranking_page(db, ranked, scope.user.user_id, paging)

@@ -41,7 +41,7 @@ async def list_simulated_sms(
     db: ReadDb, cipher: CipherDep, phone: Annotated[Phone, Query(description="The phone whose messages are read.")]
 ) -> SimulatedMessages:
     """List the messages that the simulated gateway has delivered to a phone, the newest first. Read the sign-in code
-    here. Nothing is changed.
+    here. The call changes nothing.
 
     Like a real gateway, this one delivers a moment after the request that sent the message: if the list is empty, call
     again. Three numbers simulate faults: messages to 19900000001 are lost, messages to 19900000002 take five seconds,
@@ -102,8 +102,8 @@ async def create_consent(request: Request, reference: Reference, body: Simulated
     responses=problems(NoSuchSimulation),
 )
 async def read_consent_page(request: Request, reference: Reference) -> HTMLResponse:
-    """Show the page on which the person consents or declines. `redirect_url` leads the browser to this page. Nothing is
-    changed."""
+    """Show the page on which the person consents or declines. `redirect_url` leads the browser to this page. The call
+    changes nothing."""
     await _require_started(request, reference)
     return _render_page(_FORM_HTML.format(action=f"/simulator/alipay/{quote(reference, safe='')}/answers"))
 

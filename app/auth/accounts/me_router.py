@@ -39,7 +39,7 @@ router = APIRouter(route_class=TransactionalRoute, tags=["me"])
 @router.get("/v1/me", summary="My account")
 async def read_me(db: ReadDb, cipher: CipherDep, scope: SignedIn) -> MeOut:
     """Read this after each sign-in: it shows the person who is signed in, with the phone in full and the verified
-    name, where there is one. Nothing is changed.
+    name, where there is one. The call changes nothing.
     """
     return await queries.get_me(db, cipher, scope)
 
@@ -64,7 +64,7 @@ async def list_sessions(db: ReadDb, scope: SignedIn, paging: Annotated[Paging, p
     """List the live sessions of the user, the newest first, with the program, device and address of each. If one of
     them is not yours, end it with `DELETE /v1/me/sessions/{session_id}`.
 
-    Nothing is changed.
+    The call changes nothing.
     """
     return await queries.list_sessions(db, scope, paging)
 
@@ -127,7 +127,8 @@ async def create_verification(
 async def list_verifications(
     db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[VerificationOut]:
-    """List all attempts to verify the user's real name, the newest first, each with its state. Nothing is changed."""
+    """List all attempts to verify the user's real name, the newest first, each with its state. The call changes
+    nothing."""
     return await queries.list_verifications(db, scope, paging)
 
 
@@ -136,7 +137,7 @@ async def read_verification(db: ReadDb, scope: SignedIn, verification_id: Annota
     """Read this until the attempt is decided. Its state is `started`, `submitted`, `under_review`, `approved` or
     `rejected`; a rejected one has a reason.
 
-    Nothing is changed. After a rejection begin a new one with `POST /v1/me/verifications`.
+    The call changes nothing. After a rejection begin a new one with `POST /v1/me/verifications`.
     """
     return await queries.get_verification(db, scope, verification_id)
 

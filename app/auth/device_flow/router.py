@@ -93,7 +93,7 @@ async def _get_live_scan_uri(request: Request, db: Readable, user_code: UserCode
 async def read_qr_svg(request: Request, db: ReadDb, user_code: UserCode) -> Response:
     """Get the QR code as SVG, for a page that cannot draw it. The picture can be shown until the code expires.
 
-    Nothing is changed. A 404 means that the code has expired: request a new one.
+    The call changes nothing. A 404 means that the code has expired: request a new one.
     """
     return Response(
         await draw_svg(await _get_live_scan_uri(request, db, user_code)), media_type="image/svg+xml", headers=NO_STORE
@@ -104,7 +104,7 @@ async def read_qr_svg(request: Request, db: ReadDb, user_code: UserCode) -> Resp
 async def read_qr_png(request: Request, db: ReadDb, user_code: UserCode) -> Response:
     """Get the QR code as PNG, for a client that cannot show SVG. The picture can be shown until the code expires.
 
-    Nothing is changed. A 404 means that the code has expired: request a new one.
+    The call changes nothing. A 404 means that the code has expired: request a new one.
     """
     return Response(
         await draw_png(await _get_live_scan_uri(request, db, user_code)), media_type="image/png", headers=NO_STORE
@@ -143,7 +143,7 @@ async def read_device_authorization(db: ReadDb, user_code: UserCode, ticket: Tic
     """Read the state of the code. Use this call where the stream cannot be used. After the code is scanned, the answer
     has the number to show.
 
-    Nothing is changed. The cookie of `PUT …/ticket` is needed; without it the answer is 404.
+    The call changes nothing. The cookie of `PUT …/ticket` is needed; without it the answer is 404.
     """
     return WaitOut.model_validate(await find_by_ticket(db, user_code, ticket))
 

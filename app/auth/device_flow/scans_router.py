@@ -46,7 +46,7 @@ async def create_scan(
 
 @router.get("/v1/scans/{scan_id}", summary="Read a scan", responses=problems(ForeignOrigin))
 async def read_scan(db: ReadDb, scope: SignedIn, scan_id: ScanId) -> ScanOut:
-    """Read whether the scan still waits for a decision. Nothing is changed.
+    """Read whether the scan still waits for a decision. The call changes nothing.
 
     Only the phone that has scanned the code can read the scan. For any other phone the answer is 404.
     """

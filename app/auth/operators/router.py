@@ -51,7 +51,7 @@ async def list_reviews(
     """List the verifications by ID card that wait, the oldest first, or those that are being reviewed. Names and ID
     numbers are not in the list: begin the review to read them.
 
-    Nothing is changed.
+    The call changes nothing.
     """
     return await reviews.list_reviews(db, state, paging)
 
@@ -134,15 +134,15 @@ async def delete_suspension(
 
 @router.get("/clients", summary="List clients")
 async def list_clients(db: ReadDb, scope: AsOperator) -> ItemList[ClientOut]:
-    """List all programs and services that may request tokens, including revoked ones. Secrets are never shown. Nothing
-    is changed."""
+    """List all programs and services that may request tokens, including revoked ones. Secrets are never shown. The call
+    changes nothing."""
     return ItemList(items=[ClientOut.model_validate(row) for row in await clients.list_clients(db)])
 
 
 @router.get("/clients/{client_id}", summary="Read a client")
 async def read_client(db: ReadDb, scope: AsOperator, client_id: ClientId) -> ClientOut:
-    """Read one program or service that may request tokens, even if it is revoked. Secrets are never shown. Nothing is
-    changed."""
+    """Read one program or service that may request tokens, even if it is revoked. Secrets are never shown. The call
+    changes nothing."""
     return ClientOut.model_validate(await clients.get_client(db, client_id))
 
 

@@ -98,13 +98,13 @@ async def list_security_keys(
     db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[SecurityKeyOut]:
     """List the security keys of the user, with their names and the time of their last use. Remove a key that is lost.
-    Nothing is changed."""
+    The call changes nothing."""
     return await keys.list_security_keys(db, scope, paging)
 
 
 @router.get("/v1/me/security-keys/{key_id}", summary="Read a security key", responses=problems(NotFound))
 async def read_security_key(db: ReadDb, scope: SignedIn, key_id: KeyId) -> SecurityKeyOut:
-    """Read one security key of the user, with its name and the time of its last use. Nothing is changed."""
+    """Read one security key of the user, with its name and the time of its last use. The call changes nothing."""
     return await keys.get_security_key(db, scope, key_id)
 
 

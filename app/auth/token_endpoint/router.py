@@ -45,7 +45,7 @@ async def metadata(request: Request) -> dict[str, Any]:
     """Read this once, before the first sign-in: it names every other address. A standard OAuth client needs nothing
     but this address and its client id.
 
-    Nothing is changed, and no token is needed.
+    The call changes nothing, and no token is needed.
     """
     issuer = SETTINGS.get(request).issuer
     methods = ["none", "client_secret_basic", "client_secret_post"]

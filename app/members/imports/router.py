@@ -73,7 +73,7 @@ async def read_template(scope: Reader, db: ReadDb) -> Response:
     """Get the sheet to fill in (XLSX). It has the units of the org as a drop-down list, an example row and a guide in
     Chinese.
 
-    Nothing is changed. Fill the sheet in and upload it with `POST …/imports`.
+    The call changes nothing. Fill the sheet in and upload it with `POST …/imports`.
     """
     return build_download(await draw_template(await list_unit_paths(db, scope.org_id)), "members-template.xlsx", XLSX)
 
@@ -133,7 +133,7 @@ async def create_import(
 
 @router.get("", summary="List imports")
 async def list_imports(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[ImportOut]:
-    """List the imports of the org, the newest first, with their states and counts. Nothing is changed."""
+    """List the imports of the org, the newest first, with their states and counts. The call changes nothing."""
     return await queries.list_imports(db, scope.org_id, paging)
 
 
@@ -197,7 +197,7 @@ async def list_rows(
     """List the result for each row of the sheet, in the order of the sheet: added, changed, moved, unchanged or
     refused, with stable codes. Filter by `outcome` to see only the refused rows.
 
-    Nothing is changed. Rows are stored for thirty days.
+    The call changes nothing. Rows are stored for thirty days.
     """
     await queries.get_import(db, scope.org_id, import_id)
     return await queries.list_rows(db, cipher, scope.org_id, import_id, outcome, paging)
@@ -213,7 +213,7 @@ async def read_failed_rows(scope: Writer, import_id: UUID, db: ReadDb, cipher: C
     """Get a sheet of only the refused rows, as they were typed, with the reasons. Correct them in this sheet, and
     upload it with `POST …/imports`.
 
-    Nothing is changed.
+    The call changes nothing.
     """
     content = await queries.draw_failed_rows(db, cipher, scope.org_id, import_id)
     return build_download(content, "failed-rows.xlsx", XLSX)

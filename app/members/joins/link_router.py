@@ -50,7 +50,7 @@ async def list_join_links(
     request: Request, scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[JoinLinkOut]:
     """List the join links of the org and of its units, the newest first, with the number of times that each was used.
-    Nothing is changed."""
+    The call changes nothing."""
     found, address = await links.list_join_links(db, scope.org_id, paging), SETTINGS.get(request).issuer
     return Page[JoinLinkOut].from_slice(found.map(lambda row: links.build_join_link_out(row, cipher, address)))
 
@@ -59,7 +59,8 @@ async def list_join_links(
 async def read_own_join_link(
     request: Request, scope: Reader, link_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> JoinLinkOut:
-    """Read one join link of the org or of a unit, with the number of times that it was used. Nothing is changed."""
+    """Read one join link of the org or of a unit, with the number of times that it was used. The call changes
+    nothing."""
     row = await links.get_join_link(db, scope.org_id, link_id)
     return links.build_join_link_out(row, cipher, SETTINGS.get(request).issuer)
 
@@ -71,7 +72,7 @@ async def read_own_join_link(
     responses={200: {"content": {"image/svg+xml": {}}, "description": "The QR code of the link."}},
 )
 async def draw_join_link(request: Request, scope: Reader, link_id: UUID, db: ReadDb, cipher: CipherDep) -> Response:
-    """Get the join link as a picture of its QR code, to be shown or printed. Nothing is changed."""
+    """Get the join link as a picture of its QR code, to be shown or printed. The call changes nothing."""
     row = await links.get_join_link(db, scope.org_id, link_id)
     picture = await draw_svg(links.build_join_link_out(row, cipher, SETTINGS.get(request).issuer).link)
     return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})

@@ -80,13 +80,14 @@ async def create_join_request(
 async def list_my_join_requests(
     user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[JoinRequestOut]:
-    """List the join requests that the caller has made, the newest first, with their states. Nothing is changed."""
+    """List the join requests that the caller has made, the newest first, with their states. The call changes
+    nothing."""
     return await queries.list_own_join_requests(db, user.user_id, paging)
 
 
 @router.get("/me/join-requests/{request_id}", summary="Read my request to join")
 async def read_my_join_request(user: SignedIn, request_id: UUID, db: ReadDb) -> JoinRequestOut:
-    """Read one join request that the caller has made, with its state. Nothing is changed."""
+    """Read one join request that the caller has made, with its state. The call changes nothing."""
     return await queries.get_own_join_request(db, user.user_id, request_id)
 
 
@@ -106,14 +107,14 @@ async def withdraw_join_request(user: SignedIn, request_id: UUID, db: WriteDb) -
 async def list_join_requests(
     scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ReceivedJoinRequestOut]:
-    """List the join requests that wait for a decision of the org, the newest first. Nothing is changed."""
+    """List the join requests that wait for a decision of the org, the newest first. The call changes nothing."""
     return await queries.list_received_join_requests(db, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/join-requests/{request_id}", summary="Read a request to join")
 async def read_join_request(scope: Reader, request_id: UUID, db: ReadDb) -> ReceivedJoinRequestOut:
     """Read one join request that waits for a decision. If its name is not verified, the person has typed it: check it.
-    Nothing is changed."""
+    The call changes nothing."""
     return await queries.get_received_join_request(db, scope.org_id, request_id)
 
 

@@ -65,13 +65,14 @@ async def create_link_request(
 async def list_my_link_requests(
     user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[LinkRequestOut]:
-    """List the link requests that the caller has made, the newest first, with their states. Nothing is changed."""
+    """List the link requests that the caller has made, the newest first, with their states. The call changes
+    nothing."""
     return await queries.list_own_requests(db, user.user_id, paging)
 
 
 @router.get("/me/link-requests/{request_id}", summary="Read my link request")
 async def read_my_link_request(user: SignedIn, request_id: UUID, db: ReadDb) -> LinkRequestOut:
-    """One request of the caller, and what became of it. Nothing is changed."""
+    """One request of the caller, and what became of it. The call changes nothing."""
     return await queries.get_own_request(db, user.user_id, request_id)
 
 
@@ -92,14 +93,14 @@ async def list_link_requests(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ReceivedLinkRequestOut]:
     """List the link requests that wait and match a row of the directory, the newest first, with the matching rows.
-    Nothing is changed."""
+    The call changes nothing."""
     return await queries.list_received_requests(db, cipher, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/link-requests/{request_id}", summary="Read a link request")
 async def read_link_request(scope: Reader, request_id: UUID, db: ReadDb, cipher: CipherDep) -> ReceivedLinkRequestOut:
     """Read one link request that waits, with the rows that match it. Compare names and phones before you accept.
-    Nothing is changed."""
+    The call changes nothing."""
     return await queries.get_received_request(db, cipher, scope.org_id, request_id)
 
 

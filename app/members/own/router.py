@@ -25,7 +25,7 @@ async def list_my_memberships(
     the caller. Show it to the person, who may ask the org for a change.
 
     A row is listed while it is active through the caller's account. A row that has the caller's phone under another
-    name is not. Nothing is changed.
+    name is not. The call changes nothing.
     """
     return await queries.list_memberships(db, user.user_id, paging)
 
@@ -34,7 +34,7 @@ async def list_my_memberships(
 async def list_my_blocked_orgs(
     user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[BlockedOrgOut]:
-    """The orgs whose directories may not link the caller. Nothing is changed."""
+    """The orgs whose directories may not link the caller. The call changes nothing."""
     return await queries.list_blocked_orgs(db, user.user_id, paging)
 
 

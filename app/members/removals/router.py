@@ -51,13 +51,14 @@ async def create_removal_request(
 async def list_my_removal_requests(
     user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[RemovalRequestOut]:
-    """List the removal requests that the caller has made, the newest first, with their states. Nothing is changed."""
+    """List the removal requests that the caller has made, the newest first, with their states. The call changes
+    nothing."""
     return await queries.list_own_removal_requests(db, user.user_id, paging)
 
 
 @router.get("/me/removal-requests/{request_id}", summary="Read my request to be removed")
 async def read_my_removal_request(user: SignedIn, request_id: UUID, db: ReadDb) -> RemovalRequestOut:
-    """Read one removal request that the caller has made, with its state. Nothing is changed."""
+    """Read one removal request that the caller has made, with its state. The call changes nothing."""
     return await queries.get_own_removal_request(db, user.user_id, request_id)
 
 
@@ -77,13 +78,13 @@ async def withdraw_removal_request(user: SignedIn, request_id: UUID, db: WriteDb
 async def list_removal_requests(
     scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ReceivedRemovalRequestOut]:
-    """List the removal requests that wait for a decision of the org, the newest first. Nothing is changed."""
+    """List the removal requests that wait for a decision of the org, the newest first. The call changes nothing."""
     return await queries.list_received_removal_requests(db, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/removal-requests/{request_id}", summary="Read a request to be removed")
 async def read_removal_request(scope: Reader, request_id: UUID, db: ReadDb) -> ReceivedRemovalRequestOut:
-    """Read one removal request that waits, with the row of the person. Nothing is changed."""
+    """Read one removal request that waits, with the row of the person. The call changes nothing."""
     return await queries.get_received_removal_request(db, scope.org_id, request_id)
 
 

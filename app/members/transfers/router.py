@@ -66,13 +66,13 @@ async def list_person_transfers(
     direction: Annotated[Literal["out", "in"] | None, Query(description="Only those that leave, or that come.")] = None,
 ) -> Page[PersonTransferOut]:
     """List the person transfers in which the org takes part, the newest first. They move a person out of the org or
-    into it. The list has waiting and finished transfers. Nothing is changed."""
+    into it. The list has waiting and finished transfers. The call changes nothing."""
     return await queries.list_person_transfers(db, scope.org_id, paging, direction)
 
 
 @router.get("/person-transfers/{transfer_id}", summary="Read a transfer of a member")
 async def read_person_transfer(scope: Reader, transfer_id: UUID, db: ReadDb) -> PersonTransferOut:
-    """Read one transfer of a person, with its state. Only the two orgs can read it. Nothing is changed."""
+    """Read one transfer of a person, with its state. Only the two orgs can read it. The call changes nothing."""
     return await queries.get_person_transfer(db, scope.org_id, transfer_id)
 
 
