@@ -1,7 +1,7 @@
 """The cost of work: seconds by the clock, and processor seconds (user and system) of the processes that do it.
 
-Other load on the machine changes the first, and hardly the second. Processor time is read from the process's clock in
-nanoseconds; for ended children the kernel has hundredths of a second.
+Other load on the machine changes the time by the clock, but hardly the processor time. Processor time is read from the
+process's clock in nanoseconds; for ended children the kernel has hundredths of a second.
 """
 
 import sys
@@ -39,12 +39,13 @@ class Cost:
         return Cost(self.wall + other.wall, cpu)
 
     def rate(self, done: float, *, wall: float | None = None, of: int = 1) -> Round:
-        """Return the items per second, in groups of `of`. `wall` is given if the clock time differs from the whole."""
+        """Return the items per second, and the cost of each `of` items. `wall`: the seconds by the clock in which the
+        items were done, if they are not those of the whole block."""
         return Round(done / (wall or self.wall), done / sum(self.cpu.values()), self._parts(done / of))
 
     def each(self, done: float = 1, *, wall: float | None = None, unit: float = 1.0) -> Round:
-        """Return the cost of one item in seconds, or in 1/`unit` seconds. `wall` is given if the figure by the clock is
-        not the mean."""
+        """Return the cost of one item in seconds, or in 1/`unit` seconds. `wall`: the figure by the clock, if it is not
+        the mean, for example a percentile."""
         return Round(
             self.wall * unit / done if wall is None else wall,
             sum(self.cpu.values()) * unit / done,

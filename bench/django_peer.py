@@ -28,7 +28,7 @@ def vs_django(measured: Measured) -> list[Row]:
     return [Row.from_rounds("vs_django", *rounds, 8, note="requests/s; / gunicorn, one worker of eight threads")]
 
 
-def _interpreter() -> Path:
+def _get_interpreter() -> Path:
     """Return the Python with the locked packages; they are installed at the first use."""
     python = PLACE.absolute() / "bin" / "python"
     done = PLACE / "installed.lock"
@@ -56,7 +56,15 @@ def _served(measured: Measured) -> Iterator[None]:
     arguments = ("--workers", "1", "--threads", "8", "--keep-alive", "60", "--log-level", "error")
     with (measured.directory / "django.log").open("ab") as log:
         process = subprocess.Popen(
-            [str(_interpreter()), "-m", "gunicorn", *arguments, "--bind", f"127.0.0.1:{port}", "django_reference.site"],
+            [
+                str(_get_interpreter()),
+                "-m",
+                "gunicorn",
+                *arguments,
+                "--bind",
+                f"127.0.0.1:{port}",
+                "django_reference.site",
+            ],
             cwd=HERE,
             env=measured.environment | {"BENCH_JWKS": keys, "PYTHONPATH": str(HERE), "PATH": os.environ["PATH"]},
             stdout=log,

@@ -20,8 +20,8 @@ RATE = 2000
 
 
 def totals_fresh(measured: Measured) -> list[Row]:
-    """Send 2,000 events/s for a time. For each batch, measure the time from its answer until the root's overview is of
-    a later instant."""
+    """Send 2,000 events/s for a time. For each batch, measure the time from its answer until the root's overview
+    includes it."""
     headers = measured.sign_in_service("point-events:write")
     root = f"{measured.ours}/v1/orgs/{measured.world.root}/reports/overview"
     reader = measured.sign_in(measured.main_admin(measured.world.root))

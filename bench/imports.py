@@ -40,23 +40,24 @@ SAMPLE = 2000  # rows that are written one by one; a twentieth of them at a smal
 
 
 def import_100k(measured: Measured) -> list[Row]:
-    """Alternate rounds of imports and of the reference, each into a new org; and the memory of the API process."""
+    """Measure imports and the reference in alternating rounds, each into a new org, and the memory of the API
+    process."""
     count = 100_000 // measured.scale.divisor
     bench = _Imports(measured)
     fewer = count // 10
     sample = SAMPLE if measured.scale.divisor == 1 else SAMPLE // 20
     ours, ours_fewer, reference, singly, read = [], [], [], [], []
     with bench.watched_api() as api:
-        bench.upload(api, _sheet(50))  # the first upload includes one-time compilation
+        bench.measure_upload(api, _build_sheet(50))  # the first upload includes one-time compilation
         before = api.resident()
         for _ in range(max(2, measured.scale.rounds // 2)):
-            sheet = _sheet(count)
-            ours.append(bench.upload(api, sheet))
-            reading, rows, staged = asyncio.run(bench.read(sheet))
-            reference.append(bench.timed(_copy_and_merge, staged))
-            singly.append(bench.one_by_one(rows[:sample]))
+            sheet = _build_sheet(count)
+            ours.append(bench.measure_upload(api, sheet))
+            reading, rows, staged = asyncio.run(bench.read_sheet_in_child(sheet))
+            reference.append(bench.measure_write(_copy_and_merge, staged))
+            singly.append(bench.measure_single_adds(rows[:sample]))
             read.append(Round(reading, reading, {"reader": reading * 1000}))
-            ours_fewer.append(bench.upload(api, _sheet(fewer)))
+            ours_fewer.append(bench.measure_upload(api, _build_sheet(fewer)))
         grown, stalled = api.peak() - before, read_longest_stall(api.lines)
     wholly, of_fewer = ([one.each(sample / rows) for one in singly] for rows in (count, fewer))
     added = "s; {:,} rows as POST …/members adds them, each in a transaction of its own; / their import"
@@ -100,7 +101,7 @@ class _Imports:
         with self._measured.process("watched", ("-m", "bench.loop_watch", str(lines)), "/readyz"):
             yield _Api(self._measured.addresses["watched"], self._measured.pids["watched"], lines)
 
-    def _org(self) -> tuple[str, dict[str, str]]:
+    def _create_org(self) -> tuple[str, dict[str, str]]:
         """Return a new org with its units, and the header of its main admin, a new user."""
         with httpx.Client(base_url=self._measured.ours, timeout=30) as service:
             person = register_person(self._measured, service)
@@ -108,9 +109,9 @@ class _Imports:
         self._measured.sql(_UNITS, UUID(org), UNITS - 1)
         return org, {"Authorization": f"Bearer {person.token}"}
 
-    def upload(self, api: _Api, sheet: bytes) -> Round:
+    def measure_upload(self, api: _Api, sheet: bytes) -> Round:
         """Measure from the first byte of the upload until the import is done; it is confirmed as soon as possible."""
-        org, headers = self._org()
+        org, headers = self._create_org()
         with (
             httpx.Client(base_url=api.address, headers=headers, timeout=60) as client,
             self._measured.measure("watched", "worker", "postgres") as taken,
@@ -126,24 +127,24 @@ class _Imports:
         assert found["counts"]["refused"] == 0, found["counts"]
         return taken.each()
 
-    async def read(self, sheet: bytes) -> tuple[float, list[SheetRow], list[StagedRow]]:
+    async def read_sheet_in_child(self, sheet: bytes) -> tuple[float, list[SheetRow], list[StagedRow]]:
         """Return the processor time of the reading child, the rows as typed, and the records for the reference."""
         file = self._measured.directory / "sheet.xlsx"
         file.write_bytes(sheet)
         rows: list[SheetRow] = []
         with file.open("rb") as opened:
-            before = _children()
+            before = _get_seconds_of_children()
             async for batch in read_sheet("xlsx", opened.fileno()):
                 rows += batch
-            reading = _children() - before
+            reading = _get_seconds_of_children() - before
         cipher = Cipher(self._measured.settings)
         return reading, rows, stage_rows(BlindIndexer(cipher), uuid4(), True, rows, [uuid4() for _ in rows])
 
-    def timed(
+    def measure_write(
         self, write: Callable[[asyncpg.Connection, UUID, Sequence[StagedRow]], Any], rows: list[StagedRow]
     ) -> Round:
         """Measure the writing of these records into a new org in one transaction."""
-        org, _ = self._org()
+        org, _ = self._create_org()
 
         async def run() -> Round:
             db = await asyncpg.connect(self._measured.superuser_url)
@@ -157,20 +158,20 @@ class _Imports:
 
         return asyncio.run(run())
 
-    def one_by_one(self, rows: Sequence[SheetRow]) -> Cost:
+    def measure_single_adds(self, rows: Sequence[SheetRow]) -> Cost:
         """Measure the adding of these parsed rows to a new org, one after the other.
 
         Each row is added by the operation for a single person, in its own transaction and without HTTP: unit look-up,
         check, encryption and index of the phone, look-up of its user, audit entry and delta rows.
         """
-        org = UUID(self._org()[0])
+        org = UUID(self._create_org()[0])
 
         async def run() -> Cost:
             engine = create_engine(self._measured.settings)
             cipher = Cipher(self._measured.settings)
             try:
                 async with engine.connect() as db:
-                    scope = await _scope(db, org)
+                    scope = await _get_scope(db, org)
                 with self._measured.measure("postgres", BENCH) as taken:
                     for row in rows:
                         async with engine.begin() as db:
@@ -184,7 +185,7 @@ class _Imports:
         return asyncio.run(run())
 
 
-async def _scope(db: AsyncConnection, org_id: UUID) -> OrgScope:
+async def _get_scope(db: AsyncConnection, org_id: UUID) -> OrgScope:
     """Return the scope of the org's main admin."""
     card = await get_card(db, org_id)
     user = UserScope(card.main_admin_id, uuid4(), "bench", (), "王伟", True, Actor(user_id=card.main_admin_id))
@@ -194,7 +195,7 @@ async def _scope(db: AsyncConnection, org_id: UUID) -> OrgScope:
 async def _copy_and_merge(db: asyncpg.Connection, org: UUID, staged: Sequence[StagedRow]) -> None:
     """Write the same people from prepared records: COPY into a bare table, then a merge into each of the two tables."""
     await db.execute(f"CREATE TEMPORARY TABLE bare ({_BARE}) ON COMMIT DROP")
-    await db.copy_records_to_table("bare", records=[_bare(row) for row in staged])
+    await db.copy_records_to_table("bare", records=[_build_record(row) for row in staged])
     await db.execute("ANALYZE bare")
     await db.execute(_MERGE_MEMBERS, org)
     await db.execute(_MERGE_PLACES, org)
@@ -220,17 +221,17 @@ ON CONFLICT DO NOTHING
 """
 
 
-def _bare(row: StagedRow) -> tuple[Any, ...]:
+def _build_record(row: StagedRow) -> tuple[Any, ...]:
     phone = (row.phone_cipher, row.phone_index, row.phone_last4_index)
     return (row.new_member_id, row.name, row.pinyin, row.initials, *phone, row.unit_path)
 
 
-def _children() -> float:
+def _get_seconds_of_children() -> float:
     used = psutil.Process().cpu_times()
     return float(used.children_user + used.children_system)
 
 
-def _sheet(count: int) -> bytes:
+def _build_sheet(count: int) -> bytes:
     """Return an xlsx sheet of people with unused phones in the units."""
     content = io.BytesIO()
     book = xlsxwriter.Workbook(content, {"constant_memory": True})

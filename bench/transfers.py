@@ -31,7 +31,7 @@ def move_50k(measured: Measured) -> list[Row]:
 
 
 def totals_fresh_transfer(measured: Measured) -> list[Row]:
-    """Measure from the acceptance of such a transfer until the root's overview is of a later instant."""
+    """Measure from the acceptance of such a transfer until the root's overview includes it."""
     move = Move.of_large(measured)
     root = measured.world.root
     reader = measured.sign_in(measured.main_admin(root))

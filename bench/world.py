@@ -1,4 +1,4 @@
-"""The measured world: the tree's orgs, their people and thirty days of points, written in sets.
+"""The measured world: the tree's orgs, their people and thirty days of points, written by set-based statements.
 
 It equals data that the service itself writes: every person has a phone, most are activated through an account, the main
 admin of each org is one of its people, one person in 33 is a member of two or more orgs. The service's own rebuild

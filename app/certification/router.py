@@ -114,8 +114,8 @@ async def revoke_invitation(scope: Writer, invitation_id: UUID, db: WriteDb) -> 
 async def read_invitation(
     _: SignedIn, token: Annotated[Token, Path(description="The token of an invitation's link.")], db: ReadDb
 ) -> InvitationCard:
-    """Read which org invites, before applying with the token of its link. Nothing is changed, and reading does not use
-    the invitation.
+    """Read which org invites, before applying with the token of its link. The call changes nothing, and does
+    not count as a use of the invitation.
 
     If it has expired or was revoked, ask the superior for a new invitation.
     """

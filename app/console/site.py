@@ -68,7 +68,7 @@ async def find_home() -> Response:
 
 
 @rest.get("/console/{path:path}")
-async def find_nothing(path: str) -> Response:
+async def refuse_unknown_address(path: str) -> Response:
     """Show a page for every unknown address of the console. Raises NotFound."""
     raise NotFound
 

@@ -22,7 +22,7 @@ async def list_messages(
     unread: Annotated[bool, Query(description="Only those that are not read.")] = False,
 ) -> MessagesOut:
     """Read this to tell the caller what has become of their requests, roles, rows in directories and imports, the
-    newest first. Nothing is changed: mark what was shown with `PUT …/read-mark`.
+    newest first. The call changes nothing: mark what was shown with `PUT …/read-mark`.
 
     What waits for an answer is in `GET /v1/inbox`. A message is deleted after 90 days.
     """

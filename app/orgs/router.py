@@ -92,10 +92,10 @@ async def search_orgs(
     paging: Annotated[Paging, paged_by(str, UUID)],
 ) -> Page[OrgFoundOut]:
     """Find orgs by name, pinyin, initials or region. The caller finds their own orgs, those they administer, and all
-    orgs below these, in the order of their names.
+    orgs in the subtrees of these, in the order of their names.
 
     The call changes nothing. An org that the caller may not see is not in the answer. Where admins need a security key,
-    the orgs below are in the answer only after the session has proved one.
+    the orgs of the subtrees are in the answer only after the session has proved one.
     """
     found = await queries.search_orgs(db, user, wanted, paging)
     return Page[OrgFoundOut].from_slice(found.map(_build_found_org))

@@ -170,7 +170,7 @@ class UndecidedRequests:
         self.first.call("POST", "/v1/me/join-requests", 201, json={"org_id": other_org["id"]})
 
     def _create_removal_requests(self) -> None:
-        """Create two requests to be removed to decide and one to withdraw, an org to leave, and a blocked one."""
+        """Create two removal requests to decide, one to withdraw, a directory to be removed from, and a blocked org."""
         for _ in range(2):
             leaving = Person(self.first.service, fresh_phone(), fresh_name())
             row = {"name": leaving.name, "phone": leaving.phone}

@@ -31,7 +31,7 @@ _SECRET = re.compile(r"(?=[\w.-]*[A-Z])(?=[\w.-]*[a-z])(?=[\w.-]*\d)[\w-]{20,}(\
 
 
 class Recording:
-    """The answers of one run, without what belongs to that run."""
+    """The answers of one run of the demo. Ids, times, phones and secrets are replaced by fixed values."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now

@@ -148,6 +148,7 @@ async def answer_offer(
 async def _list_offer_answers(
     request: Request, db: Readable, cipher: Cipher, scope: UserScope, kind: OfferKind, offer_id: UUID
 ) -> Answers:
+    """Return the answers to an offer: accept or decline. Raises NotFound."""
     decision = await invited.get_received_offer(db, scope, kind, offer_id)
     accept = accept_promotion if kind == "promotion" else accept_admin_invitation
     if kind == "promotion":
@@ -169,7 +170,7 @@ async def _list_offer_answers(
 
 @decision_routes("application", Permission.CERTIFICATION_WRITE)
 async def list_application_answers(decision: DecisionRequest) -> Answers:
-    """Certify the applicant under this org, or refuse (S6)."""
+    """Return the answers to an application: certify the applicant under this org, or refuse (S6)."""
     return {
         "approval": await applications.confirm_approval(*decision.route_values),
         "refusal": await applications.confirm_refusal(*decision.route_values),
@@ -178,7 +179,7 @@ async def list_application_answers(decision: DecisionRequest) -> Answers:
 
 @decision_routes("change-request", Permission.CHANGES_WRITE)
 async def list_change_request_answers(decision: DecisionRequest) -> Answers:
-    """Approve a subordinate's new name or main admin, or refuse (S5)."""
+    """Return the answers to a change request: approve a subordinate's new name or main admin, or refuse (S5)."""
     return {
         "approval": await decisions.confirm_approval(*decision.route_values),
         "refusal": await decisions.confirm_refusal(*decision.route_values),
@@ -187,13 +188,14 @@ async def list_change_request_answers(decision: DecisionRequest) -> Answers:
 
 @decision_routes("recovery", Permission.CHANGES_WRITE)
 async def list_recovery_answers(decision: DecisionRequest) -> Answers:
-    """Show the form with which the main admin whom a recovery would replace withdraws it."""
+    """Return the only answer to a recovery: the main admin whom it would replace withdraws it."""
     return {"withdrawal": await changes.confirm_withdrawal(*decision.route_values)}
 
 
 @decision_routes("transfer", Permission.TRANSFERS_DECIDE)
 async def list_transfer_answers(decision: DecisionRequest) -> Answers:
-    """Release, accept or refuse an org with its subtree. The preview shown must still be current (S20)."""
+    """Return the answers to a transfer: release, accept or refuse an org with its subtree. The preview that was shown
+    must still be current (S20)."""
     suppress_below = SETTINGS.get(decision.request).withhold_below
     found = await get_transfer(decision.db, decision.scope, decision.id, suppress_below=suppress_below)
     refusal = await transfers.confirm_refusal(*decision.route_values)
@@ -224,7 +226,7 @@ async def list_transfer_answers(decision: DecisionRequest) -> Answers:
 
 @decision_routes("link-request", Permission.MEMBERS_WRITE)
 async def list_link_request_answers(decision: DecisionRequest) -> Answers:
-    """Link the requester to one of the matching members, or refuse (S18)."""
+    """Return the answers to a link request: link the requester to one of the matching members, or refuse (S18)."""
     found = await get_received_request(decision.db, decision.cipher, decision.scope.org_id, decision.id)
     rows = {
         str(member.id): Confirmation(
@@ -243,10 +245,10 @@ async def list_link_request_answers(decision: DecisionRequest) -> Answers:
 
 
 @decision_routes("join-request", Permission.MEMBERS_WRITE)
-async def list_join_request_answers(one: DecisionRequest) -> Answers:
-    """Take the person into the unit of the link or the org itself, or refuse."""
-    refusal = await joins.confirm_refusal(*one.route_values)
-    found = await get_received_join_request(one.db, one.scope.org_id, one.id)
+async def list_join_request_answers(decision: DecisionRequest) -> Answers:
+    """Return the answers to a join request: add the person to the unit of the link or to the org itself, or refuse."""
+    refusal = await joins.confirm_refusal(*decision.route_values)
+    found = await get_received_join_request(decision.db, decision.scope.org_id, decision.id)
     if found.unit_name is None:
         explanation = gettext("{name} 列入本组织通讯录的管理组，以后可以在电脑端选择支部。", name=found.name)
     else:
@@ -256,7 +258,7 @@ async def list_join_request_answers(one: DecisionRequest) -> Answers:
         title=title if found.verified else gettext("同意 {name}（未实名）加入", name=found.name),
         explanation=explanation,
         button=gettext("同意"),
-        operation=lambda db, _: accept_join_request(db, one.cipher, one.scope, one.id, None),
+        operation=lambda db, _: accept_join_request(db, decision.cipher, decision.scope, decision.id, None),
         message="",
         danger=False,
     )
@@ -265,7 +267,7 @@ async def list_join_request_answers(one: DecisionRequest) -> Answers:
 
 @decision_routes("removal-request", Permission.MEMBERS_WRITE)
 async def list_removal_request_answers(decision: DecisionRequest) -> Answers:
-    """Remove the person from the directory, or refuse."""
+    """Return the answers to a removal request: remove the person from the directory, or refuse."""
     return {
         "acceptance": await removals.confirm_acceptance(*decision.route_values),
         "refusal": await removals.confirm_refusal(*decision.route_values),
@@ -274,7 +276,7 @@ async def list_removal_request_answers(decision: DecisionRequest) -> Answers:
 
 @decision_routes("person-transfer", Permission.MEMBERS_WRITE)
 async def list_person_transfer_answers(decision: DecisionRequest) -> Answers:
-    """Accept a person into the directory, or refuse (S20)."""
+    """Return the answers to a person's transfer: accept the person into the directory, or refuse (S20)."""
     refusal = await person_transfers.confirm_refusal(*decision.route_values)
     found = await get_person_transfer(decision.db, decision.scope.org_id, decision.id)
     acceptance = Confirmation(

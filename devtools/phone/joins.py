@@ -1,4 +1,4 @@
-"""Asking to join an org on the phone: by a link, or by the org's full name and region; the user's own requests."""
+"""Requests to join an org on the phone: by a link, or by the org's full name and region; the user's own requests."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -54,8 +54,8 @@ async def show_form(
 
 
 @router.post("/join-org")
-async def ask(request: Request, db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
-    """Ask to join."""
+async def send_join_request(request: Request, db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
+    """Send a request to join."""
     body = validate_fields(JoinRequestCreate, form.get_filled("link_token", "org_name", "region_code", "name"))
     if isinstance(body, ValidationError):
         return await _show_form(request, db, form, body)

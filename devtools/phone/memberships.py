@@ -1,4 +1,4 @@
-"""The directories in which the user is, on the phone: ask to be removed, block an org."""
+"""The directories in which the user is, on the phone: request the removal, block an org."""
 
 from collections.abc import Awaitable, Sequence
 from typing import Annotated, Any
@@ -38,14 +38,14 @@ async def show_memberships(request: Request, db: ReadDb, scope: SignedIn) -> Res
 
 
 @router.post("/{org_id}/removal-request")
-async def ask_removal(request: Request, db: WriteDb, scope: SignedIn, org_id: OrgId) -> Response:
-    """Ask the org to remove the user from its directory."""
+async def request_removal(request: Request, db: WriteDb, scope: SignedIn, org_id: OrgId) -> Response:
+    """Request that the org removes the user from its directory."""
     return await _run(request, db, scope.user_id, create_removal_request(db, scope, org_id))
 
 
 @router.post("/{org_id}/removal-request/withdrawal")
-async def withdraw_removal(request: Request, db: WriteDb, scope: SignedIn, org_id: OrgId) -> Response:
-    """Take the request back. Raises NotFound if none waits."""
+async def withdraw_request(request: Request, db: WriteDb, scope: SignedIn, org_id: OrgId) -> Response:
+    """Withdraw the removal request. Raises NotFound if none waits."""
     request_id = (await get_membership(db, scope.user_id, org_id)).removal_request_id
     if request_id is None:
         raise NotFound
@@ -53,14 +53,14 @@ async def withdraw_removal(request: Request, db: WriteDb, scope: SignedIn, org_i
 
 
 @router.post("/{org_id}/block")
-async def block(request: Request, db: WriteDb, scope: SignedIn, org_id: OrgId) -> Response:
+async def add_block(request: Request, db: WriteDb, scope: SignedIn, org_id: OrgId) -> Response:
     """Let no row of the org be linked to the user."""
     return await _run(request, db, scope.user_id, block_org(db, scope, org_id))
 
 
 @router.post("/{org_id}/block/removal")
-async def unblock(request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, org_id: OrgId) -> Response:
-    """Lift the block."""
+async def remove_block(request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, org_id: OrgId) -> Response:
+    """Remove the block. Rows of the org can be linked to the user again."""
     return await _run(request, db, scope.user_id, unblock_org(db, cipher, scope, org_id))
 
 

@@ -109,7 +109,7 @@ async def show_invitation(
 
 
 @router.post("/orgs/{org_id}/applications")
-async def apply(
+async def send_application(
     request: Request, db: WriteDb, scope: Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)], form: PageForm
 ) -> Response:
     """Apply for this org to be certified under the inviting org."""

@@ -22,7 +22,7 @@ async def find_home() -> Response:
 
 
 @rest.get("/phone/{path:path}")
-async def find_nothing(path: str) -> Response:
+async def refuse_unknown_address(path: str) -> Response:
     """Show a page for every unknown address of the phone. Raises NotFound."""
     raise NotFound
 

@@ -21,7 +21,7 @@ class SimulatedMessages(Out):
 
 
 class SimulatedConsent(Body):
-    """What the person answers on the test provider's page; without a name they decline."""
+    """The person's answer on the test provider's page. An answer without a name declines."""
 
     name: PersonName | None = None
     id_number: IdNumber | None = None

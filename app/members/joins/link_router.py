@@ -92,8 +92,8 @@ async def revoke_join_link(scope: Writer, link_id: UUID, db: WriteDb) -> None:
 async def read_join_link(
     _: SignedIn, token: Annotated[Token, Path(description="The token of the link.")], db: ReadDb
 ) -> JoinLinkCard:
-    """Read which org or unit a link leads to, before asking with it. Nothing is changed, and reading does not use the
-    link.
+    """Read which org or unit a link leads to, before asking with it. The call changes nothing, and does not
+    count as a use of the link.
     """
     row = await links.get_live_join_link(db, token)
     return JoinLinkCard(
