@@ -337,7 +337,8 @@ async def test_request_to_join_waits_for_another_one_of_the_same_person(
     orgs = [(await admin.create_org())["id"] for _ in range(MAX_WAITING_REQUESTS + 1)]
     for org in orgs[2:]:
         await send_join_request(learner, {"id": org})
-    other = "INSERT INTO join_requests (org_id, user_id, expires_at) VALUES (:org, :user, now() + interval '1 day')"
+    other = "INSERT INTO join_requests (org_id, user_id, name, expires_at)"
+    other += " VALUES (:org, :user, '甲', now() + interval '1 day')"
     answer = await answer_after_change(
         engine,
         lambda: learner.post(MINE, json={"org_id": orgs[0]}),
