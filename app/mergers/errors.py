@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import BaseModel, Field
 
 from app.core.i18n import gettext_noop
-from app.web.errors import Conflict
+from app.web.errors import Conflict, Problem
 
 
 class MergerIntoItself(Conflict):
@@ -24,6 +24,12 @@ class MergerDecided(Conflict):
     slug = "merger-decided"
     title = gettext_noop("该合并申请已处理、撤回或失效")
     advice = gettext_noop("请刷新后查看处理结果。")
+
+
+class MergerExpired(Problem):
+    status, slug = 410, "merger-expired"
+    title = gettext_noop("该申请已过期")
+    advice = gettext_noop("请申请组织重新申请。")
 
 
 class ClashingUnits(BaseModel):

@@ -4,11 +4,18 @@ from dataclasses import replace
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, insert, select
+from sqlalchemy import ColumnElement, exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import MERGER
-from app.approvals.requests import create_request, finish_request
+from app.approvals.requests import (
+    Decision,
+    create_request,
+    decide_request,
+    finish_request,
+    get_request_to_decide,
+    raise_already_ended,
+)
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.certification.audit import record_for_each_org
@@ -20,7 +27,7 @@ from app.hierarchy import tree
 from app.members.activation import enqueue_row_activations
 from app.members.errors import PartyMembersOnly
 from app.members.links.operations import lock_named_org
-from app.mergers.errors import MergerDecided, MergerIntoItself, MergerOpen, UnitNamesClash
+from app.mergers.errors import MergerDecided, MergerExpired, MergerIntoItself, MergerOpen, UnitNamesClash
 from app.mergers.moves import move_org_into
 from app.mergers.queries import compute_preview_version, count_unit_levels, find_unit_depth, list_clashing_units
 from app.mergers.schemas import MergerAcceptance, MergerCreate
@@ -38,7 +45,9 @@ from app.schema.orgs import Merger, Unit
 class _Merger(NamedTuple):
     org_id: UUID
     to_id: UUID
-    is_waiting: bool
+
+
+_COLUMNS = (Merger.org_id, Merger.to_id)
 
 
 async def create_merger(db: AsyncConnection, scope: OrgScope, body: MergerCreate) -> UUID:
@@ -55,30 +64,30 @@ async def create_merger(db: AsyncConnection, scope: OrgScope, body: MergerCreate
     await _require_party(db, scope.org_id, to.kind)
     opened = {"org_id": scope.org_id, "to_id": to.id, "requested_by": scope.user.user_id}
     merger_id = await create_request(db, MERGER, MergerOpen, **opened)
-    await _record(db, scope, "merger.created", merger_id, _Merger(scope.org_id, to.id, True))
+    await _record(db, scope, "merger.created", merger_id, _Merger(scope.org_id, to.id))
     return merger_id
 
 
 async def withdraw_merger(db: AsyncConnection, scope: OrgScope, merger_id: UUID) -> None:
-    """Withdraw a merger that the scope's org asks for. Raises NotFound, MergerDecided."""
+    """Withdraw a merger that the scope's org asks for. Raises NotFound, MergerDecided, MergerExpired."""
     await lock_orgs_for_edit(db, scope, main_admin=True)
-    is_own = and_(Merger.id == merger_id, Merger.org_id == scope.org_id)
-    merger = await _get_waiting_merger(db, is_own)
-    if not await finish_request(db, MERGER, State.WITHDRAWN, is_own, by=scope.user.user_id):
-        raise MergerDecided
+    own = (Merger.id == merger_id, Merger.org_id == scope.org_id)
+    merger = await one_or_404(db, select(*_COLUMNS).where(*own), _Merger)
+    if not await finish_request(db, MERGER, State.WITHDRAWN, *own, by=scope.user.user_id):
+        await raise_already_ended(db, MERGER, *own, decided=MergerDecided, expired=MergerExpired)
     await _record(db, scope, "merger.withdrawn", merger_id, merger)
 
 
 async def refuse_merger(db: AsyncConnection, scope: OrgScope, merger_id: UUID, reason: str) -> None:
     """Decline a merger into the scope's org, with a reason that the other org's admins read.
 
-    Raises NotFound, MergerDecided.
+    Raises NotFound, MergerDecided, MergerExpired.
     """
     await lock_orgs_for_edit(db, scope)
-    is_received = and_(Merger.id == merger_id, Merger.to_id == scope.org_id)
-    merger = await _get_waiting_merger(db, is_received)
-    if not await finish_request(db, MERGER, State.DECLINED, is_received, by=scope.user.user_id, reason=reason):
-        raise MergerDecided
+    decision = _build_decision(scope, State.DECLINED, merger_id, Merger.reason == reason)
+    merger, repeated = await get_request_to_decide(db, decision, _COLUMNS, _Merger)
+    if repeated or not await decide_request(db, decision, scope.user.user_id, reason=reason):
+        return
     await _record(db, scope, "merger.declined", merger_id, merger, reason=reason)
 
 
@@ -89,15 +98,18 @@ async def accept_merger(
 
     Locks the hierarchy, then both orgs for edit, then the org that merges FOR UPDATE. The order of the last two lets
     transactions of both orgs' people finish, so that no person is added while the people move. Raises NotFound,
-    MergerDecided, PreviewStale, OrgHasSubordinates, PartyMembersOnly, UnknownUnit, UnitNameTaken, UnitNamesClash,
-    UnitTooDeep, PhoneOfTwoAccounts, OrgClosed.
+    MergerDecided, MergerExpired, PreviewStale, OrgHasSubordinates, PartyMembersOnly, UnknownUnit, UnitNameTaken,
+    UnitNamesClash, UnitTooDeep, PhoneOfTwoAccounts, OrgClosed.
     """
     await tree.lock_hierarchy(db)
-    is_received = and_(Merger.id == merger_id, Merger.to_id == scope.org_id)
-    merger = await _get_waiting_merger(db, is_received)
+    decision = _build_decision(scope, State.ACCEPTED, merger_id, _has_place(body))
+    merger, repeated = await get_request_to_decide(db, decision, _COLUMNS, _Merger)
+    if repeated:  # the other org is closed
+        await lock_orgs_for_edit(db, scope)
+        return
     orgs = await lock_orgs_for_edit(db, scope, merger.org_id)
     await lock_orgs(db, merger.org_id, exclusive=True)
-    await _get_waiting_merger(db, is_received)
+    await get_request_to_decide(db, decision, _COLUMNS, _Merger)
     if await compute_preview_version(db, merger.org_id, scope.org_id) != body.preview:
         raise PreviewStale
     await require_no_subordinates(db, merger.org_id)
@@ -105,9 +117,7 @@ async def accept_merger(
     unit_id = await _prepare_unit(db, scope, merger.org_id, body)
     moved = await move_org_into(db, cipher, merger.org_id, scope.org_id, unit_id)
     numbers = {"people": moved.people, "in_both": moved.in_both, "units": moved.units}
-    by = scope.user.user_id
-    if not await finish_request(db, MERGER, State.ACCEPTED, is_received, by=by, unit_id=unit_id, **numbers):
-        raise MergerDecided
+    await decide_request(db, decision, scope.user.user_id, unit_id=unit_id, **numbers)
     # The other org's audit does not name the admin of this one.
     closing = replace(
         scope,
@@ -156,13 +166,18 @@ async def _require_party(db: AsyncConnection, org_id: UUID, kind: str) -> None:
         raise PartyMembersOnly
 
 
-async def _get_waiting_merger(db: AsyncConnection, condition: ColumnElement[bool]) -> _Merger:
-    """Return the merger if it can still be decided. Raises NotFound, MergerDecided."""
-    columns = (Merger.org_id, Merger.to_id, MERGER.waiting.label("is_waiting"))
-    found = await one_or_404(db, select(*columns).where(condition), _Merger)
-    if not found.is_waiting:
-        raise MergerDecided
-    return found
+def _build_decision(scope: OrgScope, state: State, merger_id: UUID, same: ColumnElement[bool]) -> Decision:
+    received = (Merger.id == merger_id, Merger.to_id == scope.org_id)
+    return Decision(MERGER, state, received, MergerDecided, MergerExpired, same)
+
+
+def _has_place(body: MergerAcceptance) -> ColumnElement[bool]:
+    """Return the SQL condition that an accepted merger brought the people to the place that the body names."""
+    if body.new_unit is None:
+        return Merger.unit_id.is_not_distinct_from(body.unit_id)
+    made = (Unit.org_id == Merger.to_id, Unit.id == Merger.unit_id, Unit.parent_id.is_not_distinct_from(body.unit_id))
+    named = (Unit.name == body.new_unit.name, Unit.kind == body.new_unit.kind)
+    return exists().where(*made, *named).correlate(Merger)
 
 
 async def _record(

@@ -17,7 +17,14 @@ from app.members.errors import PartyMembersOnly
 from app.members.links.errors import UnknownOrg
 from app.mergers import operations as mergers
 from app.mergers import queries
-from app.mergers.errors import MergerDecided, MergerIntoItself, MergerOpen, PhoneOfTwoAccounts, UnitNamesClash
+from app.mergers.errors import (
+    MergerDecided,
+    MergerExpired,
+    MergerIntoItself,
+    MergerOpen,
+    PhoneOfTwoAccounts,
+    UnitNamesClash,
+)
 from app.mergers.schemas import MergerAcceptance, MergerCreate, MergerDetailOut, MergerOut, MergerRefusal
 from app.orgs.errors import OrgHasSubordinates, UnitNameTaken, UnitTooDeep, UnknownUnit
 from app.web.errors import problems
@@ -62,7 +69,9 @@ async def read_merger(request: Request, scope: Reader, merger_id: UUID, db: Read
     return await _get_merger(request, db, scope, merger_id)
 
 
-@router.delete("/{merger_id}", summary="Withdraw a merger", status_code=204, responses=problems(MergerDecided))
+@router.delete(
+    "/{merger_id}", summary="Withdraw a merger", status_code=204, responses=problems(MergerDecided, MergerExpired)
+)
 async def withdraw_merger(scope: Requester, merger_id: UUID, db: WriteDb) -> None:
     """The main admin takes the request back while it waits. Nothing has moved."""
     await mergers.withdraw_merger(db, scope, merger_id)
@@ -73,6 +82,7 @@ async def withdraw_merger(scope: Requester, merger_id: UUID, db: WriteDb) -> Non
     summary="Accept a merger",
     responses=problems(
         MergerDecided,
+        MergerExpired,
         PreviewStale,
         OrgHasSubordinates,
         PartyMembersOnly,
@@ -91,13 +101,16 @@ async def accept_merger(
     the people and units come to this org, to one of its units, or to a new unit, and the other org is closed for good.
 
     Who is in both orgs keeps the row here and gets the units. Units of one name in one place are refused
-    (`unit-names-clash`): take the org in as a new unit. Past days do not change.
+    (`unit-names-clash`): take the org in as a new unit. Past days do not change. A repeated call
+    changes nothing and gets the same answer.
     """
     await mergers.accept_merger(db, cipher, scope, merger_id, body)
     return await _get_merger(request, db, scope, merger_id)
 
 
-@router.put("/{merger_id}/refusal", summary="Refuse a merger", status_code=204, responses=problems(MergerDecided))
+@router.put(
+    "/{merger_id}/refusal", summary="Refuse a merger", status_code=204, responses=problems(MergerDecided, MergerExpired)
+)
 async def refuse_merger(scope: Decider, merger_id: UUID, body: MergerRefusal, db: WriteDb) -> None:
     """The receiving org declines, with a reason that the other org's admins read. Nothing has moved."""
     await mergers.refuse_merger(db, scope, merger_id, body.reason)

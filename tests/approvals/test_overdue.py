@@ -45,7 +45,7 @@ PROBLEMS = {
     JOIN_REQUEST: (409, "join-request-decided"),
     REMOVAL_REQUEST: (409, "removal-request-decided"),
     CLOSURE: (404, "not-found"),
-    MERGER: (409, "merger-decided"),
+    MERGER: (410, "merger-expired"),
 }
 
 

@@ -144,6 +144,19 @@ class Maker:
         made = get_body(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
         return _make_case((person,) * 2, f"/v1/me/promotions/{made['id']}", outcome, _OFFERED)
 
+    async def make_merger(self, outcome: str) -> Case:
+        org, admins = await self.create_org()
+        person = await self.people.register()
+        old = await person.create_org()
+        made = get_body(await person.post(f"/v1/orgs/{old['id']}/mergers", json={"org_id": org["id"]}), 201)
+        case = _make_case(admins, f"/v1/orgs/{org['id']}/mergers/{made['id']}", outcome, _OFFERED)
+        accepted = {"preview": made["preview"]["version"], "new_unit": {"name": "原乡镇总支", "kind": "general_branch"}}
+        if outcome == "acceptance":
+            case.body = accepted
+        else:
+            case.opposite = accepted
+        return case
+
     async def make_closure(self, outcome: str) -> Case:
         org, (main_admin, second) = await self.create_org()
         decider = main_admin if outcome == "closing" else second
@@ -181,7 +194,7 @@ CASES = [
         (kind, outcome)
         for kind in (
             *("link_request", "join_request", "removal_request", "person_transfer"),
-            *("admin_invitation", "promotion", "transfer"),
+            *("admin_invitation", "promotion", "transfer", "merger"),
         )
         for outcome in _OFFERED
     ),
@@ -251,6 +264,7 @@ async def test_refusal_with_another_reason_is_refused(people: People, operator: 
         "link_request",
         "join_request",
         "removal_request",
+        "merger",
     ):
         case: Case = await getattr(Maker(people, operator), f"make_{kind}")("refusal")
         await case.decide()

@@ -331,7 +331,7 @@ async def test_requests_of_the_merged_org_end(pair: Pair, people: People, engine
     late = await pair.host.put(
         f"{pair.received}/{merger['id']}/acceptance", json={"preview": merger["preview"]["version"]}
     )
-    assert get_refusal(late) == (409, "merger-decided")
+    assert get_refusal(late) == (410, "merger-expired")
     async with engine.begin() as connection:
         await expire_overdue(connection, 1000)
     assert "merger.expired" in await list_actions(pair.host, pair.large)
@@ -343,8 +343,20 @@ async def test_concurrent_acceptances_move_the_people_once(pair: Pair) -> None:
     body = {"preview": merger["preview"]["version"]}
     path = f"{pair.received}/{merger['id']}/acceptance"
     answers = await asyncio.gather(*(pair.host.put(path, json=body) for _ in range(4)))
-    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 3
+    assert {(answer.status_code, answer.content) for answer in answers} == {(200, answers[0].content)}
+    assert (await list_actions(pair.host, pair.large)).count("merger.accepted") == 1
     assert len(await list_all(pair.host, f"/v1/orgs/{pair.large['id']}/members")) == 3
+
+
+async def test_acceptance_into_another_place_than_the_first_is_refused(pair: Pair) -> None:
+    unit = await add_unit(pair.host, pair.large, "机关支部")
+    merger = await pair.ask()
+    new_unit = {"name": "乡镇支部", "kind": "branch"}
+    accepted = await pair.accept(merger, unit_id=unit["id"], new_unit=new_unit)
+    assert await pair.accept(merger, unit_id=unit["id"], new_unit=new_unit) == accepted
+    for body in ({}, {"unit_id": unit["id"]}, {"new_unit": new_unit}):
+        refused = await pair.accept(merger, 409, **body)
+        assert refused["type"] == "/problems/merger-decided"
 
 
 async def test_person_added_during_the_acceptance_is_in_one_org(people: People) -> None:
