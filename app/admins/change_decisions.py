@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale
+from app.admins.superseded_requests import supersede_main_admin_requests
 from app.approvals.kinds import CHANGE_REQUEST
 from app.approvals.requests import Decision, decide_request, finish_request, get_request_to_decide
 from app.audit_log.entries import Actor, record
@@ -203,8 +204,8 @@ async def accept_change(db: AsyncConnection, actor: Actor, change: Change, user_
 
 
 async def apply_change(db: AsyncConnection, actor: Actor, change: Change) -> bool:
-    """Make the requested change if the org has not changed since the request. Return whether the change was made.
-    Raises SiblingNameTaken."""
+    """Make the requested change if the org has not changed since the request. Return whether the change was made. A new
+    main admin supersedes the other requests for one. Raises SiblingNameTaken."""
     statement = update(Org).where(Org.id == change.org_id).returning(Org.id)
     if change.kind == "rename":
         assert change.name_after is not None
@@ -220,6 +221,8 @@ async def apply_change(db: AsyncConnection, actor: Actor, change: Change) -> boo
     with on_constraint(("certifications_sibling_name_key", SiblingNameTaken)):
         if await db.scalar(statement.values(version=Org.version + 1)) is None:
             return False
+    if change.kind != "rename":
+        await supersede_main_admin_requests(db, actor, change.org_id, change.id)
     action = {"rename": "org.renamed", "hand-over": "org.handed_over", "recovery": "org.recovered"}[change.kind]
     subject = ("org", change.org_id)
     await record(db, actor, action, org_id=change.org_id, subject=subject, before=change.before, after=change.after)

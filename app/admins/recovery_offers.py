@@ -20,8 +20,9 @@ from app.admins.errors import (
     RecoveryOfferStale,
 )
 from app.admins.invitees import Invitee, build_invitee_columns
+from app.admins.superseded_requests import supersede_main_admin_requests
 from app.approvals.kinds import ADMIN_INVITATION
-from app.approvals.requests import create_request, finish_request, finish_requests, raise_already_ended
+from app.approvals.requests import create_request, finish_request, raise_already_ended
 from app.audit_log.entries import record
 from app.authz.access import OperatorScope, OrgScope, UserScope
 from app.certification.audit import record_for_each_org
@@ -107,15 +108,13 @@ async def supersede_stale_recovery(
 
 
 async def set_recovered_main_admin(db: AsyncConnection, user: UserScope, org: LockedOrg, offer_id: UUID) -> None:
-    """Make the user the main admin of the org, and supersede the other recovery offers for the org.
+    """Make the user the main admin of the org, and supersede the other requests for a new main admin.
 
     The caller has locked the org and inserted the user's admin row.
     """
     values = {"main_admin_id": user.user_id, "version": Org.version + 1}
     await db.execute(update(Org).where(Org.id == org.id).values(values))
-    others = (AdminInvitation.org_id == org.id, AdminInvitation.id != offer_id)
-    is_recovery = AdminInvitation.main_admin_before.is_not(None)
-    await finish_requests(db, ADMIN_INVITATION, State.SUPERSEDED, *others, is_recovery, actor=user.actor, of_org=org.id)
+    await supersede_main_admin_requests(db, user.actor, org.id, offer_id)
     before, after = {"main_admin_id": str(org.main_admin_id)}, {"main_admin_id": str(user.user_id)}
     subject = ("org", org.id)
     await record(db, user.actor, "org.recovered", org_id=org.id, subject=subject, before=before, after=after)

@@ -233,21 +233,27 @@ async def test_change_request_that_names_a_former_admin_is_superseded(people: Pe
     assert await pair.get_main_admin_id() == pair.founder.user_id
 
 
-async def test_change_request_is_stale_after_a_change_of_name_or_main_admin(
-    people: People, engine: AsyncEngine
-) -> None:
+async def test_new_main_admin_supersedes_the_other_request_for_one(people: People) -> None:
     pair = await OrgPair.create(people)
     third = await people.register()
     await add_admin(pair.founder, pair.org, third)
     hand_over = await pair.request_hand_over()
-    rescue = get_body(await send_change_request(third, pair.org, kind="recovery"), 201)
-    get_body(await decide(pair.superior_admin, pair.superior, rescue))
+    recovery = get_body(await send_change_request(third, pair.org, kind="recovery"), 201)
+    get_body(await decide(pair.superior_admin, pair.superior, recovery))
     assert await pair.get_main_admin_id() == third.user_id
-    assert get_refusal(await decide(pair.superior_admin, pair.superior, hand_over)) == (409, "change-request-stale")
+    seen = get_body(await third.get(f"/v1/orgs/{pair.org['id']}/change-requests/{hand_over['id']}"))
+    assert seen["state"] == "superseded"
+    assert await list_received_requests(pair.superior_admin, pair.superior) == []
+    assert "change_request.superseded" in await list_actions(third, pair.org)
+    messages = await list_all(pair.founder, "/v1/messages")
+    assert ("request-superseded", hand_over["id"]) in [(each["kind"], each["subject_id"]) for each in messages]
     assert get_refusal(await decide(pair.superior_admin, pair.superior, hand_over)) == (409, "change-request-decided")
     assert await pair.get_main_admin_id() == third.user_id
 
-    rename = get_body(await send_change_request(third, pair.org, kind="rename", name=fresh_org_name()), 201)
+
+async def test_rename_is_stale_after_a_change_of_the_name(people: People, engine: AsyncEngine) -> None:
+    pair = await OrgPair.create(people)
+    rename = get_body(await send_change_request(pair.founder, pair.org, kind="rename", name=fresh_org_name()), 201)
     async with engine.begin() as connection:
         loaded = "UPDATE orgs SET name = :name WHERE id = :id"
         await connection.execute(text(loaded), {"name": fresh_org_name(), "id": pair.org["id"]})

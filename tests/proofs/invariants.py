@@ -47,6 +47,12 @@ BROKEN = {
         SELECT r.id FROM change_requests r WHERE r.state = 'pending' AND r.expires_at > now() AND r.kind <> 'recovery'
         AND NOT EXISTS (SELECT FROM certifications c WHERE c.subordinate_id = r.org_id AND c.state = 'live')
     """,
+    "a pending hand-over or recovery from another main admin than the org has": """
+        SELECT r.id FROM change_requests r JOIN orgs o ON o.id = r.org_id
+        WHERE r.state = 'pending' AND r.main_admin_before <> o.main_admin_id
+        UNION ALL SELECT i.id FROM admin_invitations i JOIN orgs o ON o.id = i.org_id
+        WHERE i.state = 'pending' AND i.main_admin_before <> o.main_admin_id
+    """,
     "a request that a closed org made, or was to decide": """
         SELECT o.id FROM orgs o WHERE o.status = 'closed' AND (
             EXISTS (SELECT FROM certifications WHERE o.id IN (superior_id, subordinate_id) AND state = 'pending')

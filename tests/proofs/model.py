@@ -362,7 +362,14 @@ class Model:
             change.org.name = str(change.after)
         else:
             change.org.main = int(change.after)
+            self._supersede_main_admin_changes(change)
         change.state = "accepted"
+
+    def _supersede_main_admin_changes(self, accepted: Change) -> None:
+        for kind in ("hand-over", "recovery"):
+            other = accepted.org.pending_changes.get(kind)
+            if other is not None and other is not accepted:
+                accepted.org.pending_changes.pop(kind).state = "superseded"
 
     def approve_change(self, caller: PersonId, superior: Org, change: Change) -> None:
         self._require_decider(caller, superior, change, "accepted")

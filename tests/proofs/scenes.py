@@ -227,7 +227,15 @@ class Scenes:
             for person, kind in ((self.admin, "hand-over"), (self._second, "recovery"))
         ]
         paths = [f"/v1/orgs/{superior['id']}/change-requests/{each['id']}/approval" for each in created]
-        return [lambda: self.admin.put(paths[0]), lambda: self.admin.put(paths[1])], self._build_check([200, 409])
+        check_statuses = self._build_check([200, 409])
+
+        async def check(answers: list[httpx.Response]) -> None:
+            await check_statuses(answers)
+            # The first decision ends the other request too, in one transaction.
+            (refused,) = [answer.text for answer in answers if answer.status_code == 409]
+            assert "/problems/change-request-decided" in refused, f"refused with another problem: {refused}"
+
+        return [lambda: self.admin.put(paths[0]), lambda: self.admin.put(paths[1])], check
 
     async def rename_approved_and_withdrawn(self) -> Scene:
         superior, org = await self._create_orgs(2)

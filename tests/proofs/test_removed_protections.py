@@ -68,6 +68,8 @@ OFFER_PENDING = (
 )
 # The condition still has its parameter, but is true for every row.
 MAIN_ADMIN_OF_REQUEST = (r"(orgs\.main_admin_id = (\$\d+::\w+))", r"(\1 OR \2 IS NOT NULL)")
+# The statement that supersedes the other requests for a new main admin finds none.
+OTHER_REQUEST_SUPERSEDED = (r"(?=change_requests\.id != )", "FALSE AND ")
 # The read under the lock returns the state before it.
 REQUEST_READ_AS_PENDING = (r"(?<=SELECT )CASE WHEN \(change_requests\.state .*? END AS state", "'pending' AS state")
 OFFER_READ_AS_PENDING = (r"(?<=SELECT )CASE WHEN \(promotions\.state .*? END AS state", "'pending' AS state")
@@ -127,9 +129,14 @@ BREAKS = {
         Removal([REQUEST_PENDING, REQUEST_READ_AS_PENDING]),
         "answered [200, 204]",
     ),
-    "the condition that the main admin is the one of the request": (
+    "the end of the other request for a new main admin": (
         "hand_over_and_recovery",
-        Removal([MAIN_ADMIN_OF_REQUEST]),
+        Removal([OTHER_REQUEST_SUPERSEDED]),
+        "refused with another problem",
+    ),
+    "the end of that request, and the condition that the main admin is the one of the request": (
+        "hand_over_and_recovery",
+        Removal([OTHER_REQUEST_SUPERSEDED, MAIN_ADMIN_OF_REQUEST]),
         "answered [200, 200]",
     ),
     "the conditions that the promotion is pending": (
@@ -139,6 +146,10 @@ BREAKS = {
     ),
 }
 STILL_SAFE = {
+    "the end of the other request for a new main admin, not the condition on the main admin": (
+        "hand_over_and_recovery",
+        Removal([MAIN_ADMIN_OF_REQUEST]),
+    ),
     "the service's lock, not the trigger's": ("approvals_crossing_apart", Removal([HIERARCHY_LOCK])),
     "the trigger's lock, not the service's": ("approvals_crossing_apart", Removal(functions=HIERARCHY_LOCK_IN_TRIGGER)),
     "the service's check of the closed org, not the trigger's": (

@@ -56,8 +56,22 @@ async def test_new_main_admin_who_is_no_admin_is_refused(people: People) -> None
     assert get_refusal(await send_change_request(founder, org, **hand_over)) == (409, "not-an-admin")
 
 
-async def test_request_is_superseded_after_its_name_or_admin_has_changed(people: People, db: AsyncConnection) -> None:
-    """A request whose name or admin has changed since it was made is superseded (409 `change-request-stale`)."""
+async def read_state(person: Person, org: Json, request: Json) -> str:
+    return str(get_body(await person.get(f"/v1/orgs/{org['id']}/change-requests/{request['id']}"))["state"])
+
+
+async def test_rename_is_superseded_after_the_name_has_changed(people: People, db: AsyncConnection) -> None:
+    """A rename is superseded at its decision if the name has changed since (409 `change-request-stale`)."""
+    superior_admin, superior, founder, org = await create_pair(people)
+    rename = get_body(await send_change_request(founder, org, kind="rename", name=fresh_org_name()), 201)
+    await db.execute(text("UPDATE orgs SET name = :name WHERE id = :id"), {"name": fresh_org_name(), "id": org["id"]})
+    decided = await superior_admin.put(approval_path(superior, rename))
+    assert get_refusal(decided) == (409, "change-request-stale")
+    assert await read_state(founder, org, rename) == "superseded"
+
+
+async def test_other_requests_for_a_main_admin_are_superseded_by_a_new_one(people: People) -> None:
+    """A new main admin supersedes the other requests for one (409 `change-request-decided`)."""
     superior_admin, superior, founder, org = await create_pair(people)
     second, third = await people.register(), await people.register()
     for person in (second, third):
@@ -66,12 +80,10 @@ async def test_request_is_superseded_after_its_name_or_admin_has_changed(people:
     rename = get_body(await send_change_request(founder, org, kind="rename", name=fresh_org_name()), 201)
     recovery = get_body(await send_change_request(third, org, kind="recovery"), 201)
     get_body(await superior_admin.put(approval_path(superior, recovery)))
-    await db.execute(text("UPDATE orgs SET name = :name WHERE id = :id"), {"name": fresh_org_name(), "id": org["id"]})
-    for request in (hand_over, rename):
-        decided = await superior_admin.put(approval_path(superior, request))
-        assert get_refusal(decided) == (409, "change-request-stale")
-        read = get_body(await third.get(f"/v1/orgs/{org['id']}/change-requests/{request['id']}"))
-        assert read["state"] == "superseded"
+    assert await read_state(third, org, hand_over) == "superseded"
+    assert await read_state(third, org, rename) == "pending"
+    decided = await superior_admin.put(approval_path(superior, hand_over))
+    assert get_refusal(decided) == (409, "change-request-decided")
 
 
 async def test_pending_request_goes_to_the_new_superior_and_takes_effect_at_a_release(people: People) -> None:
