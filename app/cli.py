@@ -6,6 +6,7 @@ with 2.
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -153,13 +154,11 @@ class _DefaultSettings(Settings):
 
 def build_openapi_document() -> str:
     """Build the OpenAPI document that is stored in openapi/: with default settings, whatever the environment is."""
-    import orjson
-
     from app.main import create_app
 
     settings = _DefaultSettings(data_keys=SecretStr(f"snapshot:{make_key()}"), index_key=SecretStr(make_key()))
     document = create_app(settings).openapi()
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
 
 async def _run_until_stopped(work: Coroutine[None, None, None]) -> None:

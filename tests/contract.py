@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from app.api_docs.problem_schemas import list_problems
 from app.api_docs.response_headers import HEADERS, list_response_headers
+from tests.inlining import inline_shared_parts
 
 PROBLEM = "application/problem+json"
 
@@ -19,7 +20,7 @@ class Contract:
     def __init__(self, app: FastAPI) -> None:
         self._app = app
         self._followed: set[str] = set()
-        document = app.openapi()
+        document = inline_shared_parts(app.openapi())
         # A literal path has precedence over one with parameters.
         paths = sorted(document["paths"].items(), key=lambda item: item[0].count("{"))
         self._operations: dict[tuple[str, int], list[tuple[re.Pattern[str], dict[str, Any]]]] = {}

@@ -11,11 +11,12 @@ import pytest
 from app.api_docs.examples import PLACEHOLDERS
 from app.api_docs.recorded_answers import RECORDED
 from app.cli import SNAPSHOT
+from tests.inlining import inline_shared_parts
 
 
 @pytest.fixture(scope="module")
 def document() -> Any:
-    return json.loads(SNAPSHOT.read_text())
+    return inline_shared_parts(json.loads(SNAPSHOT.read_text()))
 
 
 def list_operations(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:

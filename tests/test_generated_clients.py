@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from app.cli import SNAPSHOT
+from tests.inlining import inline_shared_parts
 
 Operation = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def document() -> Any:
-    return json.loads(SNAPSHOT.read_text())
+    return inline_shared_parts(json.loads(SNAPSHOT.read_text()))
 
 
 def list_operations(document: Any) -> Iterator[tuple[str, Operation]]:

@@ -11,6 +11,7 @@ import pytest
 from app.cli import SNAPSHOT
 from app.core.i18n import gettext_in
 from app.web.errors import Problem
+from tests.inlining import inline_shared_parts
 
 ROOT = Path(__file__).parent.parent
 RULE = re.compile(r"\b[SE][1-9][0-9]?\b")
@@ -99,7 +100,7 @@ def test_every_call_that_an_operation_names_exists(document: Any) -> None:
 
 
 def test_every_declared_error_says_what_to_do(document: Any) -> None:
-    for path, methods in document["paths"].items():
+    for path, methods in inline_shared_parts(document)["paths"].items():
         for method, operation in methods.items():
             for status, answer in operation["responses"].items():
                 place = f"{method} {path} {status}"

@@ -10,6 +10,7 @@ from app.api_docs.introductions import TAGS
 from app.authz.access import find_access_rule
 from app.core.i18n import gettext_in
 from app.web.errors import Problem
+from tests.inlining import inline_shared_parts
 
 
 def test_every_route_declares_its_access(app: FastAPI) -> None:
@@ -40,7 +41,7 @@ def test_paths_are_nouns(app: FastAPI) -> None:
 
 def test_every_operation_is_documented(app: FastAPI) -> None:
     known = {name for name, _ in TAGS}
-    for path, methods in app.openapi()["paths"].items():
+    for path, methods in inline_shared_parts(app.openapi())["paths"].items():
         for method, operation in methods.items():
             place = f"{method} {path}"
             assert operation.get("description"), f"{place} has no description"

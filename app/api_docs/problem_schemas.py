@@ -25,9 +25,9 @@ def _build_reference(schemas: dict[str, Any], slugs: list[str]) -> dict[str, Any
     """Return the schema of an answer that is one of these problems, and add their schemas."""
     mapping = {}
     for slug in slugs:
-        name = _make_name(_index_problems()[slug])
+        name = _make_name(index_problems()[slug])
         if name not in schemas:
-            schemas.update(_build_schemas(_index_problems()[slug]))
+            schemas.update(_build_schemas(index_problems()[slug]))
         mapping[f"/problems/{slug}"] = _REF + name
     if len(mapping) == 1:
         return {"$ref": next(iter(mapping.values()))}
@@ -57,7 +57,8 @@ def _make_name(kind: type[Problem]) -> str:
 
 
 @cache
-def _index_problems() -> dict[str, type[Problem]]:
+def index_problems() -> dict[str, type[Problem]]:
+    """Return every kind of problem by its slug."""
     return {kind.slug: kind for kind in list_problems()}
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 _GENERIC = re.compile(r"^(?:Page|Item(?P<whole>List))_(?P<item>\w+?)(?:Out)?_$")
 _REF = "#/components/schemas/"
+_VALUES = {"const", "default", "enum", "example", "examples"}
+"""The keywords of a schema under which there are values and no schemas."""
 
 
 def rename_lists(document: dict[str, Any]) -> None:
@@ -38,6 +40,36 @@ def collect_definitions(document: dict[str, Any]) -> None:
                 for content in answer.get("content", {}).values():
                     for name, schema in content.get("schema", {}).pop("$defs", {}).items():
                         schemas.setdefault(name, schema)
+
+
+def remove_property_titles(document: dict[str, Any]) -> None:
+    """Remove the title of each property and parameter: it repeats the name, and generators name inline types after it.
+
+    The schemas of the document keep theirs, the name of the class.
+    """
+    for schema in document["components"]["schemas"].values():
+        title = schema.get("title")
+        _remove_titles(schema)
+        if title is not None:
+            schema["title"] = title
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            contents = [operation.get("requestBody", {}), *operation["responses"].values()]
+            shown = [media for content in contents for media in content.get("content", {}).values()]
+            for place in (*operation.get("parameters", ()), *shown):
+                _remove_titles(place.get("schema", {}))
+
+
+def _remove_titles(schema: Any) -> None:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("title"), str):
+            del schema["title"]
+        for key, part in schema.items():
+            if key not in _VALUES:
+                _remove_titles(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _remove_titles(part)
 
 
 def _rename_refs(value: Any, names: dict[str, str]) -> None:
