@@ -25,7 +25,7 @@ from app.admins.errors import (
 )
 from app.admins.schemas import ChangeRequestCreate, HandOverCreate, RecoveryCreate, RenameCreate
 from app.approvals.kinds import CHANGE_REQUEST
-from app.approvals.requests import create_request, finish_request, raise_already_ended
+from app.approvals.requests import create_request, withdraw_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.hierarchy import tree
@@ -34,7 +34,7 @@ from app.orgs.errors import SiblingNameTaken
 from app.orgs.locks import LockedOrg, lock_orgs_for_edit
 from app.orgs.names import Kind
 from app.schema.admins import ChangeRequest, OrgAdmin
-from app.schema.approvals import CertificationState, State
+from app.schema.approvals import CertificationState
 from app.schema.certification import Certification
 from app.web.errors import NotFound
 
@@ -168,9 +168,7 @@ async def withdraw_change_request(db: AsyncConnection, scope: OrgScope, request_
     if change.kind == "hand-over" and org.main_admin_id != scope.user.user_id:
         raise MainAdminOnly
     condition = ChangeRequest.id == request_id
-    if not await finish_request(db, CHANGE_REQUEST, State.WITHDRAWN, condition, by=scope.user.user_id):
-        await raise_already_ended(
-            db, CHANGE_REQUEST, condition, decided=ChangeRequestDecided, expired=ChangeRequestExpired
-        )
+    errors = {"decided": ChangeRequestDecided, "expired": ChangeRequestExpired}
+    await withdraw_request(db, CHANGE_REQUEST, condition, by=scope.user.user_id, **errors)
     subject = ("change_request", request_id)
     await record(db, scope.actor, "change_request.withdrawn", org_id=scope.org_id, subject=subject)

@@ -29,10 +29,9 @@ from app.approvals.requests import (
     Decision,
     create_request,
     decide_request,
-    finish_request,
     finish_requests,
     get_request_to_decide,
-    raise_already_ended,
+    withdraw_request,
 )
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
@@ -78,9 +77,8 @@ async def withdraw_admin_invitation(db: AsyncConnection, scope: OrgScope, invita
     """Withdraw a pending invitation. Raises Forbidden, NotFound, AdminInvitationDecided, AdminInvitationExpired."""
     await lock_orgs_for_edit(db, scope, main_admin=True)
     conditions = (AdminInvitation.id == invitation_id, AdminInvitation.org_id == scope.org_id)
-    if not await finish_request(db, ADMIN_INVITATION, State.WITHDRAWN, *conditions, by=scope.user.user_id):
-        decided, expired = AdminInvitationDecided, AdminInvitationExpired
-        await raise_already_ended(db, ADMIN_INVITATION, *conditions, decided=decided, expired=expired)
+    errors = {"decided": AdminInvitationDecided, "expired": AdminInvitationExpired}
+    await withdraw_request(db, ADMIN_INVITATION, *conditions, by=scope.user.user_id, **errors)
     subject = ("admin_invitation", invitation_id)
     await record(db, scope.actor, "admin_invitation.withdrawn", org_id=scope.org_id, subject=subject)
 

@@ -22,7 +22,7 @@ from app.admins.errors import (
 from app.admins.invitees import Invitee, build_invitee_columns
 from app.admins.superseded_requests import supersede_main_admin_requests
 from app.approvals.kinds import ADMIN_INVITATION
-from app.approvals.requests import create_request, finish_request, raise_already_ended
+from app.approvals.requests import create_request, finish_request, withdraw_request
 from app.audit_log.entries import record
 from app.authz.access import OperatorScope, OrgScope, UserScope
 from app.certification.audit import record_for_each_org
@@ -175,6 +175,5 @@ async def _withdraw_offer(
         AdminInvitation.org_id == org_id,
         *_build_offer_conditions(superior_id),
     )
-    if not await finish_request(db, ADMIN_INVITATION, State.WITHDRAWN, *conditions, by=user.user_id):
-        decided, expired = AdminInvitationDecided, AdminInvitationExpired
-        await raise_already_ended(db, ADMIN_INVITATION, *conditions, decided=decided, expired=expired)
+    errors = {"decided": AdminInvitationDecided, "expired": AdminInvitationExpired}
+    await withdraw_request(db, ADMIN_INVITATION, *conditions, by=user.user_id, **errors)

@@ -117,6 +117,22 @@ async def finish_request(
     return len(await _end_requests(db, kind, state, *conditions, by=by, **values)) > 0
 
 
+async def withdraw_request(
+    db: AsyncConnection,
+    kind: Kind,
+    *conditions: ColumnElement[bool],
+    by: UUID,
+    decided: type[Problem],
+    expired: type[Problem],
+) -> None:
+    """Withdraw the request that these conditions select, as `finish_request` does. The caller writes the audit entry.
+
+    Raises NotFound, `expired` if the request is overdue, `decided` if it has ended in another way.
+    """
+    if not await finish_request(db, kind, State.WITHDRAWN, *conditions, by=by):
+        await raise_already_ended(db, kind, *conditions, decided=decided, expired=expired)
+
+
 async def raise_already_ended(
     db: AsyncConnection,
     kind: Kind,
@@ -149,15 +165,16 @@ async def finish_requests(
     actor: Actor,
     of_org: UUID | None,
     **values: Any,
-) -> None:
+) -> int:
     """End every pending request that these conditions select, as `finish_request` does, and write the audit entries.
-    Overdue requests expire.
+    Overdue requests expire. Return the number of requests that have ended in this state.
 
     `of_org` is the org for which the actor acts; entries of other orgs do not name the actor.
     """
     await _expire_overdue(db, kind, *conditions)
     ended = await _end_requests(db, kind, state, *conditions, by=actor.user_id, **values)
     await _record_ended(db, state, ended, actor, of_org)
+    return len(ended)
 
 
 async def withdraw_requests_of_org(db: AsyncConnection, org_id: UUID, actor: Actor) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import APPLICATION
-from app.approvals.requests import Decision, create_request, decide_request, finish_request, raise_already_ended
+from app.approvals.requests import Decision, create_request, decide_request, withdraw_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.certification import queries
@@ -111,8 +111,8 @@ async def withdraw_application(db: AsyncConnection, scope: OrgScope, application
     """Withdraw a pending application of the scope's org. Raises NotFound, ApplicationDecided."""
     await lock_orgs_for_edit(db, scope)
     own = (Certification.id == application_id, Certification.subordinate_id == scope.org_id)
-    if not await finish_request(db, APPLICATION, CertificationState.WITHDRAWN, *own, by=scope.user.user_id):
-        await raise_already_ended(db, APPLICATION, *own, decided=ApplicationDecided, expired=ApplicationDecided)
+    decided, by = ApplicationDecided, scope.user.user_id
+    await withdraw_request(db, APPLICATION, *own, by=by, decided=decided, expired=decided)
     await _record_end(db, scope, await queries.get_application(db, application_id), "application.withdrawn")
 
 

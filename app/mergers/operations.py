@@ -12,9 +12,8 @@ from app.approvals.requests import (
     Decision,
     create_request,
     decide_request,
-    finish_request,
     get_request_to_decide,
-    raise_already_ended,
+    withdraw_request,
 )
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
@@ -73,8 +72,8 @@ async def withdraw_merger(db: AsyncConnection, scope: OrgScope, merger_id: UUID)
     await lock_orgs_for_edit(db, scope, main_admin=True)
     own = (Merger.id == merger_id, Merger.org_id == scope.org_id)
     merger = await one_or_404(db, select(*_COLUMNS).where(*own), _Merger)
-    if not await finish_request(db, MERGER, State.WITHDRAWN, *own, by=scope.user.user_id):
-        await raise_already_ended(db, MERGER, *own, decided=MergerDecided, expired=MergerExpired)
+    by = scope.user.user_id
+    await withdraw_request(db, MERGER, *own, by=by, decided=MergerDecided, expired=MergerExpired)
     await _record(db, scope, "merger.withdrawn", merger_id, merger)
 
 

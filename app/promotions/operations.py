@@ -13,10 +13,9 @@ from app.approvals.requests import (
     Decision,
     create_request,
     decide_request,
-    finish_request,
     finish_requests,
     get_request_to_decide,
-    raise_already_ended,
+    withdraw_request,
 )
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
@@ -103,8 +102,8 @@ async def withdraw_promotion(db: AsyncConnection, scope: OrgScope, promotion_id:
     """Withdraw a pending offer of the scope's org. Raises NotFound, PromotionDecided, PromotionExpired."""
     await lock_orgs_for_edit(db, scope)
     conditions = (Promotion.id == promotion_id, Promotion.org_id == scope.org_id)
-    if not await finish_request(db, PROMOTION, State.WITHDRAWN, *conditions, by=scope.user.user_id):
-        await raise_already_ended(db, PROMOTION, *conditions, decided=PromotionDecided, expired=PromotionExpired)
+    errors = {"decided": PromotionDecided, "expired": PromotionExpired}
+    await withdraw_request(db, PROMOTION, *conditions, by=scope.user.user_id, **errors)
     subject = ("promotion", promotion_id)
     await record(db, scope.actor, "promotion.withdrawn", org_id=scope.org_id, subject=subject)
 

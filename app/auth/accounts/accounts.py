@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import LargeBinary, bindparam, delete, exists, func, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.approvals.user_requests import withdraw_user_requests
 from app.audit_log.entries import record
 from app.auth.errors import CodeRefused, IsOperator, PartyOrgsAdministered, PhoneTaken, StillAdmin
 from app.auth.phone_codes.codes import CodeCheck, Purpose, check_phone_code
@@ -17,9 +18,6 @@ from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.database.db import on_constraint
 from app.members.activation import activate_user, consent_to_own_rows, lock_phones
-from app.members.joins.operations import withdraw_join_requests_of_user
-from app.members.links.operations import withdraw_requests_of_user
-from app.members.removals.operations import withdraw_removal_requests_of_user
 from app.messages.operations import erase_messages
 from app.orgs.names import Kind
 from app.schema.admins import OrgAdmin
@@ -159,9 +157,7 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
         before = await db.scalar(closed)
     await end_sessions(db, scope.actor, scope.user_id, reason="account-closed")
     await activate_user(db, cipher, scope.user_id, before)
-    await withdraw_requests_of_user(db, scope)
-    await withdraw_join_requests_of_user(db, scope)
-    await withdraw_removal_requests_of_user(db, scope)
+    await withdraw_user_requests(db, scope)
     await _erase_traces(db, scope.user_id)
     await erase_messages(db, scope.user_id)
     await record(db, scope.actor, "user.closed", subject=("user", scope.user_id))

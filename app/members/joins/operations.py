@@ -17,10 +17,9 @@ from app.approvals.requests import (
     Decision,
     create_request,
     decide_request,
-    finish_request,
-    finish_requests,
     require_repeated,
 )
+from app.approvals.user_requests import withdraw_user_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.blind_index.keys import lock_index_key
@@ -53,7 +52,7 @@ from app.schema.auth import User
 from app.schema.joins import JoinRequest
 from app.schema.members import Activation, Member, UnitMembership
 from app.schema.orgs import Org, Unit
-from app.web.errors import NotFound, TooManyRequests, Unavailable
+from app.web.errors import TooManyRequests, Unavailable
 
 MAX_WAITING_REQUESTS = 5
 """The maximum number of one user's waiting requests."""
@@ -88,7 +87,8 @@ async def create_join_request(db: AsyncConnection, user: UserScope, body: JoinRe
     await lift_block(db, user.user_id, org.id)
     opened = {"org_id": org.id, "user_id": user.user_id, "name": name, "unit_id": unit_id}
     request_id = await create_request(db, JOIN_REQUEST, JoinRequestOpen, **opened)
-    await _record_by_asker(db, user, "join_request.created", org.id, request_id)
+    actor, subject = user.actor.get_actor_for_other_org(), ("join_request", request_id)
+    await record(db, actor, "join_request.created", org_id=org.id, subject=subject)
     return request_id
 
 
@@ -121,24 +121,7 @@ async def _require_few_requests(db: AsyncConnection, user_id: UUID) -> None:
 
 async def withdraw_join_request(db: AsyncConnection, user: UserScope, request_id: UUID) -> None:
     """Withdraw the user's own request. Raises NotFound, JoinRequestDecided."""
-    own = (JoinRequest.id == request_id, JoinRequest.user_id == user.user_id)
-    org_id = await db.scalar(select(JoinRequest.org_id).where(*own))
-    if org_id is None:
-        raise NotFound
-    if not await finish_request(db, JOIN_REQUEST, State.WITHDRAWN, *own, by=user.user_id):
-        raise JoinRequestDecided
-    await _record_by_asker(db, user, "join_request.withdrawn", org_id, request_id)
-
-
-async def withdraw_join_requests_of_user(db: AsyncConnection, user: UserScope) -> None:
-    """Withdraw all waiting requests of a user whose account is being closed. This also erases the stored names."""
-    own = JoinRequest.user_id == user.user_id
-    await finish_requests(db, JOIN_REQUEST, State.WITHDRAWN, own, actor=user.actor, of_org=None)
-
-
-async def _record_by_asker(db: AsyncConnection, user: UserScope, action: str, org_id: UUID, request_id: UUID) -> None:
-    subject = ("join_request", request_id)
-    await record(db, user.actor.get_actor_for_other_org(), action, org_id=org_id, subject=subject)
+    await withdraw_user_request(db, user, JOIN_REQUEST, request_id, JoinRequestDecided)
 
 
 async def accept_join_request(

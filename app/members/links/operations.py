@@ -15,10 +15,9 @@ from app.approvals.requests import (
     Decision,
     create_request,
     decide_request,
-    finish_request,
-    finish_requests,
     require_repeated,
 )
+from app.approvals.user_requests import withdraw_user_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.core.search import spell_person
@@ -44,7 +43,6 @@ from app.schema.approvals import State
 from app.schema.auth import User
 from app.schema.members import Activation, LinkRequest, Member
 from app.schema.orgs import Org
-from app.web.errors import NotFound
 
 MAX_WAITING_REQUESTS = 10
 """The maximum number of one user's waiting requests."""
@@ -101,18 +99,7 @@ async def lock_named_org(db: AsyncConnection, body: NamedOrg) -> FoundOrg:
 
 async def withdraw_link_request(db: AsyncConnection, user: UserScope, request_id: UUID) -> None:
     """Withdraw the user's own request. Raises NotFound, LinkRequestDecided."""
-    own = (LinkRequest.id == request_id, LinkRequest.user_id == user.user_id)
-    if not await finish_request(db, LINK_REQUEST, State.WITHDRAWN, *own, by=user.user_id):
-        if await db.scalar(select(LinkRequest.id).where(*own)) is None:
-            raise NotFound
-        raise LinkRequestDecided
-    await record(db, user.actor, "link_request.withdrawn", subject=("link_request", request_id))
-
-
-async def withdraw_requests_of_user(db: AsyncConnection, user: UserScope) -> None:
-    """Withdraw all waiting requests of a user whose account is being closed. This also erases the stored name."""
-    own = LinkRequest.user_id == user.user_id
-    await finish_requests(db, LINK_REQUEST, State.WITHDRAWN, own, actor=user.actor, of_org=None)
+    await withdraw_user_request(db, user, LINK_REQUEST, request_id, LinkRequestDecided)
 
 
 async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, member_id: UUID | None) -> UUID:

@@ -6,8 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.approvals.kinds import JOIN_REQUEST, LINK_REQUEST, REMOVAL_REQUEST
-from app.approvals.requests import finish_requests
+from app.approvals.user_requests import withdraw_user_requests
 from app.audit_log.entries import record
 from app.authz.access import UserScope
 from app.core.cipher import Cipher
@@ -16,11 +15,9 @@ from app.members.blocks import lift_block
 from app.members.locks import increment_version
 from app.members.removals.operations import require_not_own_admin
 from app.orgs.locks import lock_orgs
-from app.schema.approvals import State
 from app.schema.auth import User
-from app.schema.joins import JoinRequest
-from app.schema.members import LinkRequest, Member
-from app.schema.own_rows import OrgBlock, RemovalRequest
+from app.schema.members import Member
+from app.schema.own_rows import OrgBlock
 from app.web.errors import NotFound
 
 
@@ -47,17 +44,7 @@ async def block_org(db: AsyncConnection, user: UserScope, org_id: UUID) -> None:
         await increment_version(db, org_id, member_id)
         actor, subject = user.actor.get_actor_for_other_org(), ("member", member_id)
         await record(db, actor, "member.unlinked", org_id=org_id, subject=subject)
-    await _withdraw_requests(db, user, org_id)
-
-
-async def _withdraw_requests(db: AsyncConnection, user: UserScope, org_id: UUID) -> None:
-    for kind, table in (
-        (JOIN_REQUEST, JoinRequest),
-        (LINK_REQUEST, LinkRequest),
-        (REMOVAL_REQUEST, RemovalRequest),
-    ):
-        own = (table.org_id == org_id, table.user_id == user.user_id)
-        await finish_requests(db, kind, State.WITHDRAWN, *own, actor=user.actor, of_org=None)
+    await withdraw_user_requests(db, user, org_id)
 
 
 async def unblock_org(db: AsyncConnection, cipher: Cipher, user: UserScope, org_id: UUID) -> None:

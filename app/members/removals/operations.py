@@ -13,10 +13,9 @@ from app.approvals.requests import (
     Decision,
     create_request,
     decide_request,
-    finish_request,
-    finish_requests,
     require_repeated,
 )
+from app.approvals.user_requests import withdraw_user_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.members.links.operations import lock_named_org
@@ -47,7 +46,8 @@ async def create_removal_request(db: AsyncConnection, user: UserScope, org_id: U
     await require_not_own_admin(db, org_id, user.user_id)
     opened = {"org_id": org_id, "user_id": user.user_id, "member_id": member_id}
     request_id = await create_request(db, REMOVAL_REQUEST, RemovalRequestOpen, **opened)
-    await _record_by_requester(db, user, "removal_request.created", org_id, request_id)
+    actor, subject = user.actor.get_actor_for_other_org(), ("removal_request", request_id)
+    await record(db, actor, "removal_request.created", org_id=org_id, subject=subject)
     return request_id
 
 
@@ -60,26 +60,7 @@ async def require_not_own_admin(db: AsyncConnection, org_id: UUID, user_id: UUID
 
 async def withdraw_removal_request(db: AsyncConnection, user: UserScope, request_id: UUID) -> None:
     """Withdraw the user's own request. Raises NotFound, RemovalRequestDecided."""
-    own = (RemovalRequest.id == request_id, RemovalRequest.user_id == user.user_id)
-    org_id = await db.scalar(select(RemovalRequest.org_id).where(*own))
-    if org_id is None:
-        raise NotFound
-    if not await finish_request(db, REMOVAL_REQUEST, State.WITHDRAWN, *own, by=user.user_id):
-        raise RemovalRequestDecided
-    await _record_by_requester(db, user, "removal_request.withdrawn", org_id, request_id)
-
-
-async def withdraw_removal_requests_of_user(db: AsyncConnection, user: UserScope) -> None:
-    """Withdraw all waiting requests of a user whose account is being closed."""
-    own = RemovalRequest.user_id == user.user_id
-    await finish_requests(db, REMOVAL_REQUEST, State.WITHDRAWN, own, actor=user.actor, of_org=None)
-
-
-async def _record_by_requester(
-    db: AsyncConnection, user: UserScope, action: str, org_id: UUID, request_id: UUID
-) -> None:
-    subject = ("removal_request", request_id)
-    await record(db, user.actor.get_actor_for_other_org(), action, org_id=org_id, subject=subject)
+    await withdraw_user_request(db, user, REMOVAL_REQUEST, request_id, RemovalRequestDecided)
 
 
 async def accept_removal_request(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> None:

@@ -18,9 +18,8 @@ from app.approvals.requests import (
     Decision,
     create_request,
     decide_request,
-    finish_request,
     get_request_to_decide,
-    raise_already_ended,
+    withdraw_request,
 )
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
@@ -97,9 +96,8 @@ async def withdraw_person_transfer(db: AsyncConnection, scope: OrgScope, transfe
     """Withdraw a transfer that the caller's org requested. Raises NotFound, PersonTransferDecided."""
     await lock_org_shared(db, scope)
     is_own = and_(PersonTransfer.id == transfer_id, PersonTransfer.org_id == scope.org_id)
-    if not await finish_request(db, PERSON_TRANSFER, State.WITHDRAWN, is_own, by=scope.user.user_id):
-        decided = PersonTransferDecided
-        await raise_already_ended(db, PERSON_TRANSFER, is_own, decided=decided, expired=decided)
+    decided, by = PersonTransferDecided, scope.user.user_id
+    await withdraw_request(db, PERSON_TRANSFER, is_own, by=by, decided=decided, expired=decided)
     to_id = (await db.execute(select(PersonTransfer.to_id).where(is_own))).scalar_one()
     await _record_on_both_orgs(db, scope, "person_transfer.withdrawn", transfer_id, scope.org_id, to_id)
 
