@@ -4,6 +4,7 @@ gateway.
 
 import time
 from collections.abc import Sequence
+from dataclasses import field
 
 from fastapi import APIRouter, BackgroundTasks, Request, Response
 
@@ -18,6 +19,7 @@ from app.authz.access import Public, SignedIn, build_actor
 from app.authz.cookies import clear_session_cookie, set_session_cookie
 from app.console.frame.forms import Form, PageForm, validate_fields
 from app.console.frame.page_route import PageRoute
+from app.console.frame.phone_fields import read_phone
 from app.console.frame.templates import Context, render_page
 from app.console.sign_in.pages import build_cookie_session
 from app.core.cipher import CipherDep
@@ -33,7 +35,7 @@ class SignInForm(Context, template="phone/sign_in.html"):
     """`back`: the page to show after the sign-in."""
 
     back: str
-    phone: str = ""
+    form: Form = field(default_factory=lambda: Form([]))
     wrong: bool = False
 
     def get_status(self) -> int:
@@ -88,14 +90,14 @@ async def send_code(
     request: Request, db: WriteDb, cipher: CipherDep, form: PageForm, tasks: BackgroundTasks
 ) -> Response:
     """Send a code and show its form with the received messages."""
-    fields = validate_fields(PhoneCodeCreate, {"phone": form.get("phone", "")})
-    back, phone = form.get("back", ""), form.get("phone", "")
+    fields = validate_fields(PhoneCodeCreate, read_phone(form))
+    back = form.get("back", "")
     if not isinstance(fields, PhoneCodeCreate):
-        return render_page(request, SignInForm(back=back, phone=phone, wrong=True))
+        return render_page(request, SignInForm(back=back, form=form, wrong=True))
     gateway = get_gateway(request)
     message = await make_phone_code(db, cipher, build_actor(request), phone=fields.phone, purpose=Purpose.SIGN_IN)
     tasks.add_task(deliver_message, gateway, fields.phone, message)
-    return render_page(request, CodeForm(back=back, phone=phone, since=int(time.time())))
+    return render_page(request, CodeForm(back=back, phone=fields.phone, since=int(time.time())))
 
 
 @router.post("/outbox")
@@ -131,7 +133,7 @@ async def end_my_session(request: Request, db: WriteDb, scope: SignedIn) -> Resp
 
 
 def _get_phone(form: Form) -> str:
-    fields = validate_fields(PhoneCodeCreate, {"phone": form.get("phone", "")})
+    fields = validate_fields(PhoneCodeCreate, read_phone(form))
     if not isinstance(fields, PhoneCodeCreate):
         raise Invalid
     return fields.phone

@@ -201,7 +201,7 @@ async def test_promoted_unit_becomes_an_org(people: People, open_desk: OpenDesk)
     assert f'value="{unit["id"]}" checked' in form
     named = f"{fresh_org_name()}{HOSTILE}"
     wrong = await mine.send(at, 422, new_name=named, phone="1")
-    for words in ("请选择支部", "请输入手机号码", f'value="{named}"'):
+    for words in ("请选择支部", "请输入有效的手机号码", f'value="{named}"'):
         assert words in wrong
     fields = {"unit_id": unit["id"], "new_name": named}
     assert "名称不需要加" in await mine.send(at, 422, unit_id=unit["id"], new_name="某学习管理组", phone=heir.phone)

@@ -70,7 +70,7 @@ async def test_person_is_added_copied_edited_shown_and_removed(
         await page.check("#choices-list >> text=第一党支部")
         desk.watched.expect(422)
         await page.click("dialog button:text-is('添加')")
-        await page.wait_for_selector("text=请输入手机号码")
+        await page.wait_for_selector("text=请输入有效的手机号码")
         assert await page.input_value("#new-name") == "曾国藩"
         assert await page.is_checked("#choices-list label:has-text('第一党支部') input")
         await page.fill("#new-phone", phone)

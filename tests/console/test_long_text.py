@@ -24,7 +24,7 @@ LONG, UNSEEN = "名" * 500, "名\u202e单"
 POST = "职务为 1 至 50 个字符"
 PERSON, NAME, REASON = "姓名为 1 至 50 个字符", "名称为 1 至 100 个字符", "请填写 1 至 200 个字符"
 FULL_NAME = f"{NAME}|名称含有控制字符或不可见字符"
-PHONE, UNLIKE, SEARCHED = "请输入手机号码", "与名称不一致", "提交的内容不符合要求"
+PHONE, UNLIKE, SEARCHED = "请输入有效的手机号码", "与名称不一致", "提交的内容不符合要求"
 _FIELD = re.compile(
     r'<(?:input|textarea) (?=[^>]*\bname="([^"{]+)")(?![^>]*type="(?:hidden|checkbox|radio|file|date|\{\{.*?)")'
 )
@@ -84,7 +84,7 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
     naming = f"{certifying}/subordinates/{subordinate['id']}/recovery-offers"
     sent = [
         Sent("directory/new_member.html", "name", f"{at}/members", PERSON, phone),
-        Sent("directory/new_member.html", "phone", f"{at}/members", PHONE, {"name": "王伟"}),
+        Sent("frame/phone_fields.html", "phone", f"{at}/members", PHONE, {"name": "王伟"}),
         Sent("directory/new_member.html", "post", f"{at}/members", POST, {"name": "王伟", **phone}),
         Sent("directory/member_form.html", "name", row, PERSON),
         Sent("directory/member_form.html", "post", row, POST, {"name": "王伟"}),
@@ -93,7 +93,7 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
         Sent("phone/join_org.html", "org_name", "/phone/join-org", "请填写名称并选择所在地区"),
         Sent("phone/join_org.html", "region", "/phone/join-org", "请填写名称并选择所在地区", {"org_name": "某党委"}),
         Sent("phone/join_org.html", "name", "/phone/join-org", PERSON, {"org_name": "某党委", "region_code": "320102"}),
-        Sent("directory/member_form.html", "phone", row, PHONE, {"name": "王伟"}),
+        Sent("frame/phone_fields.html", "phone", row, PHONE, {"name": "王伟"}),
         Sent("directory/new_person_transfer.html", "org_name", f"{row}/transfers", NAME, {"region_code": "320102"}),
         Sent(
             "directory/new_person_transfer.html",
@@ -116,7 +116,7 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
             FULL_NAME,
             {"unit_id": unit["id"], **phone},
         ),
-        Sent("certification/new_promotion.html", "phone", f"{certifying}/promotions", PHONE, {"new_name": "某党委"}),
+        Sent("frame/phone_fields.html", "phone", f"{certifying}/promotions", PHONE, {"new_name": "某党委"}),
         Sent("settings/reason_field.html", "reason", f"{at}/settings/renames", REASON, {"new_name": "某党委"}),
         Sent(
             "settings/reason_field.html",
@@ -125,7 +125,7 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
             REASON,
             {"main_admin_id": helper.user_id},
         ),
-        Sent("settings/new_admin.html", "phone", f"{at}/settings/admin-invitations", PHONE),
+        Sent("frame/phone_fields.html", "phone", f"{at}/settings/admin-invitations", PHONE),
         Sent("frame/confirmation_fields.html", "name", f"{at}/settings/closure", UNLIKE),
         Sent("frame/confirmation_fields.html", "reason", f"{at}/settings/received/{renamed['id']}/refusal", REASON),
         Sent("frame/confirmation_fields.html", "reason", f"{certifying}/applications/{applied['id']}/refusal", REASON),
@@ -136,7 +136,7 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
             f"/phone/inbox/change-request/{org['id']}/{renamed['id']}/refusal",
             REASON,
         ),
-        Sent("certification/recovery_offer.html", "phone", naming, PHONE, {"reason": "离任"}),
+        Sent("frame/phone_fields.html", "phone", naming, PHONE, {"reason": "离任"}),
         Sent("certification/recovery_offer.html", "reason", naming, REASON, phone),
         Sent("certification/apply.html", "link", f"{certifying}/applications/check", "邀请不存在或已撤销"),
         Sent(
@@ -166,7 +166,7 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
         Sent("account/security.html", "name", keys, NAME),
         Sent("account/security.html", "name", f"{keys}/{key}/name", NAME),
         Sent("account/security.html", "name", f"{keys}/{key}/removal", UNLIKE),
-        Sent("phone/sign_in.html", "phone", "/phone/codes", PHONE),
+        Sent("frame/phone_fields.html", "phone", "/phone/codes", PHONE),
         Sent("phone/code.html", "code", "/phone/session", "验证码不正确或已过期", phone, keeps=False),
         Sent("phone/id_card.html", "name", "/phone/verification/id-card", PERSON),
         Sent("phone/id_card.html", "id_number", "/phone/verification/id-card", "号码不正确", keeps=False),

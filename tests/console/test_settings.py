@@ -111,7 +111,7 @@ async def test_admins_are_invited_accept_resign_and_are_removed(people: People, 
     at = f"/console/orgs/{org['id']}/settings"
     mine, theirs = await open_desk(main), await open_desk(other)
     wrong = await mine.send(f"{at}/admin-invitations", 422, phone="12345")
-    assert "请输入手机号码" in wrong
+    assert "请输入有效的手机号码" in wrong
     assert 'value="12345"' in wrong
     stranger = fresh_phone()
     assert "已发出邀请" in await mine.send(f"{at}/admin-invitations", phone=stranger)

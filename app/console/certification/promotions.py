@@ -13,6 +13,7 @@ from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_conf
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, OptionalId, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
+from app.console.frame.phone_fields import read_phone
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page, render_part
 from app.core.cipher import CipherDep
@@ -61,7 +62,7 @@ async def show_new_promotion(request: Request, db: ReadDb, scope: Writer, unit: 
 @router.post("")
 async def submit_promotion(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
     """Offer the promotion to the named person. Nothing changes until the person accepts."""
-    fields = {**form.get_filled("unit_id"), "name": form.get("new_name", ""), "to": {"phone": form.get("phone", "")}}
+    fields = {**form.get_filled("unit_id"), "name": form.get("new_name", ""), "to": read_phone(form)}
     body = validate_fields(PromotionCreate, fields)
     outcome: Any = body
     if not isinstance(body, ValidationError):

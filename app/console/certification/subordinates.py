@@ -16,6 +16,7 @@ from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_conf
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import FormContext, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
+from app.console.frame.phone_fields import read_phone
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page, render_part
 from app.core.cipher import CipherDep
@@ -80,7 +81,7 @@ async def create_recovery_offer(
     """Offer the office of main admin to the user with this phone. The answer does not reveal whether such a user
     exists."""
     subordinate = await queries.get_subordinate(db, scope.org_id, subordinate_id)
-    body: Any = validate_fields(RecoveryOfferCreate, form.get_filled("phone", "reason"))
+    body: Any = validate_fields(RecoveryOfferCreate, {**read_phone(form), **form.get_filled("reason")})
     outcome = body
     if not isinstance(body, ValidationError):
         offering = offer_recovery(db, cipher, scope, subordinate_id, body.phone, body.reason)

@@ -14,6 +14,7 @@ from app.console.frame.confirmations import Confirmation, add_confirmation_route
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, OptionalId, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import Undo, show_message
+from app.console.frame.phone_fields import read_phone
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import Context, ProblemContext, render_part
 from app.core.cipher import CipherDep
@@ -85,7 +86,7 @@ async def show_new_member(request: Request, db: ReadDb, scope: Writer, unit: Opt
 @router.post("")
 async def add_member(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
     """Add a person. If the phone exists, show its member and offer the copy (S8)."""
-    fields: dict[str, Any] = {"name": form.get("name", ""), "no_phone": "no_phone" in form, **form.get_filled("phone")}
+    fields: dict[str, Any] = {"name": form.get("name", ""), "no_phone": "no_phone" in form, **read_phone(form)}
     fields |= {"unit_ids": form.get_all("unit_id"), **_read_party(form), **form.get_filled("post")}
     body = validate_fields(MemberCreate, fields)
     if isinstance(body, ValidationError):
@@ -132,7 +133,7 @@ async def edit_member(
 ) -> Response:
     """Edit a member. If the phone is left empty, it does not change."""
     fields: dict[str, Any] = {
-        **form.get_filled("phone"),
+        **read_phone(form),
         **({"no_phone": True} if "no_phone" in form else {}),
         "name": form.get("name", ""),
         "post": form.get("post", "").strip() or None,

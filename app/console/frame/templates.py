@@ -14,6 +14,7 @@ from app.console.frame import formats
 from app.console.frame.advice import get_advice
 from app.console.frame.assets import build_asset_url
 from app.console.frame.formats import get_zone
+from app.core.calling_codes import list_calling_codes
 from app.core.i18n import TAGS, get_locale, gettext, ngettext, number, pgettext, plural_forms
 from app.orgs.regions import format_region_path
 from app.web.errors import NotFound, Problem
@@ -69,6 +70,7 @@ _environment.install_gettext_callables(gettext, ngettext, newstyle=False, pgette
 _environment.globals |= {
     "get_advice": get_advice,
     "asset_url": build_asset_url,
+    "calling_codes": list_calling_codes,
     "day": formats.format_day,
     "month_day": formats.format_month_day,
     "number": number,

@@ -16,6 +16,7 @@ from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_conf
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import FormContext, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
+from app.console.frame.phone_fields import read_phone
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page, render_part
 from app.core.cipher import CipherDep
@@ -62,7 +63,7 @@ async def submit_invitation(
     request: Request, db: WriteDb, cipher: CipherDep, scope: MainAdmin, form: PageForm
 ) -> Response:
     """Invite a person to become an admin. The answer does not reveal whether a user has the phone."""
-    body: Any = validate_fields(Invitee, {"phone": form.get("phone", "")})
+    body: Any = validate_fields(Invitee, read_phone(form))
     outcome = body
     if not isinstance(body, ValidationError):
         outcome = await catch_problem(db, operations.invite_admin(db, cipher, scope, body))
