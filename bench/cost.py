@@ -92,7 +92,7 @@ def list_processes(pid: int) -> list[int]:
         with suppress(psutil.NoSuchProcess):
             return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
         return [pid]
-    return [pid, *(one for child in children for one in list_processes(child))]
+    return [pid, *(process for child in children for process in list_processes(child))]
 
 
 def get_processor_seconds(pid: int) -> float:

@@ -59,7 +59,7 @@ def import_100k(measured: Measured) -> list[Row]:
             read.append(Round(reading, reading, {"reader": reading * 1000}))
             ours_fewer.append(bench.measure_upload(api, _build_sheet(fewer)))
         grown, stalled = api.peak() - before, read_longest_stall(api.lines)
-    wholly, of_fewer = ([one.each(sample / rows) for one in singly] for rows in (count, fewer))
+    wholly, of_fewer = ([cost.each(sample / rows) for cost in singly] for rows in (count, fewer))
     added = "s; {:,} rows as POST …/members adds them, each in a transaction of its own; / their import"
     return [
         Row.from_rounds(

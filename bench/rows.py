@@ -52,9 +52,9 @@ class Row:
         best, best_reference = min(ours, key=_cost), min(reference, key=_cost)
         return cls(
             name,
-            median(one.wall for one in ours),
-            median(other.wall for other in reference),
-            median(one.wall / other.wall for one, other in zip(ours, reference, strict=True)),
+            median(our.wall for our in ours),
+            median(their.wall for their in reference),
+            median(our.wall / their.wall for our, their in zip(ours, reference, strict=True)),
             goal,
             at_most,
             f"{note}; CPU ms each: {_parts(best)} / {_parts(best_reference)}",

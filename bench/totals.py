@@ -65,7 +65,7 @@ async def _edit(measured: Measured, orgs: list[UUID], headers: dict[UUID, dict[s
     async def call(api: httpx.AsyncClient, method: str, org: UUID, path: str, **body: object) -> httpx.Response:
         return await api.request(method, f"/v1/orgs/{org}{path}", json=body or None, headers=headers[org])
 
-    async def one(api: httpx.AsyncClient) -> None:
+    async def edit_directory(api: httpx.AsyncClient) -> None:
         org = rng.choice(orgs)
         what = rng.random()
         if what < 0.02:
@@ -87,7 +87,7 @@ async def _edit(measured: Measured, orgs: list[UUID], headers: dict[UUID, dict[s
         nonlocal left
         while left > 0:
             left -= 1
-            await one(api)
+            await edit_directory(api)
 
     async with httpx.AsyncClient(base_url=measured.ours, timeout=120) as api:
         await asyncio.gather(*(work(api) for _ in range(AT_ONCE)))

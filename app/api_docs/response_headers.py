@@ -67,7 +67,7 @@ def list_response_headers(answer: dict[str, Any]) -> dict[str, bool]:
 def _list_kinds(content: dict[str, Any]) -> list[str]:
     """Return the names of the schemas of an answer: one, or those of a union."""
     schema = content.get("schema", {})
-    refs = [one.get("$ref", "") for one in schema.get("anyOf", [schema])]
+    refs = [kind.get("$ref", "") for kind in schema.get("anyOf", [schema])]
     return [ref.rpartition("/")[2] for ref in refs if ref]
 
 

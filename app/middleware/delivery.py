@@ -96,7 +96,7 @@ def _has_already(scope: Scope, tag: bytes) -> bool:
                 return True
             wanted = tag.decode("latin-1").removeprefix("W/")
             tags = parse_etags(value[:8000].decode("latin-1")) or ()
-            return any(one.removeprefix("W/") == wanted for one in tags)
+            return any(etag.removeprefix("W/") == wanted for etag in tags)
     return False
 
 

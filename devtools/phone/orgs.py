@@ -82,7 +82,7 @@ async def add_org(request: Request, db: WriteDb, cipher: CipherDep, scope: Signe
     body = validate_fields(OrgCreate, form.get_filled("name", "region_code", "kind"))
     if isinstance(body, OrgCreate) and form.get("anyway") != form["name"]:
         advice = await list_name_advice(db, body.name, body.region_code)
-        if same_name := [one for one in advice if one.code == "name-exists"]:
+        if same_name := [suggestion for suggestion in advice if suggestion.code == "name-exists"]:
             region = form.get("region", "").strip() or body.region_code
             return render_page(request, NewOrg(form=form, regions=search_regions(region, 12), same_name=same_name))
     outcome = (

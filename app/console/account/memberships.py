@@ -93,7 +93,7 @@ async def block(request: Request, db: ReadableDb, scope: SignedIn, org_id: OrgId
 async def unblock(request: Request, db: ReadableDb, cipher: CipherDep, scope: SignedIn, org_id: OrgId) -> Confirmation:
     """Lift the block. Raises NotFound if the org is not blocked."""
     blocked = (await list_blocked_orgs(db, scope.user_id, _ALL)).items
-    name = next((one.org_name for one in blocked if one.org_id == org_id), None)
+    name = next((org.org_name for org in blocked if org.org_id == org_id), None)
     if name is None:
         raise NotFound
     return Confirmation(

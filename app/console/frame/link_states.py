@@ -13,10 +13,10 @@ class Link(Protocol):
     revoked_at: datetime | None
 
 
-def find_state(one: Link) -> str:
+def find_state(link: Link) -> str:
     """Return `live`, or the reason why the link cannot be used."""
-    if one.revoked_at is not None:
+    if link.revoked_at is not None:
         return "revoked"
-    if one.expires_at <= datetime.now(UTC):
+    if link.expires_at <= datetime.now(UTC):
         return "expired"
-    return "used-up" if one.uses >= one.max_uses else "live"
+    return "used-up" if link.uses >= link.max_uses else "live"
