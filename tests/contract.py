@@ -35,7 +35,7 @@ class Contract:
         method = request.method.lower()
         path = request.url.path
         same = self._operations.get((method, path.count("/")), [])
-        pattern, declared = next(((one, responses) for one, responses in same if one.match(path)), (None, None))
+        pattern, declared = next(((regex, responses) for regex, responses in same if regex.match(path)), (None, None))
         if pattern is None or declared is None:
             return
         status = str(response.status_code)

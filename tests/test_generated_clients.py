@@ -67,7 +67,7 @@ def test_every_problem_of_the_document_has_a_schema_with_its_type(document: Any)
             if content is None:
                 continue
             shown = content["schema"].get("oneOf", [content["schema"]])
-            kinds = [schemas[one["$ref"].rpartition("/")[2]] for one in shown]
+            kinds = [schemas[reference["$ref"].rpartition("/")[2]] for reference in shown]
             assert [kind["properties"]["type"]["const"] for kind in kinds] == [
                 f"/problems/{slug}" for slug in content["examples"]
             ], call

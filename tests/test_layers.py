@@ -11,7 +11,7 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["import
 
 @pytest.mark.parametrize(
     "contract",
-    [one for one in CONTRACTS if "app.**.router" in one.get("forbidden_modules", ())],
+    [contract for contract in CONTRACTS if "app.**.router" in contract.get("forbidden_modules", ())],
     ids=lambda c: c["name"],
 )
 def test_import_contract_about_routers_names_every_router(contract: dict[str, list[str]]) -> None:

@@ -68,7 +68,9 @@ def unknown_calls(text: str, document: Any) -> list[str]:
     known = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
     named = re.findall(r"`(?:GET|POST|PUT|PATCH|DELETE) [^\s`?]+", text)
     return [
-        call for call in named if not any(re.fullmatch(re.escape(call[1:]).replace("…", ".*"), one) for one in known)
+        call
+        for call in named
+        if not any(re.fullmatch(re.escape(call[1:]).replace("…", ".*"), operation) for operation in known)
     ]
 
 

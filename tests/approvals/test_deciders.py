@@ -17,20 +17,20 @@ from tests.people import People, fresh_name, fresh_org_name, fresh_phone
 
 
 async def test_admin_invitation_can_be_withdrawn_by_the_next_main_admin(people: People) -> None:
-    founder, second, one, another = [await people.register() for _ in range(4)]
+    founder, second, accepting, invited = [await people.register() for _ in range(4)]
     org = await founder.create_org()
     await add_admin(founder, org, second)
-    accepted, withdrawn = [await invite_admin(founder, org, person) for person in (one, another)]
+    accepted, withdrawn = [await invite_admin(founder, org, person) for person in (accepting, invited)]
     get_body(await send_change_request(founder, org, kind="hand-over", main_admin_id=second.user_id), 201)
     get_body(await second.delete(f"/v1/orgs/{org['id']}/admins/{founder.user_id}"), 204)
     path = f"/v1/orgs/{org['id']}/admin-invitations"
     assert get_refusal(await founder.delete(f"{path}/{withdrawn['id']}"))[0] in (403, 404)
     get_body(await second.delete(f"{path}/{withdrawn['id']}"), 204)
-    assert get_refusal(await another.put(f"/v1/me/admin-invitations/{withdrawn['id']}/acceptance")) == (
+    assert get_refusal(await invited.put(f"/v1/me/admin-invitations/{withdrawn['id']}/acceptance")) == (
         409,
         "admin-invitation-decided",
     )
-    get_body(await one.put(f"/v1/me/admin-invitations/{accepted['id']}/acceptance"))
+    get_body(await accepting.put(f"/v1/me/admin-invitations/{accepted['id']}/acceptance"))
     assert {item["id"]: item["state"] for item in await list_all(second, path)}[accepted["id"]] == "accepted"
 
 

@@ -74,4 +74,4 @@ async def test_person_transfer_of_a_closed_account_can_be_read(people: People, d
     for person, place in ((founder, org), (taker, to)):
         path = f"/v1/orgs/{place['id']}/person-transfers"
         assert get_body(await person.get(f"{path}/{requested}"))["requested_by"] is None
-        assert [one["id"] for one in get_body(await person.get(path))["items"]] == [requested]
+        assert [item["id"] for item in get_body(await person.get(path))["items"]] == [requested]

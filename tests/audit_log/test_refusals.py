@@ -79,7 +79,7 @@ async def test_token_endpoint_refusals_are_in_the_audit(
     await api.post("/oauth/token", data=phone | {"phone": fresh_phone(), "code": "123456"})
     await api.post("/oauth/token", data=credentials, headers={"Origin": "https://elsewhere.example"})
     found = await read_refusals()
-    reasons = {reason: found[one]["after"]["times"] for one in found for _, reason in [one]}
+    reasons = {reason: entry["after"]["times"] for (_, reason), entry in found.items()}
     assert reasons == {"invalid_client": 1, "invalid_grant": 3, "invalid_request": 1}
     assert "wrong" not in str(found)
     assert "guessed" not in str(found)

@@ -126,11 +126,11 @@ async def test_member_row_becomes_inactive_after_phone_change(people: People) ->
     body = {"name": "李随行", "phone": person.phone}
     made = await admin.post(f"/v1/orgs/{org['id']}/members", json=body)
     assert made.status_code == 201, made.text
-    one = f"/v1/orgs/{org['id']}/members/{made.json()['id']}"
-    assert (await admin.get(one)).json()["active"] is True
+    path = f"/v1/orgs/{org['id']}/members/{made.json()['id']}"
+    assert (await admin.get(path)).json()["active"] is True
     new = fresh_phone()
     await person.put("/v1/me/phone", json={"phone": new, "code": await request_change_code(person, new)})
-    assert (await admin.get(one)).json()["active"] is False
+    assert (await admin.get(path)).json()["active"] is False
 
 
 async def test_admin_keeps_the_member_row_after_phone_change(people: People) -> None:
@@ -226,9 +226,9 @@ async def test_member_row_of_a_closed_account_becomes_inactive(people: People) -
     admin, person = await people.register(), await people.register(verified=False, party=False)
     org = await admin.create_org()
     made = await admin.post(f"/v1/orgs/{org['id']}/members", json={"name": "李随行", "phone": person.phone})
-    one = f"/v1/orgs/{org['id']}/members/{made.json()['id']}"
-    assert (await admin.get(one)).json()["active"] is True
+    path = f"/v1/orgs/{org['id']}/members/{made.json()['id']}"
+    assert (await admin.get(path)).json()["active"] is True
     await close_account(person)
-    shown = (await admin.get(one)).json()
+    shown = (await admin.get(path)).json()
     assert shown["active"] is False
     assert shown["name"] == "李随行"

@@ -73,8 +73,8 @@ async def test_first_operator_key_needs_the_enrolment_code_which_can_be_used_onc
         assert is_refused(await send_registration(person, SoftKey(), **wrong), 403, "enrolment-needed")
     key = await register_key(person, enrolment_code=code)
     await prove_key(person, key)
-    one = (await person.get("/v1/me/security-keys")).json()["items"][0]["id"]
-    assert (await person.delete(f"/v1/me/security-keys/{one}")).status_code == 204
+    key_id = (await person.get("/v1/me/security-keys")).json()["items"][0]["id"]
+    assert (await person.delete(f"/v1/me/security-keys/{key_id}")).status_code == 204
     assert is_refused(await send_registration(person, SoftKey(), enrolment_code=code), 403, "enrolment-needed")
 
 
@@ -91,29 +91,31 @@ async def test_next_call_of_a_removed_operator_is_refused(app: FastAPI, people: 
 
 async def test_approved_id_card_verifies_the_user(operator: Person, applicant: Person, db: AsyncConnection) -> None:
     number = fresh_id_card_number()
-    one = await submit(applicant, number)
+    verification_id = await submit(applicant, number)
     waiting = (await operator.get("/v1/operator/verifications", params={"limit": 200})).json()["items"]
-    assert one in {item["id"] for item in waiting}
-    review = await operator.put(f"/v1/operator/verifications/{one}/review")
+    assert verification_id in {item["id"] for item in waiting}
+    review = await operator.put(f"/v1/operator/verifications/{verification_id}/review")
     assert (review.json()["name"], review.json()["id_number"]) == (applicant.name, number)
-    assert (await applicant.get(f"/v1/me/verifications/{one}")).json()["state"] == "under_review"
-    assert (await operator.put(f"/v1/operator/verifications/{one}/approval")).status_code == 204
+    assert (await applicant.get(f"/v1/me/verifications/{verification_id}")).json()["state"] == "under_review"
+    assert (await operator.put(f"/v1/operator/verifications/{verification_id}/approval")).status_code == 204
     me = (await applicant.get("/v1/me")).json()
     assert (me["verified_name"], me["verification_method"]) == (applicant.name, "id-card")
-    assert (await applicant.get(f"/v1/me/verifications/{one}")).json()["state"] == "approved"
-    stored = await db.scalar(text("SELECT id_number_cipher FROM verifications WHERE id = :id"), {"id": one})
+    assert (await applicant.get(f"/v1/me/verifications/{verification_id}")).json()["state"] == "approved"
+    stored = await db.scalar(text("SELECT id_number_cipher FROM verifications WHERE id = :id"), {"id": verification_id})
     assert stored is None
     assert {"verification.review_begun", "verification.approved"} <= set(await list_audited_actions(db, operator))
 
 
 async def test_rejected_card_can_be_submitted_again(operator: Person, applicant: Person) -> None:
-    one = await submit(applicant)
+    verification_id = await submit(applicant)
     again = {"method": "id-card", "name": applicant.name, "id_number": fresh_id_card_number()}
     assert is_refused(await applicant.post("/v1/me/verifications", json=again), 409, "verification-open")
-    await operator.put(f"/v1/operator/verifications/{one}/review")
+    await operator.put(f"/v1/operator/verifications/{verification_id}/review")
     reason = {"reason": "unreadable"}
-    assert (await operator.put(f"/v1/operator/verifications/{one}/rejection", json=reason)).status_code == 204
-    shown = (await applicant.get(f"/v1/me/verifications/{one}")).json()
+    assert (
+        await operator.put(f"/v1/operator/verifications/{verification_id}/rejection", json=reason)
+    ).status_code == 204
+    shown = (await applicant.get(f"/v1/me/verifications/{verification_id}")).json()
     assert (shown["state"], shown["reason"]) == ("rejected", "unreadable")
     assert (await applicant.post("/v1/me/verifications", json=again)).status_code == 201
 
@@ -122,12 +124,12 @@ async def test_decision_by_another_operator_is_refused(
     app: FastAPI, people: People, operator: Person, applicant: Person
 ) -> None:
     second = await create_operator(app, people)
-    one = await submit(applicant)
-    approval = f"/v1/operator/verifications/{one}/approval"
+    verification_id = await submit(applicant)
+    approval = f"/v1/operator/verifications/{verification_id}/approval"
     assert is_refused(await operator.put(approval), 409, "not-your-review")
-    await operator.put(f"/v1/operator/verifications/{one}/review")
+    await operator.put(f"/v1/operator/verifications/{verification_id}/review")
     assert is_refused(await second.put(approval), 409, "not-your-review")
-    await second.put(f"/v1/operator/verifications/{one}/review")
+    await second.put(f"/v1/operator/verifications/{verification_id}/review")
     assert is_refused(await operator.put(approval), 409, "not-your-review")
     assert (await second.put(approval)).status_code == 204
     assert is_refused(await operator.put(approval), 409, "not-your-review")
@@ -135,16 +137,18 @@ async def test_decision_by_another_operator_is_refused(
 
 
 async def test_review_of_own_verification_is_refused(operator: Person) -> None:
-    one = await submit(operator)
-    assert is_refused(await operator.put(f"/v1/operator/verifications/{one}/review"), 403, "own-verification")
+    verification_id = await submit(operator)
+    assert is_refused(
+        await operator.put(f"/v1/operator/verifications/{verification_id}/review"), 403, "own-verification"
+    )
 
 
 async def test_card_of_another_account_is_refused(people: People, operator: Person, applicant: Person) -> None:
     number = fresh_id_card_number()
     other = await people.register(verified=False, party=False)
     own, theirs = await submit(applicant, number), await submit(other, number.lower())
-    for one in (own, theirs):
-        await operator.put(f"/v1/operator/verifications/{one}/review")
+    for verification_id in (own, theirs):
+        await operator.put(f"/v1/operator/verifications/{verification_id}/review")
     assert (await operator.put(f"/v1/operator/verifications/{own}/approval")).status_code == 204
     assert is_refused(await operator.put(f"/v1/operator/verifications/{theirs}/approval"), 409, "id-number-taken")
     third = await people.register(verified=False, party=False)
@@ -187,9 +191,9 @@ async def test_suspended_user_is_refused_until_restored(people: People, operator
     made = await operator.post("/v1/operator/suspensions", json={"phone": person.phone, "reason": "abuse"})
     assert made.json() == {"user_id": person.user_id}
     assert (await person.get("/v1/me")).status_code == 401
-    one = f"/v1/operator/suspensions/{person.user_id}"
-    assert (await operator.delete(one)).status_code == 204
-    assert (await operator.delete(one)).status_code == 404
+    path = f"/v1/operator/suspensions/{person.user_id}"
+    assert (await operator.delete(path)).status_code == 204
+    assert (await operator.delete(path)).status_code == 404
     assert (await person.get("/v1/me")).status_code == 401, "its session had ended"
     again = await people.register(phone=person.phone, verified=False, party=False)
     assert again.user_id == person.user_id
@@ -207,7 +211,7 @@ async def test_recovery_and_suspension_of_an_unknown_phone_are_404(operator: Per
 async def test_client_is_created_rotated_and_revoked(operator: Person, engine: AsyncEngine) -> None:
     body = {"name": fresh_name(), "kind": "service", "scopes": ["point-events:write"]}
     made = (await operator.post("/v1/operator/clients", json=body)).json()
-    one = f"/v1/operator/clients/{made['client_id']}"
+    path = f"/v1/operator/clients/{made['client_id']}"
 
     async def is_accepted(secret: str) -> bool:
         form = {"grant_type": "client_credentials"}
@@ -215,17 +219,17 @@ async def test_client_is_created_rotated_and_revoked(operator: Person, engine: A
         return answer.status_code == 200
 
     assert await is_accepted(made["client_secret"])
-    rotated = (await operator.post(f"{one}/secrets", json={"overlap_hours": 0})).json()["client_secret"]
+    rotated = (await operator.post(f"{path}/secrets", json={"overlap_hours": 0})).json()["client_secret"]
     assert not await is_accepted(made["client_secret"])
     assert await is_accepted(rotated)
     listed = (await operator.get("/v1/operator/clients")).json()["items"]
     shown = next(item for item in listed if item["id"] == made["client_id"])
     assert (shown["secrets"], shown["revoked_at"]) == (1, None)
     assert made["client_secret"] not in str(listed)
-    assert (await operator.delete(one)).status_code == 204
+    assert (await operator.delete(path)).status_code == 204
     assert not await is_accepted(rotated)
-    assert (await operator.delete(one)).status_code == 404
-    assert (await operator.post(f"{one}/secrets", json={})).status_code == 404
+    assert (await operator.delete(path)).status_code == 404
+    assert (await operator.post(f"{path}/secrets", json={})).status_code == 404
 
 
 async def test_device_client_signs_in_by_scan(people: People, operator: Person) -> None:

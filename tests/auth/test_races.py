@@ -163,7 +163,7 @@ async def test_concurrent_scans_by_ten_phones_accept_one(
     for _ in range(FEW_ROUNDS):
         await scanned.set_state("pending")
         await scanned.db.execute(text("DELETE FROM rate_limits WHERE key LIKE 'scan-user:%'"))
-        outcome = await gather_statuses(one.post("/v1/scans", body) for one in [phone, *other_phones])
+        outcome = await gather_statuses(caller.post("/v1/scans", body) for caller in [phone, *other_phones])
         assert outcome == {201: 1, 409: AT_ONCE - 1}
 
 
@@ -174,7 +174,7 @@ async def test_concurrent_approvals_accept_only_the_scanning_phone(
         await scanned.set_state("scanned")
         place = round_ % AT_ONCE
         answers = await asyncio.gather(
-            *(scanned.approve(one) for one in [*other_phones[:place], phone, *other_phones[place:]])
+            *(scanned.approve(caller) for caller in [*other_phones[:place], phone, *other_phones[place:]])
         )
         assert Counter(answer.status for answer in answers) == {200: 1, 404: AT_ONCE - 1}
         assert answers[place].status == 200
@@ -294,8 +294,8 @@ async def assert_ended(app: FastAPI, tokens: dict[str, Any]) -> None:
 async def make_unused(db: AsyncConnection, person: Person, token: str) -> str:
     """Make the sessions live again and this token unused. Return the token."""
     await db.execute(text("UPDATE sessions SET ended_at = NULL WHERE user_id = :id"), {"id": person.user_id})
-    one = "UPDATE refresh_tokens SET used_at = NULL WHERE token_hash = :hash"
-    await db.execute(text(one), {"hash": hash_secret(token)})
+    statement = "UPDATE refresh_tokens SET used_at = NULL WHERE token_hash = :hash"
+    await db.execute(text(statement), {"hash": hash_secret(token)})
     return token
 
 
@@ -364,14 +364,14 @@ async def test_next_call_of_a_removed_admin_is_refused(app: FastAPI, people: Peo
     org = await main_admin.create_org()
     await add_admin(main_admin, org, admin)
     main_caller, caller = Caller(app, main_admin.token), Caller(app, admin.token)
-    one, units = f"/v1/orgs/{org['id']}/admins/{admin.user_id}", f"/v1/orgs/{org['id']}/units"
+    admin_path, units = f"/v1/orgs/{org['id']}/admins/{admin.user_id}", f"/v1/orgs/{org['id']}/units"
     row = (await db.execute(text("SELECT * FROM org_admins WHERE user_id = :id"), {"id": admin.user_id})).one()
     columns = dict(row._mapping)
     again = text(f"INSERT INTO org_admins ({', '.join(columns)}) VALUES ({', '.join(f':{name}' for name in columns)})")
     for round_ in range(ROUNDS):
         place = round_ % AT_ONCE
         calls = [caller.get(units) for _ in range(AT_ONCE - 1)]
-        calls.insert(place, main_caller.delete(one))
+        calls.insert(place, main_caller.delete(admin_path))
         answers = await asyncio.gather(*calls)
         assert answers.pop(place).status == 204
         assert {answer.status for answer in answers} <= {200, 404}

@@ -38,9 +38,9 @@ async def test_key_is_registered_proved_renamed_and_removed(person: Person) -> N
     assert [(item["name"], item["used_at"]) for item in listed] == [("测试钥匙", None)]
     proved = await send_proof(person, key)
     assert proved.status_code == 200
-    one = f"/v1/me/security-keys/{listed[0]['id']}"
-    assert (await person.patch(one, json={"name": "家里的钥匙"})).json()["name"] == "家里的钥匙"
-    assert (await person.delete(one)).status_code == 204
+    path = f"/v1/me/security-keys/{listed[0]['id']}"
+    assert (await person.patch(path, json={"name": "家里的钥匙"})).json()["name"] == "家里的钥匙"
+    assert (await person.delete(path)).status_code == 204
     assert (await person.get("/v1/me/security-keys")).json()["items"] == []
 
 
@@ -67,8 +67,8 @@ async def test_another_key_without_a_fresh_proof_is_refused(person: Person, db: 
 
 async def test_removal_of_a_key_without_a_fresh_proof_is_refused(person: Person) -> None:
     await register_key(person)
-    one = (await person.get("/v1/me/security-keys")).json()["items"][0]["id"]
-    assert is_refused(await person.delete(f"/v1/me/security-keys/{one}"), 401, "security-key-needed")
+    key_id = (await person.get("/v1/me/security-keys")).json()["items"][0]["id"]
+    assert is_refused(await person.delete(f"/v1/me/security-keys/{key_id}"), 401, "security-key-needed")
 
 
 async def test_key_proof_is_not_valid_in_another_session(people: People, person: Person) -> None:
@@ -150,9 +150,9 @@ async def test_key_of_another_user_is_refused(people: People, person: Person) ->
     assert is_refused(await send_proof(person, theirs), 403, "security-key-refused")
     await prove_key(person, own)
     assert is_refused(await send_registration(person, theirs), 409, "security-key-taken")
-    one = (await other.get("/v1/me/security-keys")).json()["items"][0]["id"]
-    assert (await person.patch(f"/v1/me/security-keys/{one}", json={"name": "x"})).status_code == 404
-    assert (await person.delete(f"/v1/me/security-keys/{one}")).status_code == 404
+    key_id = (await other.get("/v1/me/security-keys")).json()["items"][0]["id"]
+    assert (await person.patch(f"/v1/me/security-keys/{key_id}", json={"name": "x"})).status_code == 404
+    assert (await person.delete(f"/v1/me/security-keys/{key_id}")).status_code == 404
 
 
 @pytest.mark.parametrize(

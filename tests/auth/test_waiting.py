@@ -33,18 +33,18 @@ async def person(people: People) -> Person:
 
 async def open_ticket(live: httpx.AsyncClient, console: Console) -> str:
     """Exchange the console's secret for the cookie. Return the path of the authorization."""
-    one = f"/v1/device-authorizations/{console.user_code}"
-    opened = await live.put(f"{one}/ticket", json={"device_code": console.device_code})
+    path = f"/v1/device-authorizations/{console.user_code}"
+    opened = await live.put(f"{path}/ticket", json={"device_code": console.device_code})
     assert opened.status_code == 204, opened.text
     cookie = opened.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
-    assert f"Path={one}" in cookie
-    return one
+    assert f"Path={path}" in cookie
+    return path
 
 
-async def stream_events(live: httpx.AsyncClient, one: str) -> AsyncIterator[dict[str, Any]]:
-    async with live.stream("GET", f"{one}/events") as stream:
+async def stream_events(live: httpx.AsyncClient, path: str) -> AsyncIterator[dict[str, Any]]:
+    async with live.stream("GET", f"{path}/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         assert stream.headers["cache-control"] == "no-store"
         async for line in stream.aiter_lines():
@@ -78,13 +78,13 @@ async def test_refusal_arrives_and_ends_the_stream(live: httpx.AsyncClient, pers
 
 async def test_expiry_arrives_and_ends_the_stream(live: httpx.AsyncClient, person: Person, db: AsyncConnection) -> None:
     console = await Console.request(person.api)
-    one = await open_ticket(live, console)
+    path = await open_ticket(live, console)
     await db.execute(
         text("UPDATE device_authorizations SET expires_at = now() + interval '1 second' WHERE user_code = :code"),
         {"code": console.user_code},
     )
-    assert [event["state"] async for event in stream_events(live, one)] == ["pending", "expired"]
-    assert [event["state"] async for event in stream_events(live, one)] == ["expired"]
+    assert [event["state"] async for event in stream_events(live, path)] == ["pending", "expired"]
+    assert [event["state"] async for event in stream_events(live, path)] == ["expired"]
 
 
 async def test_step_arrives_after_a_lost_listen_connection(
@@ -109,14 +109,14 @@ async def test_step_arrives_after_a_lost_listen_connection(
 
 async def test_state_without_the_ticket_is_404(live: httpx.AsyncClient, person: Person) -> None:
     console, other = await Console.request(person.api), await Console.request(person.api)
-    one = await open_ticket(live, console)
-    assert (await live.get(one)).json()["state"] == "pending"
+    path = await open_ticket(live, console)
+    assert (await live.get(path)).json()["state"] == "pending"
     live.cookies.clear()
-    for path in (one, f"{one}/events"):
-        assert (await live.get(path)).status_code == 404
-        assert (await live.get(path, headers={"Cookie": f"xuezu_ticket={console.user_code}"})).status_code == 404
-        assert (await live.get(path, headers={"Cookie": f"xuezu_ticket={console.device_code}"})).status_code == 404
-    wrong = await live.put(f"{one}/ticket", json={"device_code": other.device_code})
+    for address in (path, f"{path}/events"):
+        assert (await live.get(address)).status_code == 404
+        assert (await live.get(address, headers={"Cookie": f"xuezu_ticket={console.user_code}"})).status_code == 404
+        assert (await live.get(address, headers={"Cookie": f"xuezu_ticket={console.device_code}"})).status_code == 404
+    wrong = await live.put(f"{path}/ticket", json={"device_code": other.device_code})
     assert wrong.status_code == 404
 
 

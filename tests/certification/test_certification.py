@@ -116,13 +116,13 @@ async def test_unusual_edge_gives_advice_to_both_sides(people: People) -> None:
 
 async def test_crossing_approvals_make_one_edge(people: People, engine: AsyncEngine) -> None:
     for _ in range(5):
-        one, two = await people.register(), await people.register()
-        left, right = await one.create_org(), await two.create_org()
-        first = (await send_application(two, right, (await invite(one, left))["token"])).json()
-        second = (await send_application(one, left, (await invite(two, right))["token"])).json()
+        left_admin, right_admin = await people.register(), await people.register()
+        left, right = await left_admin.create_org(), await right_admin.create_org()
+        first = (await send_application(right_admin, right, (await invite(left_admin, left))["token"])).json()
+        second = (await send_application(left_admin, left, (await invite(right_admin, right))["token"])).json()
         answers = await asyncio.gather(
-            one.put(f"/v1/orgs/{left['id']}/applications/{first['id']}/approval"),
-            two.put(f"/v1/orgs/{right['id']}/applications/{second['id']}/approval"),
+            left_admin.put(f"/v1/orgs/{left['id']}/applications/{first['id']}/approval"),
+            right_admin.put(f"/v1/orgs/{right['id']}/applications/{second['id']}/approval"),
         )
         assert sorted(answer.status_code for answer in answers) == [200, 409]
         slugs = {answer.json().get("type") for answer in answers if answer.status_code == 409}

@@ -53,7 +53,7 @@ async def test_orgs_are_listed_by_pinyin_and_number(people: People, engine: Asyn
     # Orgs from before the column come first until the clean-up has written their keys.
     async with engine.begin() as db:
         await db.execute(text("UPDATE orgs SET sort_key = '' WHERE starts_with(name, :stem)"), {"stem": stem})
-    clean_up = next(one for one in CLEAN_UPS if one.name == "sort-keys")
+    clean_up = next(job for job in CLEAN_UPS if job.name == "sort-keys")
     assert await run_clean_up(engine, clean_up) >= len(ordered)
     assert await list_names(admin, subordinates) == ordered
     assert await list_names(admin, "/v1/orgs", q=stem) == ordered

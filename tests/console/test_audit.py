@@ -23,7 +23,7 @@ def list_org_actions() -> Iterator[str]:
         for call in ast.walk(ast.parse(source.read_text())):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "record":
                 action = call.args[2]
-                if any(one.arg == "org_id" for one in call.keywords) and isinstance(action, ast.Constant):
+                if any(keyword.arg == "org_id" for keyword in call.keywords) and isinstance(action, ast.Constant):
                     yield str(action.value)
 
 
@@ -69,8 +69,8 @@ async def test_audit_page_shows_actions_in_words_and_filters_them(visitor: httpx
     for query in ("since=2999-12-31", "until=2001-01-01", "kind=nothing"):
         empty = await visitor.get(f"/console/orgs/{org['id']}/audit?{query}")
         assert "没有符合条件的记录" in empty.text, query
-    one = await visitor.get(f"/console/orgs/{org['id']}/audit?limit=2")
-    more = re.search(r'hx-get="([^"]+cursor=[^"]+)"', one.text)
+    page = await visitor.get(f"/console/orgs/{org['id']}/audit?limit=2")
+    more = re.search(r'hx-get="([^"]+cursor=[^"]+)"', page.text)
     assert more is not None
     rest = await visitor.get(more[1].replace("&amp;", "&"), headers=PART)
     assert "<table" not in rest.text

@@ -100,20 +100,20 @@ async def test_invited_org_applies_is_approved_found_and_released(people: People
 
 
 async def test_wrong_direction_is_reported_and_a_cycle_is_refused(people: People, open_desk: OpenDesk) -> None:
-    one = await people.register()
-    city = await one.create_org(region_code="320100")
-    county = await one.create_org(region_code="320102")
-    desk = await open_desk(one)
-    down = (await invite(one, county))["link"]
+    admin = await people.register()
+    city = await admin.create_org(region_code="320100")
+    county = await admin.create_org(region_code="320102")
+    desk = await open_desk(admin)
+    down = (await invite(admin, county))["link"]
     at = f"/console/orgs/{city['id']}/certification/applications"
     assert "您还管理其他组织" in await desk.part(f"{at}/new")
     refused = await desk.send(at, 422, link=down)
     for words in ("您同时管理这两个组织", "上下级方向可能有误", "与名称不一致"):
         assert words in refused
-    outside = await one.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside_party")
-    refused = await desk.send(at, 422, link=(await invite(one, outside))["link"])
+    outside = await admin.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside_party")
+    refused = await desk.send(at, 422, link=(await invite(admin, outside))["link"])
     assert "上级是党外人士学习组织，下级是党组织" in refused
-    up = (await invite(one, city))["link"]
+    up = (await invite(admin, city))["link"]
     at = f"/console/orgs/{county['id']}/certification/applications"
     refused = await desk.send(at, 422, link=up, name="x")
     assert "您同时管理这两个组织" in refused

@@ -152,7 +152,7 @@ async def test_person_moves_when_the_other_org_accepts(people: People, open_desk
     branch = await add_unit(chief, other, "第一党支部")
     row = await add_member(admin, org, name=f"解{HOSTILE}")
     mine, theirs = await open_desk(admin), await open_desk(chief)
-    at, there = (f"/console/orgs/{one['id']}/person-transfers" for one in (org, other))
+    at, there = (f"/console/orgs/{side['id']}/person-transfers" for side in (org, other))
     ask = f"/console/orgs/{org['id']}/members/{row['id']}/transfers"
     assert row["name"] in await mine.part(f"{ask}/new")
     assert "江苏省南京市玄武区" in await mine.part(f"{at}/regions?region=玄武区")
@@ -180,8 +180,8 @@ async def test_person_moves_when_the_other_org_accepts(people: People, open_desk
     assert row["name"] not in await mine.page(f"/console/orgs/{org['id']}/members")
     assert "已完成" in await mine.page(at)
     # Both audits show the person and both orgs, but not the other side's admin.
-    for desk, one, who in ((mine, org, "其他组织或系统"), (theirs, other, chief.name)):
-        entries = await desk.page(f"/console/orgs/{one['id']}/audit")
+    for desk, side, who in ((mine, org, "其他组织或系统"), (theirs, other, chief.name)):
+        entries = await desk.page(f"/console/orgs/{side['id']}/audit")
         in_order = (who, "接收转入的人员", row["name"], "转出", org["name"], "转入", other["name"])
         assert re.search(".{1,100}".join(map(re.escape, in_order)), entries)
 

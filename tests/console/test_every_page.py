@@ -138,7 +138,7 @@ async def list_overflows(shown: Screen, path: str) -> list[str]:
     assert size is not None
     width = await shown.page.evaluate("document.documentElement.scrollWidth")
     finds = [f"{path} is {width} wide at {size['width']}"] if width > size["width"] else []
-    return finds + [f"{path} is cut off at {size['width']}: {one}" for one in await shown.page.evaluate(_CUT)]
+    return finds + [f"{path} is cut off at {size['width']}: {part}" for part in await shown.page.evaluate(_CUT)]
 
 
 async def list_axe_violations(

@@ -105,7 +105,7 @@ async def test_failed_request_shows_a_notice_and_ends_the_wait(
 
 async def expire_session(shown: Screen, settings: Settings) -> None:
     """Make the session expire now, by changing the cookie's content."""
-    (cookie,) = [one for one in await shown.context.cookies() if one["name"] == "xuezu-console"]
+    (cookie,) = [cookie for cookie in await shown.context.cookies() if cookie["name"] == "xuezu-console"]
     cipher, value = Cipher(settings), cookie["value"]
     raw = cipher.decrypt(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)), "xuezu-console")
     carried = CookieSession.model_validate_json(raw).model_copy(update={"ends_at": int(time.time()) - 1})

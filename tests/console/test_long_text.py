@@ -188,24 +188,26 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
         ("certification/hierarchy.html", "wanted"): f"{at}/subordinates/found",
         ("certification/subordinates.html", "wanted"): f"{certifying}/subordinates",
     }
-    assert list_text_fields() == {(one.template, one.field) for one in sent} | set(searches)
+    assert list_text_fields() == {(sent_field.template, sent_field.field) for sent_field in sent} | set(searches)
 
     desk = (await open_desk(main)).visitor
     wrong: list[object] = []
     for typed in (LONG, UNSEEN):
-        for one in sent:
-            browser = visitor if one.to.startswith("/phone/") else desk
-            headers = ORIGIN if one.to.startswith(("/phone/", keys)) else ORIGIN | {"HX-Request": "true"}
-            answer = await browser.post(one.to, data={**one.others, one.field: typed}, headers=headers)
+        for sent_field in sent:
+            browser = visitor if sent_field.to.startswith("/phone/") else desk
+            headers = ORIGIN if sent_field.to.startswith(("/phone/", keys)) else ORIGIN | {"HX-Request": "true"}
+            answer = await browser.post(
+                sent_field.to, data={**sent_field.others, sent_field.field: typed}, headers=headers
+            )
             shown = unescape(answer.text)
             seen = (
                 400 <= answer.status_code < 500,
-                f'name="{one.field}"' in shown,
-                re.search(one.message, shown) is not None,
-                typed in shown or not one.keeps,
+                f'name="{sent_field.field}"' in shown,
+                re.search(sent_field.message, shown) is not None,
+                typed in shown or not sent_field.keeps,
             )
             if not all(seen):
-                wrong.append((one.to, one.field, typed[:5], answer.status_code, seen))
+                wrong.append((sent_field.to, sent_field.field, typed[:5], answer.status_code, seen))
         for (_, field), path in searches.items():
             found = await desk.get(path, params={field: typed}, headers={"HX-Request": "true"})
             if (found.status_code, SEARCHED in found.text) not in {(422, True), (200, False)}:

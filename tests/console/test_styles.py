@@ -13,8 +13,8 @@ _LITERAL = re.compile(r"'([\w -]*)'(?!:)")
 _OF_BODY = re.compile(r"block body_class %\}([\w ]+)\{")
 _IN_SELECTOR = re.compile(r"\.([a-z][\w-]*)")
 _ICON = re.compile(r"icon\('\w+', '([\w ]+)'\)")
-_STYLES = {one.name: one.read_text() for one in files("app.console").joinpath("static/css").iterdir()}
-_SCRIPTS = [one.read_text() for one in files("app.console").joinpath("static/js").iterdir()]
+_STYLES = {file.name: file.read_text() for file in files("app.console").joinpath("static/css").iterdir()}
+_SCRIPTS = [file.read_text() for file in files("app.console").joinpath("static/js").iterdir()]
 _OF_HTMX = {"htmx-request"}
 
 
@@ -31,10 +31,12 @@ def find_template_classes() -> set[str]:
     """Return the classes that templates give. One that ends with a hyphen is the begin of a class."""
     found = set[str]()
     for source in map(read_source, list_templates()):
-        found |= {one for given in _ICON.findall(source) + _OF_BODY.findall(source) for one in given.split()}
+        found |= {name for given in _ICON.findall(source) + _OF_BODY.findall(source) for name in given.split()}
         for quoted, bare in _ATTRIBUTE.findall(source):
             for expression in _EXPRESSION.findall(quoted):
-                found |= {one for literal in _LITERAL.findall(_COMPARED.sub("", expression)) for one in literal.split()}
+                found |= {
+                    name for literal in _LITERAL.findall(_COMPARED.sub("", expression)) for name in literal.split()
+                }
             words = re.sub(r"-\{\{.*?\}\}", "- ", quoted)
             found |= {*_EXPRESSION.sub(" ", words).split(), *bare.split()}
     return found

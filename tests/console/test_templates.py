@@ -60,10 +60,23 @@ def find_names(template: str) -> Set[str]:
 def find_set_names(template: str) -> Set[str]:
     """Return the names that a template and those that it extends set for all blocks: variables and macros."""
     tree = list_templates()[template]
-    found = {one.target.name for one in tree.find_all(nodes.Assign) if isinstance(one.target, nodes.Name)}
+    found = {
+        assignment.target.name
+        for assignment in tree.find_all(nodes.Assign)
+        if isinstance(assignment.target, nodes.Name)
+    }
     found |= {macro.name for macro in tree.find_all(nodes.Macro)}
-    found |= {name for one in tree.find_all(nodes.FromImport) for name in one.names if isinstance(name, str)}
-    parents = [one.template.value for one in tree.find_all(nodes.Extends) if isinstance(one.template, nodes.Const)]
+    found |= {
+        imported
+        for statement in tree.find_all(nodes.FromImport)
+        for imported in statement.names
+        if isinstance(imported, str)
+    }
+    parents = [
+        statement.template.value
+        for statement in tree.find_all(nodes.Extends)
+        if isinstance(statement.template, nodes.Const)
+    ]
     return found.union(*(find_set_names(parent) for parent in parents))
 
 
@@ -118,4 +131,4 @@ def test_buttons_with_requests_have_a_target() -> None:
     found = [(name, tag) for name in list_templates() for tag in _PRESSED.findall(read_source(name))]
     asks = [(name, tag) for name, tag in found if "hx-get=" in tag or "hx-post=" in tag]
     assert len(asks) > 40
-    assert [one for one in asks if "hx-target=" not in one[1] and one[0] != "phone/outbox.html"] == []
+    assert [ask for ask in asks if "hx-target=" not in ask[1] and ask[0] != "phone/outbox.html"] == []

@@ -118,7 +118,7 @@ async def test_request_does_not_inherit_the_previous_language(api: httpx.AsyncCl
         "未找到",
         "Not found",
     ]
-    at_once = await asyncio.gather(*(title({"Accept-Language": "en"} if one % 2 else {}) for one in range(20)))
+    at_once = await asyncio.gather(*(title({"Accept-Language": "en"} if number % 2 else {}) for number in range(20)))
     assert at_once == ["未找到", "Not found"] * 10
 
 

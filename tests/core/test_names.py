@@ -53,9 +53,9 @@ def test_spellings_of_one_name_have_one_key(spellings: tuple[str, ...]) -> None:
     assert {make_name_key(normalize_name(name)) for name in spellings} == {make_name_key(spellings[0])}
 
 
-@pytest.mark.parametrize(("one", "other"), DIFFERENT)
-def test_different_names_have_different_keys(one: str, other: str) -> None:
-    assert make_name_key(one) != make_name_key(other)
+@pytest.mark.parametrize(("name", "other"), DIFFERENT)
+def test_different_names_have_different_keys(name: str, other: str) -> None:
+    assert make_name_key(name) != make_name_key(other)
 
 
 @pytest.mark.parametrize(

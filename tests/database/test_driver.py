@@ -55,7 +55,7 @@ async def test_slots_of_ended_and_cancelled_connections_are_freed(pool: ReadPool
     for _ in range(3):
         both = await asyncio.gather(*(pool.fetch("SELECT pg_backend_pid() FROM pg_sleep(0.1)") for _ in range(2)))
         await other.execute(
-            "SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", [one[0][0] for one in both]
+            "SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", [rows[0][0] for rows in both]
         )
         await asyncio.sleep(0.2)
         slow = [asyncio.create_task(pool.fetch("SELECT pg_sleep(20)")) for _ in range(5)]  # three of them wait

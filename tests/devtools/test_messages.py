@@ -98,7 +98,7 @@ def test_complete_catalogue_has_no_faults(tmp_path: Path) -> None:
 def test_faults_of_each_kind_are_found(tmp_path: Path, old: str, new: str, found: str) -> None:
     assert old in WHOLE
     listed = faults(tmp_path, WHOLE.replace(old, new))
-    assert any(one.startswith(found) for one in listed), listed
+    assert any(fault.startswith(found) for fault in listed), listed
 
 
 def test_outdated_compiled_catalogue_is_found(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def _find_bare_texts(source: Path) -> Iterator[str]:
             allowed |= set(ast.walk(node))
         body = getattr(node, "body", None)
         if isinstance(body, list):  # docstrings, also those of attributes
-            allowed |= {part for one in body if isinstance(one, ast.Expr) for part in ast.walk(one)}
+            allowed |= {part for statement in body if isinstance(statement, ast.Expr) for part in ast.walk(statement)}
     for node in ast.walk(tree):
         text = node.value if isinstance(node, ast.Constant) and node not in allowed else None
         if isinstance(text, str) and _HAN.search(text):

@@ -66,14 +66,14 @@ async def test_inbox_requests_are_decided_on_the_phone(visitor: httpx.AsyncClien
     assert "将成为" in (await visitor.get(application)).text
     offers = re.findall(r'href="(/phone/inbox/(?:admin-invitation|promotion)/[^"]+)"', shown)
     assert len(offers) == 2
-    for one in offers:
-        assert "谢绝后不能再接受" in (await visitor.get(one)).text
-    for form in [*(f"{one}/acceptance" for one in offers), f"{application}/approval"]:
+    for offer_path in offers:
+        assert "谢绝后不能再接受" in (await visitor.get(offer_path)).text
+    for form in [*(f"{offer_path}/acceptance" for offer_path in offers), f"{application}/approval"]:
         answered = await visitor.post(form, headers=ORIGIN)
         assert answered.status_code == 303, answered.text
     assert "没有要处理的消息" in (await visitor.get("/phone/inbox")).text
     assert (await visitor.post(f"{offers[0]}/acceptance", headers=ORIGIN)).status_code == 404
-    administered = {one["name"] for one in get_body(await person.get("/v1/me/orgs"))["items"]}
+    administered = {item["name"] for item in get_body(await person.get("/v1/me/orgs"))["items"]}
     assert {org["name"], offer["name"]} <= administered
 
 
@@ -154,15 +154,17 @@ async def test_requests_of_every_kind_are_decided_on_the_phone(visitor: httpx.As
     await answer(links["transfer"], "release", preview=preview[0], name=renamed)
     await answer(links["transfer"], "acceptance", 404, preview=preview[0], name=renamed)
     assert await waiting() == {}
-    active = [one for one in await list_all(chief, f"/v1/orgs/{superior['id']}/members") if one["name"] == "欧阳修"]
-    assert [one["active"] for one in active] == [True]
+    active = [
+        member for member in await list_all(chief, f"/v1/orgs/{superior['id']}/members") if member["name"] == "欧阳修"
+    ]
+    assert [member["active"] for member in active] == [True]
 
     await sign_in_to_phone(visitor, other)
     arriving = (await waiting())["transfer"]
     (preview_there,) = re.findall(r'name="preview" value="([0-9a-f]{32})"', (await visitor.get(arriving)).text)
     await answer(arriving, "acceptance", preview=preview_there, name=renamed)
     found = await list_all(other, f"/v1/orgs/{elsewhere['id']}/subordinates")
-    assert [one["name"] for one in found] == [renamed]
+    assert [item["name"] for item in found] == [renamed]
 
 
 async def test_active_main_admin_stops_a_recovery_and_provincial_pages_need_the_console(

@@ -77,7 +77,7 @@ async def test_directory_export_has_masked_phones(people: People, worker: Work) 
     await add_member(admin, org, branch, general, name="解晓东", phone=phone)
     subordinate = {"unit_id": general["id"], "units_below": True}
     in_csv = [{"format": "csv"} | query for query in ({"q": "jxd"}, {"q": "xxd"}, subordinate, {"active": True})]
-    content, none, one, under, active = await export_files(admin, org, worker, {}, *in_csv)
+    content, nothing, found, under, active = await export_files(admin, org, worker, {}, *in_csv)
     head, first, second = read_xlsx_rows(content)
     assert head[:4] == ["Name", "Phone number", "Unit name", "Party member"]
     assert first[0] == admin.name
@@ -86,9 +86,9 @@ async def test_directory_export_has_masked_phones(people: People, worker: Work) 
     never = "The number was never registered"
     assert second[:7] == ["解晓东", masked, "机关党总支; 机关党总支/第一支部", "Yes", "Inactive", never, "No"]
     assert second[7].year >= 2026
-    assert none.startswith(b"\xef\xbb\xbf")
-    assert read_csv_rows(none) == [head]
-    assert read_csv_rows(one)[1][:2] == ["解晓东", masked]
+    assert nothing.startswith(b"\xef\xbb\xbf")
+    assert read_csv_rows(nothing) == [head]
+    assert read_csv_rows(found)[1][:2] == ["解晓东", masked]
     assert [row[0] for row in read_csv_rows(under)[1:]] == ["解晓东"]
     assert [row[0] for row in read_csv_rows(active)[1:]] == [admin.name]
 
@@ -101,7 +101,7 @@ async def test_headings_are_in_the_language_of_the_request(admin: Person, org: J
         for language in languages
     ]
     await worker()
-    heads = [read_csv_rows(await download_export(admin, org, one["id"]))[0][:3] for one in exports]
+    heads = [read_csv_rows(await download_export(admin, org, export["id"]))[0][:3] for export in exports]
     assert heads == [["姓名", "手机号码", "支部名称"], ["Name", "Phone number", "Unit name"]]
 
 
@@ -263,15 +263,17 @@ async def test_killed_export_is_written_again_whole(
 async def test_part_of_another_export_is_not_decrypted(
     admin: Person, org: Json, worker: Work, db: AsyncConnection, app: FastAPI, engine: AsyncEngine
 ) -> None:
-    one, two = await request_export(admin, org), await request_export(admin, org)
+    first, second = await request_export(admin, org), await request_export(admin, org)
     await worker()
-    swap = "UPDATE export_parts SET content_cipher = (SELECT content_cipher FROM export_parts WHERE export_id = :one)"
-    await db.execute(text(f"{swap} WHERE export_id = :two"), {"one": UUID(one["id"]), "two": UUID(two["id"])})
-    content = stream_content(engine, CIPHER.get(app), UUID(org["id"]), UUID(two["id"]))
+    swap = "UPDATE export_parts SET content_cipher = (SELECT content_cipher FROM export_parts WHERE export_id = :first)"
+    await db.execute(
+        text(f"{swap} WHERE export_id = :second"), {"first": UUID(first["id"]), "second": UUID(second["id"])}
+    )
+    content = stream_content(engine, CIPHER.get(app), UUID(org["id"]), UUID(second["id"]))
     with pytest.raises(Undecryptable):
         await anext(content)
     # The test deletes the export, because a part that cannot be decrypted would make a rotation of the keys fail.
-    assert (await admin.delete(f"/v1/orgs/{org['id']}/exports/{two['id']}")).status_code == 204
+    assert (await admin.delete(f"/v1/orgs/{org['id']}/exports/{second['id']}")).status_code == 204
 
 
 async def test_export_that_failed_too_often_is_failed(

@@ -66,9 +66,9 @@ async def both(app: FastAPI, settings: Settings) -> AsyncIterator[Both]:
     async with plain.router.lifespan_context(plain):
         clients = [
             httpx.AsyncClient(
-                transport=httpx.ASGITransport(one, client=("127.0.0.1", 50000)), base_url=SETTINGS.get(app).issuer
+                transport=httpx.ASGITransport(service, client=("127.0.0.1", 50000)), base_url=SETTINGS.get(app).issuer
             )
-            for one in (app, plain)
+            for service in (app, plain)
         ]
         async with clients[0], clients[1]:
             yield Both(*clients)

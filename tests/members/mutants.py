@@ -101,7 +101,7 @@ def parse_all(files: list[Mutant]) -> list[ParserResult]:
 
 def _parse_result(line: bytes) -> ParserResult:
     output, ended = json.loads(line)
-    answers = [json.loads(one) for one in output.splitlines() if one]
+    answers = [json.loads(line) for line in output.splitlines() if line]
     last = answers.pop() if answers and isinstance(answers[-1], dict) else None
     return ParserResult([row for batch in answers for row in batch], last, ended)
 

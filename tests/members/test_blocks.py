@@ -29,8 +29,8 @@ async def test_row_of_a_blocked_org_stays_and_is_not_activated(joined: Joined) -
     row = await read_row(joined)
     assert (row["active"], row["inactive_reason"]) == (False, "blocked")
     assert await list_all(joined.learner, MEMBERSHIPS) == []
-    assert [one["org_id"] for one in await list_all(joined.learner, BLOCKED)] == [joined.org["id"]]
-    assert "row-removed" not in {one["kind"] for one in await list_all(joined.learner, "/v1/messages")}
+    assert [org["org_id"] for org in await list_all(joined.learner, BLOCKED)] == [joined.org["id"]]
+    assert "row-removed" not in {message["kind"] for message in await list_all(joined.learner, "/v1/messages")}
 
 
 async def test_blocked_org_does_not_link_a_new_or_edited_row(joined: Joined) -> None:

@@ -212,9 +212,9 @@ async def test_small_import_does_not_wait_for_large_imports_of_other_orgs(
         row.id: row.finished_at
         for row in await db.execute(
             text("SELECT id, finished_at FROM imports WHERE id = ANY(:ids) AND state = 'done'"),
-            {"ids": [UUID(one) for one in imports]},
+            {"ids": [UUID(import_id) for import_id in imports]},
         )
     }
     assert len(ended) == 8
-    earlier = [one for one in imports[:-1] if ended[UUID(one)] < ended[UUID(imports[-1])]]
+    earlier = [import_id for import_id in imports[:-1] if ended[UUID(import_id)] < ended[UUID(imports[-1])]]
     assert len(earlier) <= 2  # the small import was the last of eight

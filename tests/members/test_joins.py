@@ -51,11 +51,11 @@ async def test_accepted_person_is_an_active_member_in_the_units(people: People) 
     accepted = entry["actions"]["acceptance"]
     member = get_body(await admin.request(accepted["method"], accepted["href"], json={"unit_ids": [unit["id"]]}))
     assert (member["name"], member["active"], member["verified"], member["party"]) == (learner.name, True, True, True)
-    assert [one["id"] for one in member["units"]] == [unit["id"]]
+    assert [listed["id"] for listed in member["units"]] == [unit["id"]]
     assert member["phone"] == f"{learner.phone[:3]}****{learner.phone[-4:]}"
     assert await get_state(learner, request) == "accepted"
-    assert [one["id"] for one in await list_all(learner, "/v1/me/orgs")] == [org["id"]]
-    kinds = {one["kind"] for one in await list_all(learner, "/v1/messages")}
+    assert [listed["id"] for listed in await list_all(learner, "/v1/me/orgs")] == [org["id"]]
+    kinds = {message["kind"] for message in await list_all(learner, "/v1/messages")}
     assert kinds == {"request-accepted", "row-linked"}
     assert {"join_request.created", "member.added", "join_request.accepted"} <= set(await list_actions(admin, org))
 
@@ -164,7 +164,7 @@ async def test_link_of_a_unit_leads_to_the_unit(people: People) -> None:
     for answer in (await second.post(MINE, json={"link_token": link["token"]}),):
         assert get_refusal(answer) == (409, "join-link-used-up")
     member = get_body(await admin.put(get_path(org, request, "acceptance")))
-    assert [one["name"] for one in member["units"]] == ["第一支部"]
+    assert [unit["name"] for unit in member["units"]] == ["第一支部"]
     picture = await admin.get(f"/v1/orgs/{org['id']}/join-links/{link['id']}/qr.svg")
     assert picture.text.startswith("<?xml") or "<svg" in picture.text
 
@@ -187,7 +187,7 @@ async def test_expired_used_up_or_revoked_join_link_is_refused_with_its_reason(
         get_body(await admin.delete(path), 204)
     for token in (revoked["token"], "no-such-token"):
         assert get_refusal(await learner.post(MINE, json={"link_token": token})) == (404, "join-link-unknown")
-    assert {one["id"] for one in await list_all(admin, f"/v1/orgs/{org['id']}/join-links")} == {
+    assert {link["id"] for link in await list_all(admin, f"/v1/orgs/{org['id']}/join-links")} == {
         link["id"],
         revoked["id"],
     }
@@ -216,7 +216,7 @@ async def test_accepted_join_request_uses_a_row_with_the_same_phone_and_name(peo
     request = await send_join_request(learner, org)
     accepted = get_body(await admin.put(get_path(org, request, "acceptance"), json={"unit_ids": [unit["id"]]}))
     assert (accepted["id"], accepted["active"]) == (member["id"], True)
-    assert [one["id"] for one in accepted["units"]] == [unit["id"]]
+    assert [listed["id"] for listed in accepted["units"]] == [unit["id"]]
 
 
 async def test_acceptance_is_refused_if_another_person_has_the_phone(people: People) -> None:

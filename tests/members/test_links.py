@@ -117,8 +117,8 @@ async def test_recycled_number_is_linked_only_by_consent(admin: Person, org: Jso
     member = await add_member(admin, org, name="前机主", phone=new_owner.phone)
     assert (await read(admin, org, member))["inactive_reason"] == "name-mismatch"
     link_request = await request_link(new_owner, org)
-    (found,) = [one for one in await list_received(admin, org) if one["id"] == link_request["id"]]
-    assert [one["id"] for one in found["candidates"]] == [member["id"]]
+    (found,) = [request for request in await list_received(admin, org) if request["id"] == link_request["id"]]
+    assert [candidate["id"] for candidate in found["candidates"]] == [member["id"]]
     get_body(await admin.put(get_request_path(org, link_request, "/refusal"), json={"reason": "不是本人"}), 204)
     own_requests = get_body(await new_owner.get("/v1/me/link-requests"))["items"][0]
     assert (own_requests["state"], own_requests["reason"]) == ("declined", "不是本人")
@@ -144,8 +144,8 @@ async def test_link_request_reveals_nothing_to_requester_or_other_admins(
     assert bodies[0] == bodies[1]
     visible = await list_received(admin, org)
     ids = [answer.json()["id"] for answer in answers]
-    assert ids[0] in {one["id"] for one in visible}
-    assert ids[1] not in {one["id"] for one in visible}
+    assert ids[0] in {request["id"] for request in visible}
+    assert ids[1] not in {request["id"] for request in visible}
     for decision in ("", "/acceptance", "/refusal"):
         method, body = ("PUT", {"reason": "x"} if decision == "/refusal" else {}) if decision else ("GET", None)
         assert (
@@ -154,7 +154,7 @@ async def test_link_request_reveals_nothing_to_requester_or_other_admins(
     assert ids[1] not in (await admin.get("/v1/inbox", params={"limit": 200})).text
     # When a person of that name is in the directory, the admins see the request.
     await add_member(admin, org, name=stranger.name, phone=fresh_phone())
-    assert ids[1] in {one["id"] for one in await list_received(admin, org)}
+    assert ids[1] in {request["id"] for request in await list_received(admin, org)}
     assert get_refusal(await unverified.post("/v1/me/link-requests", json={"org_id": org["id"]})) == (
         403,
         "real-name-required",
@@ -196,7 +196,7 @@ async def test_invalid_link_requests_are_refused(admin: Person, org: Json, peopl
     assert await try_request(org_id=org["id"]) == (409, "already-in-directory")
     # The request still waits. Its acceptance for a namesake is refused, because the account is linked in the org.
     await add_member(admin, org, name=person.name, phone=fresh_phone())
-    (waiting,) = [one for one in await list_received(admin, org) if one["name"] == person.name]
+    (waiting,) = [request for request in await list_received(admin, org) if request["name"] == person.name]
     assert get_refusal(await admin.put(get_request_path(org, waiting, "/acceptance"))) == (409, "already-in-directory")
 
 
@@ -237,8 +237,8 @@ async def test_concurrent_decisions_of_a_link_request_count_once(people: People,
         link_request = await request_link(person, org)
         answers = await asyncio.gather(
             *(
-                one.put(get_request_path(org, link_request, "/acceptance"), json={"member_id": row["id"]})
-                for one, row in zip((admin, second), rows, strict=True)
+                decider.put(get_request_path(org, link_request, "/acceptance"), json={"member_id": row["id"]})
+                for decider, row in zip((admin, second), rows, strict=True)
             ),
             second.put(get_request_path(org, link_request, "/refusal"), json={"reason": "x"}),
             person.delete(f"/v1/me/link-requests/{link_request['id']}"),

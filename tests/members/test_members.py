@@ -108,11 +108,11 @@ async def test_person_outside_the_party_is_refused_by_a_party_org(
 async def test_units_are_set_in_one_call_and_past_memberships_remain(
     admin: Person, org: dict[str, Any], db: AsyncConnection
 ) -> None:
-    one, two, three = [await create_unit(admin, org["id"], f"位置{number}") for number in "一二三"]
-    member = await add_person(admin, org["id"], unit_ids=[one, two])
+    first, second, third = [await create_unit(admin, org["id"], f"位置{number}") for number in "一二三"]
+    member = await add_person(admin, org["id"], unit_ids=[first, second])
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
-    moved = await admin.put(f"{path}/units", json={"unit_ids": [two, three]})
-    assert {unit["id"] for unit in moved.json()["units"]} == {two, three}
+    moved = await admin.put(f"{path}/units", json={"unit_ids": [second, third]})
+    assert {unit["id"] for unit in moved.json()["units"]} == {second, third}
     assert moved.json()["at_org"] is False
     nowhere = await admin.put(f"{path}/units", json={"unit_ids": []})
     assert (nowhere.json()["units"], nowhere.json()["at_org"]) == ([], True)

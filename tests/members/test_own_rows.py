@@ -94,10 +94,10 @@ async def test_accepted_request_removes_the_person_as_removing_by_hand_does(join
     get_body(await admin.request(accepted["method"], accepted["href"]), 204)
     get_body(await admin.put(accepted["href"]), 204)  # a repeated decision
     assert (await admin.get(f"{joined.path}/members/{joined.member['id']}")).status_code == 404
-    assert [one["id"] for one in await list_all(admin, f"{joined.path}/members/removed")] == [joined.member["id"]]
+    assert [row["id"] for row in await list_all(admin, f"{joined.path}/members/removed")] == [joined.member["id"]]
     assert await list_all(learner, MEMBERSHIPS) == []
     assert (await list_all(learner, REMOVALS))[0]["state"] == "accepted"
-    kinds = {one["kind"] for one in await list_all(learner, "/v1/messages")}
+    kinds = {message["kind"] for message in await list_all(learner, "/v1/messages")}
     assert {"request-accepted", "row-removed"} <= kinds
     actions = set(await list_actions(admin, joined.org))
     assert {"removal_request.created", "member.removed", "removal_request.accepted"} <= actions

@@ -94,11 +94,11 @@ async def test_place_and_post_move_with_a_promoted_unit_and_return_with_a_restor
 async def test_sheet_sets_posts_and_kinds_and_a_repeated_sheet_changes_nothing(
     admin: Person, org: Json, worker: Work
 ) -> None:
-    one, two, three = fresh_phone(), fresh_phone(), fresh_phone()
+    wang_phone, li_phone, zhao_phone = fresh_phone(), fresh_phone(), fresh_phone()
     rows = [
-        ("王一", one, "甲支部", "是", "预备党员", "组织委员"),
-        ("李二", two, "甲支部", "", "正式党员", "支部书记"),
-        ("赵三", three, "甲支部", "预备党员", "", ""),
+        ("王一", wang_phone, "甲支部", "是", "预备党员", "组织委员"),
+        ("李二", li_phone, "甲支部", "", "正式党员", "支部书记"),
+        ("赵三", zhao_phone, "甲支部", "预备党员", "", ""),
     ]
     added = await merge(admin, org["id"], worker, xlsx(rows, HEADER), unknown_units="create")
     assert added["counts"]["added"] == 3
@@ -115,9 +115,11 @@ async def test_sheet_sets_posts_and_kinds_and_a_repeated_sheet_changes_nothing(
     again = await merge(admin, org["id"], worker, xlsx(rows, HEADER))
     assert again["counts"]["unchanged"] == 3
     # What a sheet does not say stays.
-    silent = await merge(admin, org["id"], worker, xlsx([("王一", one, "甲支部")]))
+    silent = await merge(admin, org["id"], worker, xlsx([("王一", wang_phone, "甲支部")]))
     assert silent["counts"]["unchanged"] == 1
-    changed = await merge(admin, org["id"], worker, xlsx([("王一", one, "甲支部", "", "正式党员", "纪检委员")], HEADER))
+    changed = await merge(
+        admin, org["id"], worker, xlsx([("王一", wang_phone, "甲支部", "", "正式党员", "纪检委员")], HEADER)
+    )
     assert (changed["counts"]["changed"], (await read())["王一"]) == (1, (False, "纪检委员"))
 
 

@@ -16,7 +16,7 @@ from tests.acts import Json, add_member, add_unit, certify, list_all
 from tests.members.sheets import Work, check, list_members, xlsx
 from tests.people import People, fresh_org_name, fresh_phone
 
-CLEAN_UP = replace(next(one for one in CLEAN_UPS if one.name == "stored-names"), batch=3)
+CLEAN_UP = replace(next(job for job in CLEAN_UPS if job.name == "stored-names"), batch=3)
 NIL = "00000000-0000-0000-0000-000000000000"
 RESTART = text("INSERT INTO name_bookmarks SELECT name, :start, :nil FROM unnest(CAST(:tables AS text[])) AS name")
 OLD_GRAMS = """
@@ -104,9 +104,9 @@ async def test_old_name_of_an_org_changes_with_its_edge(people: People, engine: 
     old = name.replace("（", " (").replace("）", ")")
     await store_old_names(engine, "orgs", {org["id"]: old}, superior)
     path = f"/v1/orgs/{superior['id']}/subordinates"
-    assert [one["name"] for one in await list_all(admin, path)] == [old]
+    assert [member["name"] for member in await list_all(admin, path)] == [old]
     await run_clean_up(engine, CLEAN_UP)
-    assert [one["name"] for one in await list_all(admin, path)] == [name]
+    assert [member["name"] for member in await list_all(admin, path)] == [name]
     async with engine.connect() as db:
         row = text("""
         SELECT o.sort_key = c.subordinate_sort_key AND o.sort_key <> '' AND o.name = c.subordinate_name

@@ -161,7 +161,9 @@ async def test_transfer_is_hidden_from_other_orgs(scene: Scene) -> None:
 async def test_invalid_transfers_are_refused(scene: Scene, people: People) -> None:
     path = f"/v1/orgs/{scene.old['id']}/members"
     (own,) = [
-        one for one in await list_all(scene.sender, path, q=scene.sender.name) if one["verified"] and one["at_org"]
+        member
+        for member in await list_all(scene.sender, path, q=scene.sender.name)
+        if member["verified"] and member["at_org"]
     ]
     member = await add_member(scene.sender, scene.old)
 

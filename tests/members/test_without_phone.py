@@ -38,7 +38,7 @@ async def test_person_without_phone_is_never_active_and_in_several_units(admin: 
     assert get_refusal(invited) == (409, "member-without-phone")
     get_body(await admin.delete(path), 204)
     removed = await list_all(admin, f"/v1/orgs/{org['id']}/members/removed")
-    assert [(one["id"], one["phone"]) for one in removed] == [(member["id"], None)]
+    assert [(row["id"], row["phone"]) for row in removed] == [(member["id"], None)]
     restored = get_body(await admin.post(f"{path}/restorations"), 201)
     assert len(restored["units"]) == 2
 

@@ -38,7 +38,7 @@ async def new_messages(person: Person) -> list[tuple[str, str | None]]:
     """Return kind and subject type of the unread messages, the oldest first, and mark them as read."""
     found = await read_messages(person, unread="true")
     get_body(await person.put(READ_MARK), 204)
-    return [(one["kind"], one["subject_type"]) for one in reversed(found)]
+    return [(message["kind"], message["subject_type"]) for message in reversed(found)]
 
 
 def test_every_kind_of_request_has_a_name() -> None:
@@ -79,17 +79,19 @@ async def test_messages_are_read_one_by_one_and_all_at_once(people: People) -> N
         await add_admin(founder, org, second)
         get_body(await founder.delete(f"/v1/orgs/{org['id']}/admins/{second.user_id}"), 204)
     messages = await read_messages(second, limit=2)
-    assert [one["kind"] for one in messages] == ["admin-removed", "admin-added"] * 3
+    assert [message["kind"] for message in messages] == ["admin-removed", "admin-added"] * 3
     assert get_body(await second.get("/v1/messages/unread-count")) == {"unread": 6}
     path = f"/v1/messages/{messages[3]['id']}/read-mark"
     marked = get_body(await second.put(path))
     assert marked["read_at"] is not None
     assert get_body(await second.put(path)) == marked
-    assert [one["id"] for one in await read_messages(second, unread="true")] == [
-        one["id"] for one in messages if one is not messages[3]
+    assert [message["id"] for message in await read_messages(second, unread="true")] == [
+        message["id"] for message in messages if message is not messages[3]
     ]
     get_body(await second.put(READ_MARK, json={"newest_id": messages[2]["id"]}), 204)
-    assert [one["id"] for one in await read_messages(second, unread="true")] == [one["id"] for one in messages[:2]]
+    assert [message["id"] for message in await read_messages(second, unread="true")] == [
+        message["id"] for message in messages[:2]
+    ]
     get_body(await second.put(READ_MARK), 204)
     assert get_body(await second.get("/v1/messages", params={"limit": 1}))["unread"] == 0
 
@@ -98,7 +100,7 @@ async def test_message_of_another_person_is_not_found(people: People) -> None:
     founder, second = await people.register(), await people.register()
     org = await founder.create_org()
     await add_admin(founder, org, second)
-    (message,) = [one for one in await read_messages(second) if one["kind"] == "admin-added"]
+    (message,) = [message for message in await read_messages(second) if message["kind"] == "admin-added"]
     for call in (
         founder.get(f"/v1/messages/{message['id']}"),
         founder.put(f"/v1/messages/{message['id']}/read-mark"),
@@ -200,7 +202,7 @@ async def test_request_that_a_closing_org_ends_is_recorded_and_reaches_its_reque
     recorded = await list_actions(founder, org)
     assert {"person_transfer.withdrawn", "admin_invitation.withdrawn"} <= set(recorded)
     audit = await list_all(other, f"/v1/orgs/{elsewhere['id']}/audit")
-    (entry,) = [one for one in audit if one["action"] == "person_transfer.withdrawn"]
+    (entry,) = [entry for entry in audit if entry["action"] == "person_transfer.withdrawn"]
     assert founder.user_id not in str(entry)
 
 
@@ -215,7 +217,9 @@ async def test_superseded_request_is_recorded_and_reaches_its_requester(people: 
     get_body(await second.delete(f"/v1/orgs/{org['id']}/units/{unit['id']}"), 204)
     assert await new_messages(founder) == [("request-superseded", "promotion")]
     (entry,) = [
-        one for one in await list_all(founder, f"/v1/orgs/{org['id']}/audit") if one["action"] == "promotion.superseded"
+        entry
+        for entry in await list_all(founder, f"/v1/orgs/{org['id']}/audit")
+        if entry["action"] == "promotion.superseded"
     ]
     assert entry["subject_id"] == promotion["id"]
     events = "SELECT count(*) FROM outgoing_events WHERE type = 'promotion.superseded' AND subject_id = :id"
@@ -248,13 +252,13 @@ async def test_message_is_deleted_after_90_days(people: People, db: AsyncConnect
     for _ in range(2):
         member = await add_member(founder, org, name=learner.name, phone=learner.phone)
         get_body(await founder.delete(f"/v1/orgs/{org['id']}/members/{member['id']}"), 204)
-    ids = [one["id"] for one in await read_messages(learner)]
+    ids = [message["id"] for message in await read_messages(learner)]
     assert len(ids) == 4
     for identity, days in ((ids[0], 89), (ids[1], 91)):
         aged = "UPDATE messages SET created_at = now() - make_interval(days => :days) WHERE id = :id"
         await db.execute(text(aged), {"days": days, "id": identity})
     await clean_up(engine)
-    assert [one["id"] for one in await read_messages(learner)] == [ids[0], *ids[2:]]
+    assert [message["id"] for message in await read_messages(learner)] == [ids[0], *ids[2:]]
 
 
 async def test_closed_account_has_no_messages(people: People, db: AsyncConnection) -> None:

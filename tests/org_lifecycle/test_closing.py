@@ -60,13 +60,13 @@ async def test_closing_by_another_admin_waits_for_the_main_admin(people: People)
     assert get_body(await scene.close(scene.second), 202) == requested
 
     inbox = get_body(await scene.founder.get("/v1/inbox"))["items"]
-    (entry,) = [one for one in inbox if one["kind"] == "closure"]
+    (entry,) = [item for item in inbox if item["kind"] == "closure"]
     assert (entry["org_id"], entry["subject"]) == (scene.org["id"], scene.second.name)
     assert entry["actions"] == {
         "approval": {"method": "PUT", "href": f"{scene.path}/closure"},
         "refusal": {"method": "DELETE", "href": f"{scene.path}/closure"},
     }
-    assert all(one["kind"] != "closure" for one in get_body(await scene.second.get("/v1/inbox"))["items"])
+    assert all(item["kind"] != "closure" for item in get_body(await scene.second.get("/v1/inbox"))["items"])
 
     closed = get_body(await scene.close(scene.founder))
     assert (closed["status"], closed["superior_id"]) == ("closed", None)

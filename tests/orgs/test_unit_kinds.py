@@ -13,7 +13,7 @@ from tests.acts import Json, add_admin, add_member, add_unit, get_body, get_refu
 from tests.people import People, Person
 from tests.promotions.test_promotions import acceptance_path, offer_promotion
 
-REPORT = next(one for one in CLEAN_UPS if one.name == "ended-temporary-branches")
+REPORT = next(job for job in CLEAN_UPS if job.name == "ended-temporary-branches")
 YESTERDAY, TODAY = str(today() - timedelta(days=1)), str(today())
 
 

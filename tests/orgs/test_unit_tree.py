@@ -100,11 +100,11 @@ async def test_crossing_unit_moves_do_not_make_a_circle(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     for turn in range(8):
-        one = await add_unit(founder, org, f"甲{turn}")
-        two = await add_unit(founder, org, f"乙{turn}")
+        left = await add_unit(founder, org, f"甲{turn}")
+        right = await add_unit(founder, org, f"乙{turn}")
         answers = await asyncio.gather(
-            founder.patch(unit_path(org, one), json={"parent_id": two["id"]}),
-            founder.patch(unit_path(org, two), json={"parent_id": one["id"]}),
+            founder.patch(unit_path(org, left), json={"parent_id": right["id"]}),
+            founder.patch(unit_path(org, right), json={"parent_id": left["id"]}),
         )
         assert sorted(answer.status_code for answer in answers) == [200, 409]
 
@@ -147,7 +147,7 @@ async def test_unit_with_people_is_removed_only_if_they_move(people: People, db:
     org = await founder.create_org()
     leaving = await add_unit(founder, org, "撤销支部")
     staying = await add_unit(founder, org, "保留支部")
-    one = await add_member(founder, org, leaving)
+    single = await add_member(founder, org, leaving)
     both = await add_member(founder, org, leaving, staying)
     empty = await add_unit(founder, org, "空支部")
     assert get_refusal(await founder.delete(unit_path(org, leaving))) == (409, "unit-has-people")
@@ -157,7 +157,7 @@ async def test_unit_with_people_is_removed_only_if_they_move(people: People, db:
             assert get_refusal(answer) == (422, "unknown-unit")
     get_body(await founder.delete(unit_path(org, empty), params={"move_people_to": staying["id"]}), 204)
     get_body(await founder.delete(unit_path(org, leaving), params={"move_people_to": staying["id"]}), 204)
-    for member in (one, both):
+    for member in (single, both):
         read = get_body(await founder.get(f"/v1/orgs/{org['id']}/members/{member['id']}"))
         assert [unit["id"] for unit in read["units"]] == [staying["id"]]
         assert read["version"] > member["version"]

@@ -9,12 +9,12 @@ from tests.reports.test_recount import report
 
 async def test_merger_moves_the_totals_of_today_and_no_past_day(scene: Scene) -> None:
     orgs = await Branches(scene).create()
-    one, both = await scene.people.register(), await scene.people.register()
+    single, both = await scene.people.register(), await scene.people.register()
     unit = await add_unit(orgs.admin, orgs.left, "第一支部")
-    await orgs.add(orgs.left, one, unit_ids=[unit["id"]])
+    await orgs.add(orgs.left, single, unit_ids=[unit["id"]])
     for org in (orgs.left, orgs.right):
         await orgs.add(org, both)
-    await scene.service.outcomes(event(one.user_id, points=3), event(both.user_id, points=2))
+    await scene.service.outcomes(event(single.user_id, points=3), event(both.user_id, points=2))
     assert await orgs.read(orgs.top) == (2, 2, 2, 5)
     assert await orgs.read(orgs.left) == (2, 2, 2, 5)
     past = await _read_trend(orgs, orgs.left)

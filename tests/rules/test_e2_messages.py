@@ -14,7 +14,7 @@ async def create_message(people: People) -> tuple[Person, Json]:
     """Return a person and the message that they are an admin now."""
     founder, person = await people.register(), await people.register()
     await add_admin(founder, await founder.create_org(), person)
-    (message,) = [one for one in await list_all(person, "/v1/messages") if one["kind"] == "admin-added"]
+    (message,) = [message for message in await list_all(person, "/v1/messages") if message["kind"] == "admin-added"]
     return person, message
 
 
@@ -56,7 +56,7 @@ async def test_message_is_deleted_after_ninety_days(people: People, db: AsyncCon
         old = "UPDATE messages SET created_at = now() - CAST(:age AS text)::interval WHERE user_id = :id"
         await db.execute(text(old), {"age": age, "id": person.user_id})
         await run_clean_up(engine, clean_up)
-        found = {one["id"] for one in await list_all(person, "/v1/messages")}
+        found = {message["id"] for message in await list_all(person, "/v1/messages")}
         assert (message["id"] in found) is remains
 
 

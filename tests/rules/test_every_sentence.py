@@ -88,5 +88,7 @@ def test_problems_of_a_sentence_are_compared_in_its_tests(heading: str) -> None:
 
 def test_every_problem_of_the_page_has_its_status_before_it() -> None:
     named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", PAGE))
-    compared = {slug for body in SECTIONS.values() for one in list_sentences(body) for _, slug in list_refusals(one)}
+    compared = {
+        slug for body in SECTIONS.values() for sentence in list_sentences(body) for _, slug in list_refusals(sentence)
+    }
     assert named - compared == set()

@@ -52,7 +52,7 @@ async def test_temporary_branch_has_a_last_day_and_keeps_its_people_after_it(
     yesterday = str(today() - timedelta(days=1))
     unit = await add_unit(founder, org, "展会临时党支部", kind="temporary_branch", last_day=yesterday)
     member = await add_member(founder, org, unit)
-    clean_up = next(one for one in CLEAN_UPS if one.name == "ended-temporary-branches")
+    clean_up = next(job for job in CLEAN_UPS if job.name == "ended-temporary-branches")
     await run_clean_up(engine, clean_up)
     assert get_body(await founder.get(f"{path}/units/{unit['id']}"))["ended"] is True
     assert "unit-ended" in {message["kind"] for message in await list_all(founder, "/v1/messages")}

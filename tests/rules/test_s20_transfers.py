@@ -313,10 +313,10 @@ async def accept_merger(admin: Person, to: Json, merger: Json, **body: object) -
 async def test_org_merges_into_another_one_or_becomes_a_unit_of_it(people: People) -> None:
     """*Merging*: an org merges into another org, or becomes a unit of it (the reverse of a promotion)."""
     admin = await people.register()
-    to, one, other = [await admin.create_org() for _ in range(3)]
-    for org in (one, other):
+    to, merged, other = [await admin.create_org() for _ in range(3)]
+    for org in (merged, other):
         await add_unit(admin, org, "第一支部")
-    get_body(await accept_merger(admin, to, await ask_to_merge(admin, one, to)))
+    get_body(await accept_merger(admin, to, await ask_to_merge(admin, merged, to)))
     new_unit = {"name": "乡镇党总支", "kind": "general_branch"}
     get_body(await accept_merger(admin, to, await ask_to_merge(admin, other, to), new_unit=new_unit))
     paths = [unit["path"] for unit in await list_all(admin, f"/v1/orgs/{to['id']}/units")]
