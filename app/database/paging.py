@@ -166,6 +166,10 @@ def encode_cursor(key: tuple[Any, ...]) -> str:
     return base64.urlsafe_b64encode(_KEY.dump_json(key)).rstrip(b"=").decode()
 
 
+LimitQuery = Annotated[int, Query(ge=1, le=MAXIMUM, description="Rows a page.")]
+CursorQuery = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before.")]
+
+
 def paged_by(*key: type) -> params.Depends:
     """Return the dependency of a list whose sort key has these types. A cursor of another shape is a 422.
 
@@ -173,25 +177,25 @@ def paged_by(*key: type) -> params.Depends:
     """
     adapter: TypeAdapter[Any] = TypeAdapter(tuple[key])  # type: ignore[valid-type]  # the types are known only at run time
 
-    async def paging(
-        limit: Annotated[int, Query(ge=1, le=MAXIMUM, description="Rows a page.")] = 50,
-        cursor: Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before.")] = None,
-    ) -> Paging:
-        if cursor is None:
-            return Paging(limit, None)
-        try:
-            decoded = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            after = adapter.validate_json(decoded, strict=False)
-        except (ValidationError, binascii.Error, ValueError):
-            wrong = {"pointer": "query/cursor", "code": "cursor", "detail": gettext("不是此列表的 cursor")}
-            raise Invalid(errors=[wrong]) from None
-        if not all(_is_storable(part) for part in after):
-            raise Invalid(
-                errors=[{"pointer": "query/cursor", "code": "cursor", "detail": gettext("不是此列表的 cursor")}]
-            )
-        return Paging(limit, after)
+    async def paging(limit: LimitQuery = 50, cursor: CursorQuery = None) -> Paging:
+        return read_paging(limit, cursor, adapter)
 
     return params.Depends(paging)
+
+
+def read_paging(limit: int, cursor: str | None, key: TypeAdapter[Any]) -> Paging:
+    """Return the page of a list whose sort key is of this type. Raises Invalid for a cursor of another shape."""
+    if cursor is None:
+        return Paging(limit, None)
+    try:
+        decoded = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        after = key.validate_json(decoded, strict=False)
+    except (ValidationError, binascii.Error, ValueError):
+        after = None
+    if after is None or not all(_is_storable(part) for part in after):
+        wrong = {"pointer": "query/cursor", "code": "cursor", "detail": gettext("不是此列表的 cursor")}
+        raise Invalid(errors=[wrong])
+    return Paging(limit, after)
 
 
 def _is_storable(part: object) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -12,6 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     Select,
     Uuid,
+    and_,
     any_,
     bindparam,
     exists,
@@ -23,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
 from app.blind_index.keys import build_last4_parts
 from app.core.cipher import Cipher
@@ -38,6 +41,10 @@ from app.schema.members import Member, UnitMembership
 _ORG_ID = bindparam("org_id", type_=Uuid())
 _UNIT_ID = bindparam("unit_id", type_=Uuid())
 _NAMES = NameSearch(Member.name, Member.name_grams, Member.pinyin, Member.initials)
+_InUnit = aliased(UnitMembership, name="in_unit")
+"""The membership in the unit of the filter."""
+NO_POSITION = 2_147_483_647
+"""The sort key of a person without a place in a unit."""
 _CACHED_STATEMENTS = 200
 """The number of cached statements of each list. The console uses a few dozen."""
 
@@ -55,6 +62,22 @@ class MemberFilter:
     verified: bool | None = None
 
 
+class MemberOrder(StrEnum):
+    """The order of a list. `POSITION`: by the place in the unit of the filter; those without one follow by name."""
+
+    ADDED = "added"
+    NAME = "name"
+    POSITION = "position"
+
+
+class MemberListing(NamedTuple):
+    """The requested people: the filter, their order and the page."""
+
+    wanted: MemberFilter
+    order: MemberOrder
+    paging: Paging
+
+
 class _Shape(NamedTuple):
     """The part of a filter that determines the text of the statement. The values of the filter are parameters
     (`_get_parameters`)."""
@@ -67,11 +90,14 @@ class _Shape(NamedTuple):
     verified: bool | None
 
 
-async def list_members(
-    db: Readable, cipher: Cipher, org_id: UUID, wanted: MemberFilter, paging: Paging
-) -> Page[MemberOut]:
-    """Return a page of the org's people that match the filter, in the order in which they were added."""
-    if wanted.unit_id is not None and wanted == MemberFilter(unit_id=wanted.unit_id, units_below=True):
+async def list_members(db: Readable, cipher: Cipher, org_id: UUID, listing: MemberListing) -> Page[MemberOut]:
+    """Return a page of the org's people that match the filter."""
+    wanted, order, paging = listing
+    if order is not MemberOrder.ADDED:
+        statement = _build_ordered_page(
+            _get_shape(wanted), by_position=order is MemberOrder.POSITION, after_cursor=paging.after is not None
+        )
+    elif wanted.unit_id is not None and wanted == MemberFilter(unit_id=wanted.unit_id, units_below=True):
         statement = _build_subtree_page(after_cursor=paging.after is not None)
     else:
         statement = _build_page(_get_shape(wanted))
@@ -129,6 +155,34 @@ def _get_parameters(cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> dict[
 @lru_cache(_CACHED_STATEMENTS)
 def _build_page(shape: _Shape) -> PagedStatement[MemberRow]:
     return PagedStatement(MEMBERS.where(*_build_conditions(shape)), Member.id, row=MemberRow)
+
+
+@lru_cache(_CACHED_STATEMENTS)
+def _build_ordered_page(shape: _Shape, *, by_position: bool, after_cursor: bool) -> PagedStatement[MemberRow]:
+    """Build the page of people in the order of their names, or by their place in the unit of the filter.
+
+    It first finds the rows of the page by the sort key alone. By name an index has them in order, whatever the size of
+    the org; by position the people of the unit are sorted for each page.
+    """
+    keys: list[ColumnElement[Any]] = [Member.pinyin.expression, Member.name.expression, Member.id.expression]
+    found = select(Member.id).where(Member.org_id == _ORG_ID, Member.removed_at.is_(None), *_build_conditions(shape))
+    if shape.verified is not None:
+        found = found.outerjoin(LinkedUser, LinkedUser.id == Member.user_id)
+    if by_position:
+        found = found.outerjoin(
+            _InUnit,
+            and_(
+                _InUnit.org_id == _ORG_ID,
+                _InUnit.member_id == Member.id,
+                _InUnit.unit_id == _UNIT_ID,
+                _InUnit.until.is_(None),
+            ),
+        )
+        keys.insert(0, func.coalesce(_InUnit.position, NO_POSITION))
+    labelled = [key.label(f"key_{number}") for number, key in enumerate(keys)]
+    page = paginate(found.add_columns(*labelled), *keys, after_cursor=after_cursor).subquery("page")
+    people = MEMBERS.join(page, page.c.id == Member.id)
+    return PagedStatement(people, *(page.c[key.name] for key in labelled), row=MemberRow)
 
 
 @lru_cache(_CACHED_STATEMENTS)

@@ -3,12 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Response
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.text import SearchText
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.exports.errors import TooManyExports
@@ -16,7 +15,7 @@ from app.exports.schemas import ExportOut
 from app.idempotency.replay import never_replayed
 from app.members import export, member_list, operations, queries, restoration, unit_memberships, unit_order
 from app.members.errors import MemberIsAdmin, MemberWithoutPhone, PartyMembersOnly, PhoneExists
-from app.members.member_list import MemberFilter
+from app.members.parameters import MemberListingQuery
 from app.members.schemas import (
     CopyCreate,
     MemberCreate,
@@ -42,38 +41,19 @@ Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
 Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 
 
-async def _read_filter(
-    q: Annotated[
-        SearchText | None,
-        Query(
-            description="Characters of the name, its pinyin or initials, or the last four digits of the phone; for a "
-            "whole phone `POST …/phone-searches`."
-        ),
-    ] = None,
-    unit_id: Annotated[UUID | None, Query(description="A member of this unit.")] = None,
-    units_below: Annotated[bool, Query(description="With `unit_id`: or in a unit under it.")] = False,
-    at_org: Annotated[bool | None, Query(description="Placed at the org itself, or not.")] = None,
-    active: Annotated[bool | None, Query(description="Active, or 未激活.")] = None,
-    party: Annotated[bool | None, Query(description="In the party, or not.")] = None,
-    verified: Annotated[bool | None, Query(description="Real name verified, or not.")] = None,
-) -> MemberFilter:
-    return MemberFilter(q, unit_id, units_below, at_org, active, party, verified)
-
-
 @router.get("", summary="List members")
 async def list_members(
     scope: Reader,
     db: ReadDb,
     cipher: CipherDep,
-    wanted: Annotated[MemberFilter, Depends(_read_filter)],
-    paging: Annotated[Paging, paged_by(UUID)],
+    listing: MemberListingQuery,
 ) -> Page[MemberOut]:
-    """List the members of the org, in the order in which they were added. Phones are masked. Filter by name, phone,
-    unit or state. Edits never shift a page.
+    """List the members of the org, in the order in which they were added, by name, or in the order of a unit. Phones
+    are masked. Filter by name, phone, unit or state. Edits never shift a page of the first order.
 
     The call changes nothing. Only admins of the org itself can read its members: an admin of a superior gets 404.
     """
-    return await member_list.list_members(db, cipher, scope.org_id, wanted, paging)
+    return await member_list.list_members(db, cipher, scope.org_id, listing)
 
 
 @router.post(

@@ -12,6 +12,7 @@ from app.core.cipher import Cipher
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.members.locks import lock_member
+from app.members.member_list import NO_POSITION
 from app.members.queries import MEMBERS, MemberRow, get_member, make_member_out
 from app.members.schemas import MemberOut
 from app.orgs.locks import lock_org_shared
@@ -19,7 +20,6 @@ from app.orgs.queries import get_unit
 from app.schema.members import Member, UnitMembership
 from app.web.errors import NotFound
 
-_NO_POSITION = 2_147_483_647
 _IN_UNIT = PagedStatement(
     MEMBERS.join(
         UnitMembership,
@@ -30,7 +30,7 @@ _IN_UNIT = PagedStatement(
             UnitMembership.until.is_(None),
         ),
     ),
-    func.coalesce(UnitMembership.position, _NO_POSITION),
+    func.coalesce(UnitMembership.position, NO_POSITION),
     Member.pinyin,
     Member.name,
     Member.id,

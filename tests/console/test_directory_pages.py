@@ -214,3 +214,28 @@ async def test_hostile_names_are_shown_escaped(people: People, open_desk: OpenDe
 
 def test_inbox_kinds_have_pages_and_names() -> None:
     assert set(home._LINKS) == set(get_args(Kind)) == set(home.KINDS)
+
+
+async def test_table_of_a_unit_is_in_its_own_order_and_that_of_the_org_by_name(
+    people: People, open_desk: OpenDesk
+) -> None:
+    admin = await people.register(name="王伟")
+    org = await admin.create_org()
+    branch = await add_unit(admin, org, "第一党支部")
+    rows = {name: await add_member(admin, org, branch, name=name) for name in ("赵书记", "陈一", "白二")}
+    path = f"/v1/orgs/{org['id']}/members/{rows['赵书记']['id']}/units/{branch['id']}/position"
+    get_body(await admin.put(path, json={"position": 1}))
+    at, desk = f"/console/orgs/{org['id']}/members", await open_desk(admin)
+
+    async def list_names(query: str) -> list[str]:
+        seen, part = [], await desk.part(f"{at}?limit=1&{query}")
+        while True:
+            seen += re.findall(r'class="link name"[^>]*>([^<]+)<', part)
+            more = re.findall(r'hx-get="([^"]+cursor=[^"]+)"', part)
+            if not more:
+                return seen
+            part = await desk.part(f"{more[0]}&limit=1")
+
+    assert await list_names("") == ["白二", "陈一", "王伟", "赵书记"]
+    assert await list_names(f"unit={branch['id']}") == ["赵书记", "白二", "陈一"]
+    assert await list_names(f"unit={branch['id']}&q=陈") == ["陈一"]

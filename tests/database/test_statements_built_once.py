@@ -141,6 +141,8 @@ async def test_filter_and_cursor_build_no_statement(scene: Scene) -> None:
         (f"{scene.path}/members", {"unit_id": scene.unit["id"]}),
         (f"{scene.path}/members", {"unit_id": scene.unit["id"], "units_below": True}),
         (f"{scene.path}/members", {"unit_id": scene.unit["id"], "units_below": True, "active": False}),
+        (f"{scene.path}/members", {"order": "name", "limit": 1}),
+        (f"{scene.path}/members", {"order": "position", "unit_id": scene.unit["id"], "verified": True}),
         (f"{scene.path}/subordinates", {"limit": 1}),
         (f"{scene.path}/applications", {"state": "pending"}),
         (f"{scene.path}/audit", {"action": "member.added", "since": "2026-01-01T00:00:00Z"}),

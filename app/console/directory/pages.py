@@ -18,9 +18,10 @@ from app.console.frame.templates import is_partial, render_page, render_part
 from app.core.cipher import CipherDep
 from app.core.text import has_unshowable
 from app.database.db import Readable, ReadDb, WriteDb
-from app.database.paging import Page, Paging, paged_by
-from app.members.member_list import MemberFilter, count_members, list_members
+from app.database.paging import CursorQuery, LimitQuery, Page
+from app.members.member_list import MemberFilter, MemberListing, MemberOrder, count_members, list_members
 from app.members.operations import search_by_phone
+from app.members.parameters import read_member_paging
 from app.members.schemas import MemberOut, PhoneSearchCreate
 from app.orgs.queries import get_unit
 from app.orgs.unit_queries import ChildUnitRow, UnitPathRow, list_child_units, list_unit_chain, list_units_by_path
@@ -70,6 +71,11 @@ class DirectoryFilterForm:
             party=_parse_choice(self.party),
             verified=_parse_choice(self.verified),
         )
+
+    @property
+    def order(self) -> MemberOrder:
+        """Return the order of the table: in a unit by place (书记 first), elsewhere by name."""
+        return MemberOrder.POSITION if self.unit else MemberOrder.NAME
 
     @property
     def unit_choice(self) -> str:
@@ -152,14 +158,17 @@ async def show_directory(
     cipher: CipherDep,
     scope: Reader,
     filters: DirectoryFilters,
-    paging: Annotated[Paging, paged_by(UUID)],
+    limit: LimitQuery = 50,
+    cursor: CursorQuery = None,
 ) -> Response:
     """Show the whole page. A partial request gets the people of the chosen unit, or the next page of them."""
     unit = await get_unit(db, scope.org_id, filters.unit) if filters.unit else None
     frame, members = build_org_frame(scope, "members"), Page[MemberOut](items=[])
     count: int | str = 0
+    paging = read_member_paging(filters.order, limit, cursor)
     if not has_unshowable(filters.q):
-        members = await list_members(db, cipher, scope.org_id, filters.filter, paging)
+        listing = MemberListing(filters.filter, filters.order, paging)
+        members = await list_members(db, cipher, scope.org_id, listing)
         count = await _count_people(db, cipher, scope, filters.filter) if paging.after is None else 0
     if not is_partial(request):
         chain = await list_unit_chain(db, scope.org_id, filters.unit) if filters.unit else []
