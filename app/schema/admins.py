@@ -59,9 +59,13 @@ class AdminInvitation(Offer):
 
     org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    main_admin_before: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    superior_id: Mapped[UUID | None] = mapped_column(ForeignKey("orgs.id"))
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), comment="the account that accepted the offer")
+    main_admin_before: Mapped[UUID | None] = mapped_column(
+        ForeignKey("users.id"), comment="the main admin whom a recovery replaces; NULL: no recovery"
+    )
+    superior_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("orgs.id"), comment="the superior that made the recovery offer; NULL: a platform operator"
+    )
 
 
 class ChangeRequest(ExpiringApproval):
@@ -92,11 +96,13 @@ class ChangeRequest(ExpiringApproval):
 
     org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     kind: Mapped[str] = mapped_column(Text)
-    name_before: Mapped[str | None] = mapped_column(Text)
-    name_after: Mapped[str | None] = mapped_column(Text)
-    main_admin_before: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    main_admin_after: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    name_before: Mapped[str | None] = mapped_column(Text, comment="the name at the time of the request")
+    name_after: Mapped[str | None] = mapped_column(Text, comment="the requested name")
+    main_admin_before: Mapped[UUID | None] = mapped_column(
+        ForeignKey("users.id"), comment="the main admin at the time of the request"
+    )
+    main_admin_after: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), comment="the requested main admin")
     requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    reason: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text, comment="the reason for the request")
     decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    refusal: Mapped[str | None] = mapped_column(Text)
+    refusal: Mapped[str | None] = mapped_column(Text, comment="the reason for the refusal")

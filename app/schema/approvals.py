@@ -39,7 +39,9 @@ class Approval(Table):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
     state: Mapped[str] = mapped_column(Text, server_default=State.PENDING)
     requested_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    decided_at: Mapped[datetime | None] = mapped_column(
+        DateTime(timezone=True), comment="when the state stopped being pending"
+    )
 
 
 class ExpiringApproval(Approval):
@@ -47,7 +49,9 @@ class ExpiringApproval(Approval):
 
     __abstract__ = True
 
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), comment="from then on the request cannot be decided"
+    )
 
 
 class Offer(ExpiringApproval):
@@ -58,12 +62,14 @@ class Offer(ExpiringApproval):
 
     __abstract__ = True
 
-    phone_index: Mapped[bytes] = mapped_column(LargeBinary)
-    phone_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
+    phone_index: Mapped[bytes] = mapped_column(LargeBinary, comment="the blind index of the invitee's phone")
+    phone_cipher: Mapped[bytes | None] = mapped_column(
+        LargeBinary, comment="the encrypted phone; NULL once the offer is decided"
+    )
     invitee_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("users.id"), comment="the account that the member row was linked to; else whoever has the phone"
+        ForeignKey("users.id"), comment="the account linked to the member row; NULL: the user with the phone decides"
     )
     invitee_name: Mapped[str | None] = mapped_column(
-        Text, comment="the name of a member row without an account; the verified name of the user must agree with it"
+        Text, comment="the name in a member row without an account; the user's verified name must equal it"
     )
-    reason: Mapped[str | None] = mapped_column(Text, comment="why it was declined: name-differs")
+    reason: Mapped[str | None] = mapped_column(Text, comment="the reason of a declined offer: name-differs")

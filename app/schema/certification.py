@@ -89,13 +89,23 @@ class Certification(Approval):
 
     superior_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     subordinate_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
-    subordinate_name: Mapped[str | None] = mapped_column(Text)
-    subordinate_sort_key: Mapped[str] = mapped_column(Text(collation="C"), server_default="")
-    name_number: Mapped[int] = mapped_column(Integer, server_default="0")
-    invitation_id: Mapped[UUID | None] = mapped_column(ForeignKey("invitations.id"))
+    subordinate_name: Mapped[str | None] = mapped_column(
+        Text, comment="a copy of the org's name while the edge is live, for the unique index"
+    )
+    subordinate_sort_key: Mapped[str] = mapped_column(
+        Text(collation="C"), server_default="", comment="a copy of the org's sort key"
+    )
+    name_number: Mapped[int] = mapped_column(
+        Integer,
+        server_default="0",
+        comment="0, except for siblings that had one name before migration 0031",
+    )
+    invitation_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("invitations.id"), comment="NULL: no invitation, as after a promotion"
+    )
     requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    reason: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text, comment="the reason for the refusal")
     certified_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
@@ -126,12 +136,16 @@ class Transfer(Approval):
     )
 
     org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
-    from_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
-    to_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
-    certification_id: Mapped[UUID] = mapped_column(ForeignKey("certifications.id"))
+    from_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), comment="the superior that the org leaves")
+    to_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), comment="the new superior")
+    certification_id: Mapped[UUID] = mapped_column(
+        ForeignKey("certifications.id"), comment="the edge that the org leaves"
+    )
     invitation_id: Mapped[UUID] = mapped_column(ForeignKey("invitations.id"))
     requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     released_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    released_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    released_at: Mapped[datetime | None] = mapped_column(
+        DateTime(timezone=True), comment="when the present superior released the org"
+    )
     decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    reason: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text, comment="the reason for the refusal")

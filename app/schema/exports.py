@@ -38,22 +38,26 @@ class Export(Table):
 
     org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), primary_key=True)
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
-    kind: Mapped[str] = mapped_column(Text)
-    permission: Mapped[str] = mapped_column(Text, comment="what whoever reads it must hold in the org at that moment")
+    kind: Mapped[str] = mapped_column(Text, comment="the name of the ExportKind")
+    permission: Mapped[str] = mapped_column(Text, comment="the permission in the org that each download requires")
     format: Mapped[str] = mapped_column(Text)
     english: Mapped[bool] = mapped_column(
-        Boolean, server_default=false(), comment="not used: the job has the language; goes with the next release"
+        Boolean, server_default=false(), comment="not used since migration 0026: the job has the language"
     )
-    question_cipher: Mapped[bytes] = mapped_column(LargeBinary, comment="what is asked for; it may name a person")
+    question_cipher: Mapped[bytes] = mapped_column(
+        LargeBinary, comment="the encrypted filters of the request; they can contain a person's name"
+    )
     state: Mapped[str] = mapped_column(Text, server_default="waiting")
-    failure: Mapped[str | None] = mapped_column(Text)
-    rows_total: Mapped[int | None] = mapped_column(Integer)
+    failure: Mapped[str | None] = mapped_column(Text, comment="the code of the failure")
+    rows_total: Mapped[int | None] = mapped_column(Integer, comment="NULL: not counted yet")
     rows_done: Mapped[int] = mapped_column(Integer, server_default="0")
-    size: Mapped[int | None] = mapped_column(BigInteger)
+    size: Mapped[int | None] = mapped_column(BigInteger, comment="in bytes")
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), comment="the row and its parts are deleted after this time"
+    )
 
 
 class ExportPart(Table):
@@ -71,5 +75,7 @@ class ExportPart(Table):
 
     org_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     export_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    part: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    content_cipher: Mapped[bytes] = mapped_column(LargeBinary)
+    part: Mapped[int] = mapped_column(
+        Integer, primary_key=True, autoincrement=False, comment="the place of the part in the file, from 0"
+    )
+    content_cipher: Mapped[bytes] = mapped_column(LargeBinary, comment="encryption bound to the export and the part")

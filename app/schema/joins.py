@@ -52,6 +52,6 @@ class JoinRequest(ExpiringApproval):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     name: Mapped[str | None] = mapped_column(Text)
     unit_id: Mapped[UUID | None] = mapped_column(Uuid)
-    member_id: Mapped[UUID | None] = mapped_column(Uuid, comment="the row of the person who was accepted")
+    member_id: Mapped[UUID | None] = mapped_column(Uuid, comment="the row that the acceptance created or linked")
     reason: Mapped[str | None] = mapped_column(Text)
     decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))

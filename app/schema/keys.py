@@ -14,9 +14,9 @@ class IndexRotation(Table):
     __tablename__ = "index_rotations"
 
     generation: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    key_check: Mapped[bytes] = mapped_column(LargeBinary, comment="tells the key from any other, and nothing of it")
+    key_check: Mapped[bytes] = mapped_column(LargeBinary, comment="identifies the key without disclosing it")
     moved_below: Mapped[bytes] = mapped_column(
-        LargeBinary, comment="values whose index by the keys before is below this are indexed by the new key"
+        LargeBinary, comment="progress: values with a previous index below this one have their new index"
     )
     begun_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -28,5 +28,5 @@ class DataKey(Table):
     __tablename__ = "data_keys"
 
     key_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    key_check: Mapped[bytes] = mapped_column(LargeBinary, comment="tells the key from any other, and nothing of it")
+    key_check: Mapped[bytes] = mapped_column(LargeBinary, comment="identifies the key without disclosing it")
     used_since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

@@ -114,7 +114,7 @@ class UnitMembership(Table):
     member_id: Mapped[UUID] = mapped_column(Uuid)
     unit_id: Mapped[UUID | None] = mapped_column(Uuid)
     position: Mapped[int | None] = mapped_column(
-        Integer, comment="the place of the person in the unit, from 1; those without one follow by name"
+        Integer, comment="the place of the person in the unit, from 1; NULL: after the others, by name"
     )
     since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -138,10 +138,10 @@ class Activation(Table):
     member_id: Mapped[UUID] = mapped_column(Uuid)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     consented_by: Mapped[UUID | None] = mapped_column(
-        ForeignKey("users.id"), comment="the admin who linked it although phone or name differ"
+        ForeignKey("users.id"), comment="the admin who linked the row although the phone or the name differs"
     )
     undone_by: Mapped[UUID | None] = mapped_column(
-        ForeignKey("users.id"), comment="the admin who undid it: not linked again without consent"
+        ForeignKey("users.id"), comment="the admin who undid the link; it is not made again without consent"
     )
     since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -200,7 +200,7 @@ class Import(Table):
     unknown_units: Mapped[str] = mapped_column(Text)
     format: Mapped[str] = mapped_column(Text)
     file_name: Mapped[str] = mapped_column(Text)
-    refusal: Mapped[Any] = mapped_column(JSONB, nullable=True, comment="the code and what it is about")
+    refusal: Mapped[Any] = mapped_column(JSONB, nullable=True, comment="the code of the problem and its parameters")
     rows_total: Mapped[int] = mapped_column(Integer, server_default="0")
     rows_done: Mapped[int] = mapped_column(Integer, server_default="0")
     added: Mapped[int] = mapped_column(Integer, server_default="0")
@@ -210,7 +210,7 @@ class Import(Table):
     unchanged: Mapped[int] = mapped_column(Integer, server_default="0")
     refused: Mapped[int] = mapped_column(Integer, server_default="0")
     new_units: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
-    people: Mapped[int] = mapped_column(Integer, server_default="0", comment="in the directory when it was checked")
+    people: Mapped[int] = mapped_column(Integer, server_default="0", comment="the people in the directory at the check")
     accepted_leaving: Mapped[int | None] = mapped_column(Integer)
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
@@ -254,7 +254,9 @@ class ImportRow(Table):
     org_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     import_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     row_no: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    new_member_id: Mapped[UUID] = mapped_column(Uuid, comment="what phone_cipher is bound to; a new member's id")
+    new_member_id: Mapped[UUID] = mapped_column(
+        Uuid, comment="the id for a new member; the encryption of phone_cipher is bound to it"
+    )
     member_id: Mapped[UUID | None] = mapped_column(Uuid)
     name: Mapped[str | None] = mapped_column(Text)
     pinyin: Mapped[str | None] = mapped_column(Text(collation="C"))
@@ -267,7 +269,7 @@ class ImportRow(Table):
     probationary: Mapped[bool | None] = mapped_column(Boolean)
     post: Mapped[str | None] = mapped_column(Text)
     cells_cipher: Mapped[bytes | None] = mapped_column(
-        LargeBinary, comment="the cells as typed, where they could not be read into the columns above"
+        LargeBinary, comment="the encrypted cells of a row that could not be parsed"
     )
     outcome: Mapped[str] = mapped_column(Text)
     problems: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
@@ -281,5 +283,5 @@ class NameBookmark(Table):
     __tablename__ = "name_bookmarks"
 
     table_name: Mapped[str] = mapped_column(Text, primary_key=True)
-    org_id: Mapped[UUID] = mapped_column(Uuid, comment="of orgs, the org itself")
+    org_id: Mapped[UUID] = mapped_column(Uuid, comment="for the table orgs, the id of the org itself")
     id: Mapped[UUID] = mapped_column(Uuid)

@@ -29,11 +29,11 @@ class Message(Table):
     user_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
     kind: Mapped[str] = mapped_column(Text)
-    org_id: Mapped[UUID | None] = mapped_column(Uuid, comment="the org that the text names")
+    org_id: Mapped[UUID | None] = mapped_column(Uuid, comment="the org in the text")
     subject_type: Mapped[str | None] = mapped_column(Text, comment="the kind of request")
     subject_id: Mapped[UUID | None] = mapped_column(Uuid)
     parameters: Mapped[dict[str, Any]] = mapped_column(
-        JSONB, server_default="{}", comment="a reason, or counts; never a phone, never a text for display"
+        JSONB, server_default="{}", comment="a reason or counts; never a phone or a text for display"
     )
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     read_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -61,16 +61,24 @@ class Org(Table):
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
     name: Mapped[str] = mapped_column(Text)
-    name_grams: Mapped[list[str]] = mapped_column(ARRAY(Text), Computed("name_grams(name)", persisted=True))
-    pinyin: Mapped[str] = mapped_column(Text(collation="C"))
-    initials: Mapped[str] = mapped_column(Text(collation="C"))
+    name_grams: Mapped[list[str]] = mapped_column(
+        ARRAY(Text),
+        Computed("name_grams(name)", persisted=True),
+        comment="characters and pairs of adjacent characters of the name, for the search",
+    )
+    pinyin: Mapped[str] = mapped_column(Text(collation="C"), comment="the pinyin of the name")
+    initials: Mapped[str] = mapped_column(Text(collation="C"), comment="the first letters of the pinyin")
     # `core.sort_keys`; empty for an org from before the column, until the clean-up `sort-keys` has written it.
-    sort_key: Mapped[str] = mapped_column(Text(collation="C"), server_default="")
-    region_code: Mapped[str] = mapped_column(Text)
+    sort_key: Mapped[str] = mapped_column(
+        Text(collation="C"), server_default="", comment="the key of lists by name; empty: not computed yet"
+    )
+    region_code: Mapped[str] = mapped_column(Text, comment="the administrative division code, 6, 9 or 12 digits")
     kind: Mapped[str] = mapped_column(Text)
-    main_admin_id: Mapped[UUID] = mapped_column(Uuid)
+    main_admin_id: Mapped[UUID] = mapped_column(Uuid, comment="an admin of the org; checked at commit")
     status: Mapped[str] = mapped_column(Text, server_default="live")
-    version: Mapped[int] = mapped_column(Integer, server_default="1")
+    version: Mapped[int] = mapped_column(
+        Integer, server_default="1", comment="the number of changes of name, region, main admin, superior and status"
+    )
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -95,9 +103,11 @@ class Closure(ExpiringApproval):
     org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    superior_id: Mapped[UUID | None] = mapped_column(ForeignKey("orgs.id"))
-    reopened_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    reopened_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    superior_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("orgs.id"), comment="the superior of the org when it was closed"
+    )
+    reopened_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), comment="when the closing was undone")
+    reopened_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), comment="the user who undid the closing")
 
 
 class Merger(ExpiringApproval):
@@ -123,12 +133,16 @@ class Merger(ExpiringApproval):
         Index("mergers_waiting_idx", "to_id", postgresql_where=text("state = 'pending'")),
     )
 
-    org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
-    to_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
-    unit_id: Mapped[UUID | None] = mapped_column(Uuid)
-    people: Mapped[int | None] = mapped_column(Integer)
-    in_both: Mapped[int | None] = mapped_column(Integer)
-    units: Mapped[int | None] = mapped_column(Integer)
+    org_id: Mapped[UUID] = mapped_column(
+        ForeignKey("orgs.id"), comment="the org that merges into another org and is closed"
+    )
+    to_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), comment="the receiving org")
+    unit_id: Mapped[UUID | None] = mapped_column(
+        Uuid, comment="the unit of the receiving org that the people joined; NULL: the org itself"
+    )
+    people: Mapped[int | None] = mapped_column(Integer, comment="the number of people transferred")
+    in_both: Mapped[int | None] = mapped_column(Integer, comment="the number of people who were in both orgs")
+    units: Mapped[int | None] = mapped_column(Integer, comment="the number of units transferred")
     requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     reason: Mapped[str | None] = mapped_column(Text)
@@ -173,18 +187,24 @@ class Unit(Table):
 
     org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), primary_key=True)
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
-    parent_id: Mapped[UUID | None] = mapped_column(Uuid)
+    parent_id: Mapped[UUID | None] = mapped_column(Uuid, comment="NULL: directly under the org")
     name: Mapped[str] = mapped_column(Text)
-    name_number: Mapped[int] = mapped_column(Integer, server_default="0")
+    name_number: Mapped[int] = mapped_column(
+        Integer,
+        server_default="0",
+        comment="0, except for siblings that had one name before migration 0031",
+    )
     kind: Mapped[str] = mapped_column(Text)
-    position: Mapped[int] = mapped_column(Integer)
-    last_day: Mapped[date | None] = mapped_column(Date, comment="of a temporary branch, in Shanghai")
+    position: Mapped[int] = mapped_column(Integer, comment="the place among its siblings, from 0")
+    last_day: Mapped[date | None] = mapped_column(Date, comment="the last day of a temporary branch (Asia/Shanghai)")
     end_reported_at: Mapped[datetime | None] = mapped_column(
-        DateTime(timezone=True), comment="when the admins were told that the temporary branch has ended"
+        DateTime(timezone=True), comment="when the admins were notified of the end of the temporary branch"
     )
     version: Mapped[int] = mapped_column(Integer, server_default="1")
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    removed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    removed_at: Mapped[datetime | None] = mapped_column(
+        DateTime(timezone=True), comment="a removed unit stays for the unit memberships of past days"
+    )
 
 
 class Promotion(Offer):
@@ -214,7 +234,9 @@ class Promotion(Offer):
 
     org_id: Mapped[UUID] = mapped_column(Uuid)
     unit_id: Mapped[UUID] = mapped_column(Uuid)
-    name: Mapped[str] = mapped_column(Text)
-    region_code: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text, comment="the name of the new org")
+    region_code: Mapped[str] = mapped_column(Text, comment="the region of the new org")
     requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    new_org_id: Mapped[UUID | None] = mapped_column(ForeignKey("orgs.id"))
+    new_org_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("orgs.id"), comment="the org that the acceptance created"
+    )

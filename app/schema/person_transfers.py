@@ -41,8 +41,8 @@ class PersonTransfer(ExpiringApproval):
 
     org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), primary_key=True)
     member_id: Mapped[UUID] = mapped_column(Uuid)
-    to_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
-    new_member_id: Mapped[UUID | None] = mapped_column(Uuid, comment="their row in the org that took them in")
+    to_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), comment="the receiving org")
+    new_member_id: Mapped[UUID | None] = mapped_column(Uuid, comment="the row of the person in the receiving org")
     reason: Mapped[str | None] = mapped_column(Text)
     requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))

@@ -187,6 +187,8 @@ class ScoreStep(Table):
 
     org_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     day: Mapped[date] = mapped_column(Date, primary_key=True)
-    kind: Mapped[int] = mapped_column(SmallInteger, primary_key=True, comment="0: of seven days, 1: of all")
+    kind: Mapped[int] = mapped_column(
+        SmallInteger, primary_key=True, comment="0: points of seven days, 1: points of all days"
+    )
     step: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     people: Mapped[int] = mapped_column(Integer)
