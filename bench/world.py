@@ -135,7 +135,7 @@ INSERT INTO units (org_id, id, parent_id, name, kind, position, created_at)
 SELECT bench.id({ORG}, n), bench.id({ORG}, n::bigint * 10000 + u),
     CASE WHEN u % 10 <> 0 THEN bench.id({ORG}, n::bigint * 10000 + u - u % 10) END,
     CASE WHEN u % 10 = 0 THEN '第' || u / 10 + 1 || '党总支' ELSE '第' || u || '党支部' END,
-    CASE WHEN u % 10 = 0 THEN 'general_branch' ELSE 'branch' END, u, now() - interval '90 days'
+    CASE WHEN u % 10 = 0 THEN 'general-branch' ELSE 'branch' END, u, now() - interval '90 days'
 FROM bench.orgs, generate_series(0, people / 100) AS u WHERE n = ANY ($1)
 """
 _PLACES = f"""

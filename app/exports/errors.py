@@ -1,5 +1,7 @@
 """The errors of exports."""
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 from app.core.i18n import gettext_noop
@@ -9,7 +11,7 @@ from app.web.errors import Conflict, Problem
 class ExportState(BaseModel):
     """Extension members: the state."""
 
-    state: str = Field(description="The state of the export: `waiting`, `running` or `failed`.", examples=["running"])
+    state: Literal["waiting", "running", "failed"] = Field(description="The state of the export.", examples=["running"])
 
 
 class ExportNotReady(Conflict):

@@ -63,8 +63,8 @@ class PhoneOfAnotherMember(Conflict):
 class OtherKindOfOrg(BaseModel):
     """Extension members: the kind of org that takes the person."""
 
-    org_kind: Literal["outside_party"] = Field(
-        description="The kind of org that takes people outside the party.", examples=["outside_party"]
+    org_kind: Literal["outside-party"] = Field(
+        description="The kind of org that takes people outside the party.", examples=["outside-party"]
     )
 
 
@@ -76,7 +76,7 @@ class PartyMembersOnly(Conflict):
     advice = gettext_noop("非党员请加入所在单位的“党外人士学习组织”。")
 
     def __init__(self) -> None:
-        super().__init__(org_kind="outside_party")
+        super().__init__(org_kind="outside-party")
 
 
 class MemberIsAdmin(Conflict):

@@ -22,7 +22,7 @@ class NewUnit(Body):
     """A unit that the org becomes."""
 
     name: UnitName
-    kind: Literal["branch", "general_branch", "department"] = "branch"
+    kind: Literal["branch", "general-branch", "department"] = "branch"
 
 
 class MergerAcceptance(Body):

@@ -23,7 +23,7 @@ class Kind(StrEnum):
     """An org of the party, or an org of people outside the party."""
 
     PARTY = "party"
-    OUTSIDE_PARTY = "outside_party"
+    OUTSIDE_PARTY = "outside-party"
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ async def list_administered_regions(db: AsyncConnection, user_id: UUID) -> Seque
 
 
 class UserOrgRow(NamedTuple):
-    """An org, and the roles of a user in it: `main_admin`, `admin`, `member`."""
+    """An org, and the roles of a user in it: `main-admin`, `admin`, `member`."""
 
     id: UUID
     name: str
@@ -95,7 +95,7 @@ class UserOrgRow(NamedTuple):
 
 _ROLES = union_all(
     # Starts from the rows of `org_admins`, because `orgs.main_admin_id` has no index.
-    select(OrgAdmin.org_id.label("org_id"), literal("main_admin").label("role"))
+    select(OrgAdmin.org_id.label("org_id"), literal("main-admin").label("role"))
     .join(Org, and_(Org.id == OrgAdmin.org_id, Org.main_admin_id == OrgAdmin.user_id))
     .where(OrgAdmin.user_id == _USER_ID),
     select(OrgAdmin.org_id, literal("admin")).where(OrgAdmin.user_id == _USER_ID),

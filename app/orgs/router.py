@@ -78,7 +78,7 @@ async def _read_filter(
         Query(description="Characters of the name, or its pinyin or initials from their beginning, 中共 apart."),
     ] = None,
     region_code: Annotated[RegionCode | None, Query(description="In this region or one under it.")] = None,
-    kind: Annotated[Kind | None, Query(description="`party` or `outside_party`.")] = None,
+    kind: Annotated[Kind | None, Query(description="`party` or `outside-party`.")] = None,
     status: Annotated[Literal["live", "closed"], Query(description="`live` or `closed`.")] = "live",
 ) -> OrgFilter:
     return OrgFilter(q, region_code, kind, status)

@@ -1,7 +1,7 @@
 """Request and response bodies of orgs, regions and name checks."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -13,6 +13,9 @@ from app.core.text import has_unshowable
 from app.orgs.names import Kind
 from app.orgs.regions import Level, format_region_path, get_region_level
 from app.web.schemas import Body, Out
+
+OrgStatus = Literal["live", "closed"]
+OrgRole = Literal["main-admin", "admin", "member"]
 
 
 def _normalize_name(name: str) -> str:
@@ -89,7 +92,7 @@ class OrgCreate(Body):
 
     name: OrgName
     region_code: RegionCode
-    kind: Kind = Field(default=Kind.PARTY, description="`outside_party` for people outside the party.")
+    kind: Kind = Field(default=Kind.PARTY, description="`outside-party` for people outside the party.")
 
 
 class OrgUpdate(Body):
@@ -107,7 +110,7 @@ class OrgOut(Out):
     name: str
     region_code: str
     kind: Kind
-    status: str = Field(description="`live` or `closed`.")
+    status: OrgStatus
     version: int
     created_at: datetime
     closed_at: datetime | None
@@ -146,7 +149,7 @@ class OrgFoundOut(Out):
     id: UUID
     name: str
     kind: Kind
-    status: str
+    status: OrgStatus
     region_code: str
     region: str = Field(description="The region's names from the province down.", examples=["江苏省南京市玄武区"])
     level: Level
@@ -160,5 +163,5 @@ class MyOrgOut(Out):
     id: UUID
     name: str
     kind: Kind
-    status: str
-    roles: list[str] = Field(description="`main_admin`, `admin`, `member`.")
+    status: OrgStatus
+    roles: list[OrgRole] = Field(description="What the caller is in the org.")

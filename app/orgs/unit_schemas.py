@@ -22,10 +22,10 @@ UnitName = Annotated[
     Name, AfterValidator(normalize_name), AfterValidator(_no_slash), Field(description="Short names will do.")
 ]
 UnitKind = Annotated[
-    Literal["branch", "general_branch", "department", "party_group", "temporary_branch"],
+    Literal["branch", "general-branch", "department", "party-group", "temporary-branch"],
     Field(
-        description="`branch` 党支部, `general_branch` 党总支, `department` 部门, `party_group` 党小组, "
-        "`temporary_branch` 临时党支部, which has a last day.",
+        description="`branch` 党支部, `general-branch` 党总支, `department` 部门, `party-group` 党小组, "
+        "`temporary-branch` 临时党支部, which has a last day.",
         examples=["branch"],
     ),
 ]
@@ -63,7 +63,7 @@ class UnitOut(Out):
     id: UUID
     parent_id: UUID | None
     name: str
-    kind: str
+    kind: UnitKind
     position: int = Field(description="Its position among its siblings.")
     last_day: date | None = Field(description="The last day of a temporary branch, in Asia/Shanghai.")
     ended: bool = Field(description="A temporary branch past its last day. Its people stay in it and in the org.")

@@ -41,7 +41,7 @@ _UNIT_ERRORS = (
 )
 
 
-TEMPORARY_BRANCH = "temporary_branch"
+TEMPORARY_BRANCH = "temporary-branch"
 
 
 class _LiveUnit(NamedTuple):

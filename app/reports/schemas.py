@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from app.database.paging import Page
+from app.orgs.unit_schemas import UnitKind
 from app.reports.periods import Period
 from app.web.schemas import Out
 
@@ -46,7 +47,7 @@ class UnitFiguresOut(Out):
     id: UUID
     parent_id: UUID | None
     name: str
-    kind: str
+    kind: UnitKind
     figures: FiguresOut
 
 
@@ -110,7 +111,7 @@ class Sort(StrEnum):
     ACTIVATED = "activated"
     ACTIVE = "active"
     POINTS = "points"
-    POINTS_PER_HEAD = "points_per_head"
+    POINTS_PER_HEAD = "points-per-head"
     PARTICIPATION = "participation"
 
 

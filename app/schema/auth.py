@@ -221,13 +221,13 @@ class Verification(Table):
     __tablename__ = "verifications"
     __table_args__ = (
         CheckConstraint("method IN ('alipay', 'id-card')", name="method"),
-        CheckConstraint("state IN ('started', 'submitted', 'under_review', 'approved', 'rejected')", name="state"),
+        CheckConstraint("state IN ('started', 'submitted', 'under-review', 'approved', 'rejected')", name="state"),
         Index("verifications_reference_key", "reference", unique=True),
         Index(
             "verifications_open_key",
             "user_id",
             unique=True,
-            postgresql_where=text("state IN ('submitted', 'under_review')"),
+            postgresql_where=text("state IN ('submitted', 'under-review')"),
         ),
         Index(None, "user_id", "id"),
         Index(None, "state", "id"),

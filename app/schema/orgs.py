@@ -34,7 +34,7 @@ class Org(Table):
 
     __tablename__ = "orgs"
     __table_args__ = (
-        CheckConstraint("kind IN ('party', 'outside_party')", name="kind"),
+        CheckConstraint("kind IN ('party', 'outside-party')", name="kind"),
         CheckConstraint("(status = 'closed') = (closed_at IS NOT NULL)", name="closed"),
         CheckConstraint("status IN ('live', 'closed')", name="status"),
         CheckConstraint("region_code ~ '^[0-9]{6}([0-9]{3}([0-9]{3})?)?$'", name="region_code"),
@@ -55,7 +55,7 @@ class Org(Table):
         Index(None, "initials"),
         # Partial indexes for rare states, in the order of the lists.
         Index("orgs_closed_by_key_idx", "sort_key", "id", postgresql_where=text("status = 'closed'")),
-        Index("orgs_outside_party_by_key_idx", "sort_key", "id", postgresql_where=text("kind = 'outside_party'")),
+        Index("orgs_outside_party_by_key_idx", "sort_key", "id", postgresql_where=text("kind = 'outside-party'")),
         Index("orgs_without_sort_key_idx", "id", postgresql_where=text("sort_key = ''")),
     )
 
@@ -162,9 +162,9 @@ class Unit(Table):
     __tablename__ = "units"
     __table_args__ = (
         CheckConstraint(
-            "kind IN ('branch', 'general_branch', 'department', 'party_group', 'temporary_branch')", name="kind"
+            "kind IN ('branch', 'general-branch', 'department', 'party-group', 'temporary-branch')", name="kind"
         ),
-        CheckConstraint("(kind = 'temporary_branch') = (last_day IS NOT NULL)", name="last_day"),
+        CheckConstraint("(kind = 'temporary-branch') = (last_day IS NOT NULL)", name="last_day"),
         CheckConstraint("parent_id <> id", name="parent"),
         ForeignKeyConstraint(["org_id", "parent_id"], ["units.org_id", "units.id"], name="units_parent_fkey"),
         Index(

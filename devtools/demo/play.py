@@ -78,7 +78,7 @@ class Play:
         self.report("first administrator", f"checks a name of {len(long)} characters; advised: {proposed}")
         self.org = self.first.call("POST", "/v1/orgs", 201, json={"name": proposed, "region_code": "320102"})
         mine = self.first.call("GET", "/v1/me/orgs", 200)
-        expect("main_admin" in next(org for org in mine["items"] if org["id"] == self.org["id"])["roles"], str(mine))
+        expect("main-admin" in next(org for org in mine["items"] if org["id"] == self.org["id"])["roles"], str(mine))
         self.report("first administrator", f"creates {proposed} ({self.org['region']}) and is its main admin")
 
     def sign_in_by_scan(self) -> None:

@@ -100,7 +100,7 @@ async def show_invitation(
     request: Request, db: ReadDb, scope: SignedIn, invitation: Annotated[str, Query(max_length=200)] = ""
 ) -> Response:
     """Show the inviting org and the user's orgs that may apply."""
-    own_orgs = [org for org in await list_user_orgs(db, scope.user_id) if set(org.roles) & {"main_admin", "admin"}]
+    own_orgs = [org for org in await list_user_orgs(db, scope.user_id) if set(org.roles) & {"main-admin", "admin"}]
     try:
         found = await get_live_invitation(db, invitation)
     except Problem as problem:

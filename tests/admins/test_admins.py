@@ -99,7 +99,7 @@ async def test_acceptance_by_an_unverified_user_or_non_party_member_is_refused(p
 
 async def test_outside_party_org_accepts_party_members_and_others_as_admins(people: People) -> None:
     founder, other = await people.register(party=False), await people.register(party=False)
-    org = await founder.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside_party")
+    org = await founder.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside-party")
     await add_admin(founder, org, other)
     await add_admin(founder, org, await people.register(party=True))
     assert len(get_body(await other.get(f"/v1/orgs/{org['id']}/admins"))["items"]) == 3

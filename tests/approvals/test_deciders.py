@@ -37,7 +37,7 @@ async def test_admin_invitation_can_be_withdrawn_by_the_next_main_admin(people: 
 async def test_offer_of_a_unit_is_superseded_when_the_unit_moves_to_another_org(people: People) -> None:
     founder, leader, other = [await people.register() for _ in range(3)]
     org = await founder.create_org()
-    top = await add_unit(founder, org, "第一党总支", kind="general_branch")
+    top = await add_unit(founder, org, "第一党总支", kind="general-branch")
     subordinate = await add_unit(founder, org, "第一支部", top)
     path = f"/v1/orgs/{org['id']}/promotions"
 

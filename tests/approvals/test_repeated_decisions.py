@@ -150,7 +150,7 @@ class Maker:
         old = await person.create_org()
         made = get_body(await person.post(f"/v1/orgs/{old['id']}/mergers", json={"org_id": org["id"]}), 201)
         case = _make_case(admins, f"/v1/orgs/{org['id']}/mergers/{made['id']}", outcome, _OFFERED)
-        accepted = {"preview": made["preview"]["version"], "new_unit": {"name": "原乡镇总支", "kind": "general_branch"}}
+        accepted = {"preview": made["preview"]["version"], "new_unit": {"name": "原乡镇总支", "kind": "general-branch"}}
         if outcome == "acceptance":
             case.body = accepted
         else:

@@ -191,7 +191,7 @@ async def test_closure_with_a_wrong_code_is_refused(person: Person) -> None:
 async def test_leaving_the_party_waits_for_the_hand_over_of_party_orgs(people: People) -> None:
     person, founder = await people.register(), await people.register()
     own, other = await person.create_org(), await founder.create_org()
-    outside = await person.create_org(name=f"{own['name'][2:]}党外人士学习组织", kind="outside_party")
+    outside = await person.create_org(name=f"{own['name'][2:]}党外人士学习组织", kind="outside-party")
     await add_admin(founder, other, person)
     refused = await person.patch("/v1/me", json={"party_member": False})
     assert is_refused(refused, 409, "party-orgs-administered")

@@ -96,7 +96,7 @@ async def test_approved_id_card_verifies_the_user(operator: Person, applicant: P
     assert verification_id in {item["id"] for item in waiting}
     review = await operator.put(f"/v1/operator/verifications/{verification_id}/review")
     assert (review.json()["name"], review.json()["id_number"]) == (applicant.name, number)
-    assert (await applicant.get(f"/v1/me/verifications/{verification_id}")).json()["state"] == "under_review"
+    assert (await applicant.get(f"/v1/me/verifications/{verification_id}")).json()["state"] == "under-review"
     assert (await operator.put(f"/v1/operator/verifications/{verification_id}/approval")).status_code == 204
     me = (await applicant.get("/v1/me")).json()
     assert (me["verified_name"], me["verification_method"]) == (applicant.name, "id-card")

@@ -102,7 +102,7 @@ async def test_application_to_the_own_org_is_refused_as_a_circle(people: People)
 async def test_unusual_edge_gives_advice_to_both_sides(people: People) -> None:
     person, applicant = await people.register(), await people.register()
     county = await person.create_org()
-    outside = await person.create_org(name=f"{county['name'][2:]}党外人士学习组织", kind="outside_party")
+    outside = await person.create_org(name=f"{county['name'][2:]}党外人士学习组织", kind="outside-party")
     city = await applicant.create_org(region_code="320100")
     for superior, codes in ((county, ["superior-lower"]), (outside, ["superior-lower", "superior-outside-party"])):
         applied = get_body(await send_application(applicant, city, (await invite(person, superior))["token"]), 201)

@@ -369,7 +369,7 @@ async def test_transfer_of_other_orgs_is_not_found(people: People) -> None:
 async def test_transfer_to_an_unusual_superior_gives_advice_to_all_sides(people: People) -> None:
     scene = await Scene.create(people)
     name = f"{scene.new['name'][2:]}党外人士学习组织"
-    scene.new = await scene.new_admin.create_org(name=name, kind="outside_party")
+    scene.new = await scene.new_admin.create_org(name=name, kind="outside-party")
     transfer = get_body(await scene.post_transfer(), 201)
     for admin, org in ((scene.founder, scene.org), (scene.old_admin, scene.old), (scene.new_admin, scene.new)):
         shown = get_body(await admin.get(f"/v1/orgs/{org['id']}/transfers/{transfer['id']}"))

@@ -8,8 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import httpx
+import pytest
 
-from app.console.audit.entry_texts import _ACTIONS, _KINDS
+from app.console.audit.entry_texts import _ACTIONS, _KINDS, format_value
 from tests.acts import add_admin, add_member, add_unit, get_body
 from tests.console.conftest import sign_in_to_console
 from tests.people import People
@@ -93,3 +94,8 @@ async def test_audit_api_filters_like_the_page(people: People) -> None:
     assert await actions(user_id=str(org["id"])) == []
     for wrong in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-11-26", "x"):
         assert (await main.get(path, params={"since": wrong})).status_code == 422, wrong
+
+
+@pytest.mark.parametrize("kind", ["temporary-branch", "temporary_branch"])
+def test_kind_of_an_entry_is_a_text_in_its_present_and_its_former_spelling(kind: str) -> None:
+    assert format_value("kind", kind, {}) == "临时党支部"

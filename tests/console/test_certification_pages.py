@@ -110,7 +110,7 @@ async def test_wrong_direction_is_reported_and_a_cycle_is_refused(people: People
     refused = await desk.send(at, 422, link=down)
     for words in ("您同时管理这两个组织", "上下级方向可能有误", "与名称不一致"):
         assert words in refused
-    outside = await admin.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside_party")
+    outside = await admin.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside-party")
     refused = await desk.send(at, 422, link=(await invite(admin, outside))["link"])
     assert "上级是党外人士学习组织，下级是党组织" in refused
     up = (await invite(admin, city))["link"]

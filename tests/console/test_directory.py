@@ -13,7 +13,7 @@ async def create_directory(admin: Person) -> str:
     """Create two nested units and three people."""
     org_id: str = (await admin.create_org())["id"]
     units = f"/v1/orgs/{org_id}/units"
-    general = (await admin.post(units, json={"name": "机关党总支", "kind": "general_branch"})).json()["id"]
+    general = (await admin.post(units, json={"name": "机关党总支", "kind": "general-branch"})).json()["id"]
     branch = (await admin.post(units, json={"name": "第一党支部", "parent_id": general})).json()["id"]
     for name, unit in (("解晓东", branch), ("单田芳", branch), ("欧阳修", general)):
         body = {"name": name, "phone": fresh_phone(), "unit_ids": [unit]}

@@ -15,7 +15,7 @@ async def test_user_sees_their_orgs_and_units_on_console_and_phone(
 ) -> None:
     admin, learner = await people.register(), await people.register(name="欧阳修")
     org = await admin.create_org()
-    general = await add_unit(admin, org, "机关党总支", kind="general_branch")
+    general = await add_unit(admin, org, "机关党总支", kind="general-branch")
     branch = await add_unit(admin, org, HOSTILE.replace("/", "／"), general)
     await add_member(admin, org, branch, name=learner.name, phone=learner.phone, post="组织委员")
     desk = await open_desk(learner)

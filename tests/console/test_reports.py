@@ -75,7 +75,7 @@ async def test_figures_are_shown_by_level_without_names(scene: Scene) -> None:
 
 
 async def test_columns_sort_both_ways_across_pages(scene: Scene) -> None:
-    for column in ("name", "members", "activated", "active", "participation", "points", "points_per_head"):
+    for column in ("name", "members", "activated", "active", "participation", "points", "points-per-head"):
         text = await read(scene, scene.middle, f"?sort={column}&order=desc")
         assert re.search(
             rf'aria-sort="descending">\s*<a class="sort" href="[^"]*(?:sort={column}&amp;)?order=asc', text

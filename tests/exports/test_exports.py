@@ -71,7 +71,7 @@ def read_xlsx_rows(content: bytes) -> list[list[Any]]:
 async def test_directory_export_has_masked_phones(people: People, worker: Work) -> None:
     admin = await people.register()
     org = await admin.create_org()
-    general = await add_unit(admin, org, "机关党总支", kind="general_branch")
+    general = await add_unit(admin, org, "机关党总支", kind="general-branch")
     branch = await add_unit(admin, org, "第一支部", general)
     phone = fresh_phone()
     await add_member(admin, org, branch, general, name="解晓东", phone=phone)

@@ -53,7 +53,7 @@ async def test_replacement_needs_consent_above_fifty_people_or_a_fifth(
 
 
 async def test_party_flags_follow_the_sheet_or_the_kind_of_the_org(admin: Person, worker: Work) -> None:
-    body = {"kind": "outside_party", "name": f"测试区{fresh_phone()}街道党外人士学习组织"}
+    body = {"kind": "outside-party", "name": f"测试区{fresh_phone()}街道党外人士学习组织"}
     outside = str((await admin.create_org(**body))["id"])
     silent, no, yes = [(fresh_name(), fresh_phone()) for _ in range(3)]
     header = ("姓名", "手机号码", "支部名称", "是否党员")

@@ -32,7 +32,7 @@ def counts(**some: int) -> dict[str, int]:
 
 
 async def test_filled_template_is_previewed_and_imported(admin: Person, org_id: str, worker: Work) -> None:
-    for body in ({"name": "机关总支", "kind": "general_branch"}, {"name": "独立支部"}):
+    for body in ({"name": "机关总支", "kind": "general-branch"}, {"name": "独立支部"}):
         assert (await admin.post(f"/v1/orgs/{org_id}/units", json=body)).status_code == 201
     template = await admin.get(f"/v1/orgs/{org_id}/imports/template")
     assert template.status_code == 200
@@ -98,10 +98,10 @@ async def test_unit_paths_are_created_and_found_by_path_or_by_unique_name(
     assert created["counts"] == counts(added=3)
     units = (await admin.get(f"/v1/orgs/{org_id}/units")).json()["items"]
     assert [(unit["path"], unit["kind"]) for unit in units] == [  # in the order of the sheet
-        ("南京公司党总支", "general_branch"),
+        ("南京公司党总支", "general-branch"),
         ("南京公司党总支/一部支部", "branch"),
         ("南京公司党总支/二部支部", "branch"),
-        ("北京公司党总支", "general_branch"),
+        ("北京公司党总支", "general-branch"),
         ("北京公司党总支/一部支部", "branch"),
     ]
     short = await check(admin, org_id, worker, xlsx([(*b, "二部支部"), (*a, "一部支部"), (*c, "三部支部")]))

@@ -104,8 +104,8 @@ async def test_person_outside_the_party_is_refused_by_a_party_org(people: People
     org = await admin.create_org()
     answer = await outsider.post(MINE, json={"org_id": org["id"]})
     assert get_refusal(answer) == (409, "party-members-only")
-    assert answer.json()["org_kind"] == "outside_party"
-    other = await outsider.create_org(name="江苏省测试局党外人士学习组织", kind="outside_party")
+    assert answer.json()["org_kind"] == "outside-party"
+    other = await outsider.create_org(name="江苏省测试局党外人士学习组织", kind="outside-party")
     request = await send_join_request(admin, other)
     assert get_body(await outsider.put(get_path(other, request, "acceptance")))["party"] is True
 

@@ -97,9 +97,9 @@ async def test_person_outside_the_party_is_refused_by_a_party_org(
     refused = await admin.post(f"/v1/orgs/{org['id']}/members", json=body)
     assert refused.status_code == 409
     assert refused.json()["type"] == "/problems/party-members-only"
-    assert refused.json()["org_kind"] == "outside_party"
+    assert refused.json()["org_kind"] == "outside-party"
     other = await people.register(party=False)
-    outside = await other.create_org(name=f"测试市{body['phone']}党外人士学习组织", kind="outside_party")
+    outside = await other.create_org(name=f"测试市{body['phone']}党外人士学习组织", kind="outside-party")
     added = await other.post(f"/v1/orgs/{outside['id']}/members", json=body | {"party": None})
     assert added.status_code == 201
     assert added.json()["party"] is False
@@ -322,7 +322,7 @@ async def test_search_by_the_whole_phone_finds_one_person_and_is_audited(
 async def test_filters_select_the_matching_people(people: People) -> None:
     admin = await people.register()
     org = await admin.create_org()
-    top = await create_unit(admin, org["id"], "总支", kind="general_branch")
+    top = await create_unit(admin, org["id"], "总支", kind="general-branch")
     child = await create_unit(admin, org["id"], "下属支部", parent_id=top)
     top_member = await add_person(admin, org["id"], unit_ids=[top])
     child_member = await add_person(admin, org["id"], unit_ids=[child])

@@ -37,7 +37,7 @@ class Joined:
 async def test_user_sees_the_orgs_and_units_of_their_rows(people: People) -> None:
     admin, other, learner = await people.register(), await people.register(), await people.register()
     org, second = await admin.create_org(), await other.create_org()
-    general = await add_unit(admin, org, "机关党总支", kind="general_branch")
+    general = await add_unit(admin, org, "机关党总支", kind="general-branch")
     branch = await add_unit(admin, org, "第一支部", parent_id=general["id"])
     await add_member(admin, org, branch, name=learner.name, phone=learner.phone, post="组织委员", probationary=True)
     await add_member(other, second, name=learner.name, phone=learner.phone)

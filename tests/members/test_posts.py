@@ -36,7 +36,7 @@ async def test_post_and_probationary_flag_are_set_edited_and_removed(admin: Pers
 
 
 async def test_probationary_member_is_in_the_party(admin: Person, people: People) -> None:
-    outside = await admin.create_org(kind="outside_party", name=f"测试区{fresh_phone()}街道党外人士学习组织")
+    outside = await admin.create_org(kind="outside-party", name=f"测试区{fresh_phone()}街道党外人士学习组织")
     member = await add_member(admin, outside, probationary=True)
     assert member["party"]
     path = f"/v1/orgs/{outside['id']}/members/{member['id']}"
@@ -77,7 +77,7 @@ async def test_place_and_post_move_with_a_promoted_unit_and_return_with_a_restor
     admin: Person, org: Json, people: People
 ) -> None:
     leader = await people.register()
-    unit = await add_unit(admin, org, "总支", kind="general_branch")
+    unit = await add_unit(admin, org, "总支", kind="general-branch")
     below = await add_unit(admin, org, "甲支部", unit)
     member = await add_member(admin, org, below, name="李书记", post="支部书记", probationary=True)
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"

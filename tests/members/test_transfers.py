@@ -176,7 +176,7 @@ async def test_invalid_transfers_are_refused(scene: Scene, people: People) -> No
     await scene.request_transfer(member)
     assert await try_transfer(member, org_id=scene.other["id"]) == (409, "person-transfer-open")
     outsider = await people.register(party=False)
-    outside = await outsider.create_org(name=f"测试市{fresh_phone()}党外人士学习组织", kind="outside_party")
+    outside = await outsider.create_org(name=f"测试市{fresh_phone()}党外人士学习组织", kind="outside-party")
     body = {"name": fresh_name(), "phone": fresh_phone()}
     guest = get_body(await outsider.post(f"/v1/orgs/{outside['id']}/members", json=body), 201)
     refused = await outsider.post(
@@ -265,7 +265,7 @@ async def test_closed_org_declines_its_transfers(people: People) -> None:
 
 async def test_moved_people_keep_their_other_units(scene: Scene, db: AsyncConnection) -> None:
     admin, org = scene.third, scene.other
-    top = await add_unit(admin, org, "总支", kind="general_branch")
+    top = await add_unit(admin, org, "总支", kind="general-branch")
     child, target, other_unit = [
         await add_unit(admin, org, name, parent) for name, parent in (("下支部", top), ("新处", None), ("别处", None))
     ]

@@ -74,7 +74,7 @@ async def test_accepted_merger_moves_units_and_people_and_closes_the_org(
     pair: Pair, people: People, db: AsyncConnection
 ) -> None:
     learner = await people.register()
-    top = await add_unit(pair.founder, pair.small, "第一党总支", kind="general_branch")
+    top = await add_unit(pair.founder, pair.small, "第一党总支", kind="general-branch")
     below = await add_unit(pair.founder, pair.small, "一支部", top)
     await add_unit(pair.host, pair.large, "机关支部")
     active = await add_member(pair.founder, pair.small, below, phone=learner.phone, name=learner.name, post="组织委员")
@@ -121,7 +121,7 @@ async def test_accepted_merger_moves_units_and_people_and_closes_the_org(
 
 async def test_org_becomes_a_new_unit_of_its_superior(pair: Pair) -> None:
     await certify(pair.host, pair.large, pair.founder, pair.small)
-    parent = await add_unit(pair.host, pair.large, "基层党总支", kind="general_branch")
+    parent = await add_unit(pair.host, pair.large, "基层党总支", kind="general-branch")
     branch = await add_unit(pair.founder, pair.small, "第一支部")
     await add_unit(pair.host, pair.large, "第一支部")
     await add_member(pair.founder, pair.small, branch, name="李支部")
@@ -130,7 +130,7 @@ async def test_org_becomes_a_new_unit_of_its_superior(pair: Pair) -> None:
     assert seen["preview"]["clashing_units"] == ["第一支部"]
     refused = await pair.accept(merger, 409)
     assert (refused["type"], refused["names"]) == ("/problems/unit-names-clash", ["第一支部"])
-    await pair.accept(merger, unit_id=parent["id"], new_unit={"name": "乡镇党总支", "kind": "general_branch"})
+    await pair.accept(merger, unit_id=parent["id"], new_unit={"name": "乡镇党总支", "kind": "general-branch"})
     assert await pair.list_paths() == [
         "基层党总支",
         "基层党总支/乡镇党总支",
@@ -193,7 +193,7 @@ async def test_one_phone_of_two_accounts_refuses_the_merger(pair: Pair, people: 
 async def test_promoted_unit_comes_back_with_its_people(pair: Pair, people: People) -> None:
     """Rows of the same ids are in the receiving org since the promotion."""
     leader = await people.register()
-    unit = await add_unit(pair.host, pair.large, "第一党总支", kind="general_branch")
+    unit = await add_unit(pair.host, pair.large, "第一党总支", kind="general-branch")
     below = await add_unit(pair.host, pair.large, "一支部", unit)
     other = await add_unit(pair.host, pair.large, "二支部")
     await add_member(pair.host, pair.large, below, name="钱一处")
@@ -202,7 +202,7 @@ async def test_promoted_unit_comes_back_with_its_people(pair: Pair, people: Peop
     promotion = get_body(await pair.host.post(f"/v1/orgs/{pair.large['id']}/promotions", json=offer), 201)
     pair.founder = leader
     pair.small = get_body(await leader.put(f"/v1/me/promotions/{promotion['id']}/acceptance"))
-    accepted = await pair.accept(await pair.ask(), new_unit={"name": "第一党总支", "kind": "general_branch"})
+    accepted = await pair.accept(await pair.ask(), new_unit={"name": "第一党总支", "kind": "general-branch"})
     assert (accepted["people"], accepted["in_both"]) == (3, 1)
     assert sorted(await pair.list_paths()) == ["二支部", "第一党总支", "第一党总支/一支部"]
     rows = await pair.list_rows()
@@ -261,7 +261,7 @@ async def test_merger_that_the_rules_do_not_allow_is_refused(pair: Pair, people:
 
 
 async def test_people_outside_the_party_do_not_come_into_a_party_org(people: People) -> None:
-    pair = await Pair(people).create(name=f"测试县{fresh_phone()[-6:]}党外人士学习组织", kind="outside_party")
+    pair = await Pair(people).create(name=f"测试县{fresh_phone()[-6:]}党外人士学习组织", kind="outside-party")
     merger = await pair.ask()  # its only member is in the party
     await add_member(pair.founder, pair.small, name="党外人", party=False)
     assert (await pair.accept(merger, 409))["type"] == "/problems/party-members-only"

@@ -85,7 +85,7 @@ async def test_certification_changes_the_version_of_the_card(people: People) -> 
         ({"name": "南京市党外人士学习组织"}, 422, "name-kind-mismatch"),
         ({"name": "中共\u202e南京市委"}, 422, "name-unshowable"),
         ({"region_code": "999999"}, 422, "unknown-region"),
-        ({"kind": "outside_party"}, 422, "invalid"),
+        ({"kind": "outside-party"}, 422, "invalid"),
     ],
 )
 async def test_invalid_org_edit_is_refused_and_changes_nothing(
@@ -236,7 +236,7 @@ async def test_search_returns_only_orgs_that_the_user_may_see(people: People) ->
 async def test_search_finds_by_name_pinyin_initials_region_kind_and_status(people: People) -> None:
     founder = await people.register()
     party = await founder.create_org(name="中共重庆市涪陵区委宣传部委员会", region_code="500102")
-    outside = await founder.create_org(name="南京市玄武区党外人士学习组织", region_code="320102", kind="outside_party")
+    outside = await founder.create_org(name="南京市玄武区党外人士学习组织", region_code="320102", kind="outside-party")
 
     async def found(**params: str) -> list[str]:
         return [item["id"] for item in await list_all(founder, "/v1/orgs", **params)]
@@ -259,7 +259,7 @@ async def test_search_finds_by_name_pinyin_initials_region_kind_and_status(peopl
     assert await found(region_code="320102") == [outside["id"]]
     assert await found(region_code="320104") == []
     assert set(await found(region_code="000000")) == {party["id"], outside["id"]}
-    assert await found(kind="outside_party") == [outside["id"]]
+    assert await found(kind="outside-party") == [outside["id"]]
     assert await found(status="closed") == []
     get_body(await founder.put(f"/v1/orgs/{party['id']}/closure"))
     assert await found(status="closed") == [party["id"]]

@@ -17,7 +17,7 @@ async def test_org_creator_is_the_main_admin_and_a_member(people: People, db: As
     assert org["level"] == "county"
     assert org["region"] == "江苏省南京市玄武区"
     own_orgs = (await founder.get("/v1/me/orgs")).json()["items"]
-    assert [(row["id"], set(row["roles"])) for row in own_orgs] == [(org["id"], {"main_admin", "admin", "member"})]
+    assert [(row["id"], set(row["roles"])) for row in own_orgs] == [(org["id"], {"main-admin", "admin", "member"})]
     audit = (await founder.get(f"/v1/orgs/{org['id']}/audit")).json()["items"]
     created = [entry for entry in audit if entry["action"] == "org.created"]
     assert [(entry["user_id"], entry["user_name"]) for entry in created] == [(founder.user_id, founder.name)]
@@ -36,7 +36,7 @@ async def test_party_org_of_a_non_party_member_is_refused_and_outside_party_org_
     person = await people.register(party=False)
     refused = await person.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"})
     assert refused.json()["type"] == "/problems/party-member-required"
-    await person.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside_party")
+    await person.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside-party")
 
 
 @pytest.mark.parametrize(

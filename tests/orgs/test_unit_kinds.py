@@ -29,11 +29,11 @@ async def org(admin: Person) -> Json:
 
 async def test_party_group_and_temporary_branch_are_units(admin: Person, org: Json) -> None:
     branch = await add_unit(admin, org, "甲支部")
-    group = await add_unit(admin, org, "第一党小组", branch, kind="party_group")
-    assert (group["kind"], group["last_day"], group["ended"]) == ("party_group", None, False)
-    running = await add_unit(admin, org, "工地临时党支部", kind="temporary_branch", last_day=TODAY)
+    group = await add_unit(admin, org, "第一党小组", branch, kind="party-group")
+    assert (group["kind"], group["last_day"], group["ended"]) == ("party-group", None, False)
+    running = await add_unit(admin, org, "工地临时党支部", kind="temporary-branch", last_day=TODAY)
     assert (running["last_day"], running["ended"]) == (TODAY, False)
-    over = await add_unit(admin, org, "展会临时党支部", kind="temporary_branch", last_day=YESTERDAY)
+    over = await add_unit(admin, org, "展会临时党支部", kind="temporary-branch", last_day=YESTERDAY)
     assert over["ended"]
     listed = {unit["name"]: unit["ended"] for unit in await list_all(admin, f"/v1/orgs/{org['id']}/units")}
     assert [name for name, ended in listed.items() if ended] == ["展会临时党支部"]
@@ -42,13 +42,13 @@ async def test_party_group_and_temporary_branch_are_units(admin: Person, org: Js
 async def test_temporary_branch_alone_has_a_last_day(admin: Person, org: Json) -> None:
     path = f"/v1/orgs/{org['id']}/units"
     mismatch = (422, "last-day-mismatch")
-    assert get_refusal(await admin.post(path, json={"name": "甲", "kind": "temporary_branch"})) == mismatch
+    assert get_refusal(await admin.post(path, json={"name": "甲", "kind": "temporary-branch"})) == mismatch
     assert get_refusal(await admin.post(path, json={"name": "甲", "last_day": TODAY})) == mismatch
     unit = await add_unit(admin, org, "甲支部")
     path = f"{path}/{unit['id']}"
     assert get_refusal(await admin.patch(path, json={"last_day": TODAY})) == mismatch
-    assert get_refusal(await admin.patch(path, json={"kind": "temporary_branch"})) == mismatch
-    temporary = get_body(await admin.patch(path, json={"kind": "temporary_branch", "last_day": TODAY}))
+    assert get_refusal(await admin.patch(path, json={"kind": "temporary-branch"})) == mismatch
+    temporary = get_body(await admin.patch(path, json={"kind": "temporary-branch", "last_day": TODAY}))
     assert get_body(await admin.patch(path, json={"name": "乙支部"}))["last_day"] == temporary["last_day"] == TODAY
     assert get_body(await admin.patch(path, json={"kind": "branch"}))["last_day"] is None
 
@@ -58,8 +58,8 @@ async def test_admins_get_one_message_when_a_temporary_branch_ends_and_its_peopl
 ) -> None:
     other = await people.register()
     await add_admin(admin, org, other)
-    unit = await add_unit(admin, org, "展会临时党支部", kind="temporary_branch", last_day=YESTERDAY)
-    await add_unit(admin, org, "工地临时党支部", kind="temporary_branch", last_day=TODAY)
+    unit = await add_unit(admin, org, "展会临时党支部", kind="temporary-branch", last_day=YESTERDAY)
+    await add_unit(admin, org, "工地临时党支部", kind="temporary-branch", last_day=TODAY)
     member = await add_member(admin, org, unit)
 
     async def count_messages(person: Person) -> int:
@@ -87,9 +87,9 @@ async def test_temporary_branch_under_a_promoted_unit_keeps_its_last_day(
     admin: Person, org: Json, people: People
 ) -> None:
     leader = await people.register()
-    unit = await add_unit(admin, org, "总支", kind="general_branch")
-    await add_unit(admin, org, "工地临时党支部", unit, kind="temporary_branch", last_day=TODAY)
+    unit = await add_unit(admin, org, "总支", kind="general-branch")
+    await add_unit(admin, org, "工地临时党支部", unit, kind="temporary-branch", last_day=TODAY)
     promotion = await offer_promotion(admin, org, unit, leader)
     new = get_body(await leader.put(acceptance_path(promotion)))
     (moved,) = await list_all(leader, f"/v1/orgs/{new['id']}/units")
-    assert (moved["kind"], moved["last_day"]) == ("temporary_branch", TODAY)
+    assert (moved["kind"], moved["last_day"]) == ("temporary-branch", TODAY)

@@ -23,8 +23,8 @@ def unit_path(org: Json, unit: Json) -> str:
 async def test_unit_is_renamed_and_moved_with_its_sub_units(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
-    general = await add_unit(founder, org, "机关党总支", kind="general_branch")
-    other = await add_unit(founder, org, "离退休党总支", kind="general_branch")
+    general = await add_unit(founder, org, "机关党总支", kind="general-branch")
+    other = await add_unit(founder, org, "离退休党总支", kind="general-branch")
     branch = await add_unit(founder, org, "第一支部", general)
     await add_unit(founder, org, "第一小组", branch, kind="department")
     moved = get_body(await founder.patch(unit_path(org, branch), json={"name": "老干部支部", "parent_id": other["id"]}))

@@ -7,7 +7,7 @@ async def test_nested_units_are_listed_with_their_paths(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     units = f"/v1/orgs/{org['id']}/units"
-    general = await founder.post(units, json={"name": "机关党总支", "kind": "general_branch"})
+    general = await founder.post(units, json={"name": "机关党总支", "kind": "general-branch"})
     branch = await founder.post(units, json={"name": "第一支部", "parent_id": general.json()["id"]})
     assert branch.status_code == 201
     assert branch.json()["path"] == "机关党总支/第一支部"

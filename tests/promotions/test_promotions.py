@@ -26,7 +26,7 @@ async def test_accepted_promotion_moves_people_and_units_and_certifies_the_org(
 ) -> None:
     founder, leader, learner = [await people.register() for _ in range(3)]
     org = await founder.create_org(region_code="320100")
-    unit = await add_unit(founder, org, "第一党总支", kind="general_branch")
+    unit = await add_unit(founder, org, "第一党总支", kind="general-branch")
     inner_unit = await add_unit(founder, org, "一支部", unit)
     lowest = await add_unit(founder, org, "一小组", inner_unit)
     other_unit = await add_unit(founder, org, "第二党总支")

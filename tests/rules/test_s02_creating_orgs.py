@@ -23,7 +23,7 @@ async def test_party_org_of_a_person_outside_the_party_is_refused(people: People
 async def test_verified_person_outside_the_party_creates_an_org_outside_the_party(people: People) -> None:
     """For an org of people outside the party, any verified person may."""
     person = await people.register(party=False)
-    org = await person.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside_party")
+    org = await person.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside-party")
     assert org["main_admin_id"] == person.user_id
 
 

@@ -45,14 +45,14 @@ async def test_short_name_gets_the_advice_to_type_the_full_name(world: World) ->
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("江苏省统战部", "outside_party"), ("党外人士学习组织", "outside_party"), ("江苏省党外人士学习组织", "party")],
+    [("江苏省统战部", "outside-party"), ("党外人士学习组织", "outside-party"), ("江苏省党外人士学习组织", "party")],
 )
 async def test_name_and_kind_that_do_not_agree_are_refused(world: World, name: str, kind: str) -> None:
     """An org for people outside the party is named 〈administrative body〉+党外人士学习组织 (422
     `name-kind-mismatch`).
     """
     assert await try_name(world.stranger, name, kind) == (422, "name-kind-mismatch")
-    assert (await check_name(world.stranger, "江苏省党外人士学习组织", "outside_party"))["errors"] == []
+    assert (await check_name(world.stranger, "江苏省党外人士学习组织", "outside-party"))["errors"] == []
 
 
 async def test_typed_suffix_is_refused_and_a_loaded_one_remains(people: People, db: AsyncConnection) -> None:

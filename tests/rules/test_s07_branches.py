@@ -25,16 +25,16 @@ async def test_small_and_general_branch_party_group_and_department_are_nested_un
     """A small branch, a general branch, a party group or a department is a unit in the org's own tree; units nest."""
     founder = await people.register()
     org = await founder.create_org()
-    general = await add_unit(founder, org, "机关总支", kind="general_branch")
+    general = await add_unit(founder, org, "机关总支", kind="general-branch")
     branch = await add_unit(founder, org, "第一支部", general, kind="branch")
     await add_unit(founder, org, "办公室", branch, kind="department")
-    await add_unit(founder, org, "第一党小组", branch, kind="party_group")
+    await add_unit(founder, org, "第一党小组", branch, kind="party-group")
     units = await list_all(founder, f"/v1/orgs/{org['id']}/units")
     assert [(unit["path"], unit["kind"]) for unit in units] == [
-        ("机关总支", "general_branch"),
+        ("机关总支", "general-branch"),
         ("机关总支/第一支部", "branch"),
         ("机关总支/第一支部/办公室", "department"),
-        ("机关总支/第一支部/第一党小组", "party_group"),
+        ("机关总支/第一支部/第一党小组", "party-group"),
     ]
 
 
@@ -47,10 +47,10 @@ async def test_temporary_branch_has_a_last_day_and_keeps_its_people_after_it(
     founder = await people.register()
     org = await founder.create_org()
     path = f"/v1/orgs/{org['id']}"
-    endless = await founder.post(f"{path}/units", json={"name": "工地临时党支部", "kind": "temporary_branch"})
+    endless = await founder.post(f"{path}/units", json={"name": "工地临时党支部", "kind": "temporary-branch"})
     assert get_refusal(endless) == (422, "last-day-mismatch")
     yesterday = str(today() - timedelta(days=1))
-    unit = await add_unit(founder, org, "展会临时党支部", kind="temporary_branch", last_day=yesterday)
+    unit = await add_unit(founder, org, "展会临时党支部", kind="temporary-branch", last_day=yesterday)
     member = await add_member(founder, org, unit)
     clean_up = next(job for job in CLEAN_UPS if job.name == "ended-temporary-branches")
     await run_clean_up(engine, clean_up)

@@ -13,9 +13,9 @@ async def test_short_name_is_a_units_and_not_an_orgs(world: World) -> None:
 
 async def test_two_units_of_one_name_under_one_parent_are_refused(world: World) -> None:
     """Two units of one name under one parent are refused (409 `unit-name-taken`)."""
-    general = await add_unit(world.admin, world.org, "重名总支", kind="general_branch")
+    general = await add_unit(world.admin, world.org, "重名总支", kind="general-branch")
     await add_unit(world.admin, world.org, "一支部", general)
     again = {"name": "一支部", "parent_id": general["id"]}
     assert get_refusal(await world.admin.post(f"{world.path}/units", json=again)) == (409, "unit-name-taken")
-    other = await add_unit(world.admin, world.org, "另一总支", kind="general_branch")
+    other = await add_unit(world.admin, world.org, "另一总支", kind="general-branch")
     await add_unit(world.admin, world.org, "一支部", other)

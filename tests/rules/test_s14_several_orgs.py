@@ -27,7 +27,7 @@ async def test_superior_of_a_lower_level_or_of_people_outside_the_party_gives_ad
     """A superior of a lower level, or one of people outside the party above a party org, gives advice."""
     person = await people.register()
     county, city = await person.create_org(region_code="320102"), await person.create_org(region_code="320100")
-    outside = await person.create_org(name=f"{city['name'][2:]}党外人士学习组织", kind="outside_party")
+    outside = await person.create_org(name=f"{city['name'][2:]}党外人士学习组织", kind="outside-party")
     for superior, org, codes in (
         (county, city, ["superior-lower"]),
         (outside, county, ["superior-outside-party"]),

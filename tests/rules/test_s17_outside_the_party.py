@@ -14,7 +14,7 @@ async def outsider(people: People) -> Person:
 
 @pytest.fixture(scope="module")
 async def org(outsider: Person) -> Json:
-    return await outsider.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside_party")
+    return await outsider.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside-party")
 
 
 async def test_person_outside_the_party_is_a_member_of_an_org_outside_the_party(outsider: Person, org: Json) -> None:
@@ -41,7 +41,7 @@ async def test_person_outside_the_party_is_refused_by_a_party_org(world: World) 
     body = {"name": fresh_name(), "phone": fresh_phone(), "party": False}
     refused = await world.admin.post(f"{world.path}/members", json=body)
     assert get_refusal(refused) == (409, "party-members-only")
-    assert refused.json()["org_kind"] == "outside_party"
+    assert refused.json()["org_kind"] == "outside-party"
 
 
 async def test_party_member_can_be_an_admin_of_an_org_outside_the_party(

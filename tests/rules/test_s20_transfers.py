@@ -317,7 +317,7 @@ async def test_org_merges_into_another_one_or_becomes_a_unit_of_it(people: Peopl
     for org in (merged, other):
         await add_unit(admin, org, "第一支部")
     get_body(await accept_merger(admin, to, await ask_to_merge(admin, merged, to)))
-    new_unit = {"name": "乡镇党总支", "kind": "general_branch"}
+    new_unit = {"name": "乡镇党总支", "kind": "general-branch"}
     get_body(await accept_merger(admin, to, await ask_to_merge(admin, other, to), new_unit=new_unit))
     paths = [unit["path"] for unit in await list_all(admin, f"/v1/orgs/{to['id']}/units")]
     assert paths == ["第一支部", "乡镇党总支", "乡镇党总支/第一支部"]
@@ -382,7 +382,7 @@ async def test_people_outside_the_party_do_not_merge_into_a_party_org(people: Pe
     """People outside the party do not come into a party org (409 `party-members-only`)."""
     founder = await people.register()
     to = await founder.create_org()
-    org = await founder.create_org(name="玄武区党外人士学习组织", kind="outside_party")
+    org = await founder.create_org(name="玄武区党外人士学习组织", kind="outside-party")
     await add_member(founder, org, party=False)
     asked = await founder.post(f"/v1/orgs/{org['id']}/mergers", json={"org_id": to["id"]})
     assert get_refusal(asked) == (409, "party-members-only")

@@ -26,13 +26,13 @@ async def test_field_errors_are_in_the_caller_s_language(people: People) -> None
     assert details["zh"] == {
         "/name": "不得超过 100 个字符",
         "/region_code": "格式不符",
-        "/kind": "应为下列之一：'party'、'outside_party'",
+        "/kind": "应为下列之一：'party'、'outside-party'",
         "/extra": "不接受此项",
     }
     assert details["en"] == {
         "/name": "has more than 100 characters",
         "/region_code": "does not have the declared pattern",
-        "/kind": "expected one of 'party', 'outside_party'",
+        "/kind": "expected one of 'party', 'outside-party'",
         "/extra": "not a field of this body or form",
     }
 

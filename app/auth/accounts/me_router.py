@@ -134,7 +134,7 @@ async def list_verifications(
 
 @router.get("/v1/me/verifications/{verification_id}", summary="One of my verifications")
 async def read_verification(db: ReadDb, scope: SignedIn, verification_id: Annotated[UUID, Path()]) -> VerificationOut:
-    """Read this until the attempt is decided. Its state is `started`, `submitted`, `under_review`, `approved` or
+    """Read this until the attempt is decided. Its state is `started`, `submitted`, `under-review`, `approved` or
     `rejected`; a rejected one has a reason.
 
     The call changes nothing. After a rejection begin a new one with `POST /v1/me/verifications`.

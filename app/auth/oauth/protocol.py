@@ -179,7 +179,7 @@ _ERRORS: Mapping[int, str] = {
 - `access_denied`: The person has refused the sign-in. Show a new code only if the person wants one.
 - `expired_token`: The code has expired. Ask for a new one with `POST /oauth/device_authorization`.""",
     401: "- `invalid_client`: The client is unknown or revoked, or its secret is wrong. Check both.",
-    413: "- `build_invalid_request`: The body is too large. Send only the parameters that are listed here.",
+    413: "- `invalid_request`: The body is too large. Send only the parameters that are listed here.",
     429: "- `temporarily_unavailable`: Too many requests. Wait for the seconds of `Retry-After`.",
     503: "- `temporarily_unavailable`: The service cannot answer now. Try again after `Retry-After`.",
 }

@@ -45,7 +45,7 @@ async def list_reviews(
     scope: AsOperator,
     paging: Annotated[Paging, paged_by(UUID)],
     state: Annotated[
-        Literal["submitted", "under_review"], Query(description="Those that wait, or those under review.")
+        Literal["submitted", "under-review"], Query(description="Those that wait, or those under review.")
     ] = "submitted",
 ) -> Page[ReviewItemOut]:
     """List the verifications by ID card that wait, the oldest first, or those that are being reviewed. Names and ID

@@ -20,7 +20,7 @@ from app.database.rows import one_or_404
 from app.schema.auth import Verification
 from app.web.errors import NotFound
 
-OPEN_STATES = ("submitted", "under_review")
+OPEN_STATES = ("submitted", "under-review")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ _IN_STATE = PagedStatement(
 
 
 async def list_reviews(
-    db: Readable, state: Literal["submitted", "under_review"], paging: Paging
+    db: Readable, state: Literal["submitted", "under-review"], paging: Paging
 ) -> Page[ReviewItemOut]:
     """Return a page of the verifications in this state, the oldest first, without names and numbers."""
     return Page[ReviewItemOut].from_slice(await _IN_STATE.fetch(db, paging, state=state))
@@ -58,7 +58,7 @@ async def begin_review(db: AsyncConnection, cipher: Cipher, scope: OperatorScope
     statement = (
         update(Verification)
         .where(Verification.id == verification_id, Verification.state.in_(OPEN_STATES))
-        .values(state="under_review", reviewer_id=scope.user.user_id)
+        .values(state="under-review", reviewer_id=scope.user.user_id)
         .returning(
             Verification.user_id,
             Verification.state,
@@ -115,7 +115,7 @@ async def reject_verification(db: AsyncConnection, scope: OperatorScope, verific
 def _build_review_update(scope: OperatorScope, verification_id: UUID) -> Update:
     return update(Verification).where(
         Verification.id == verification_id,
-        Verification.state == "under_review",
+        Verification.state == "under-review",
         Verification.reviewer_id == scope.user.user_id,
     )
 

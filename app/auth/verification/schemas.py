@@ -13,7 +13,7 @@ from app.web.schemas import Body, Out
 
 class ReviewItemOut(Out):
     id: UUID
-    state: Literal["submitted", "under_review"]
+    state: Literal["submitted", "under-review"]
     created_at: datetime
 
 
@@ -33,7 +33,7 @@ VerificationCreate = Annotated[AlipayVerificationCreate | IdCardVerificationCrea
 class VerificationOut(Out):
     id: UUID
     method: Literal["alipay", "id-card"]
-    state: Literal["started", "submitted", "under_review", "approved", "rejected"]
+    state: Literal["started", "submitted", "under-review", "approved", "rejected"]
     reason: str | None = Field(
         default=None,
         description="Of a rejection: `declined`, `id-number-taken`, `already-verified`, or the reviewer's words.",

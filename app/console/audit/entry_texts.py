@@ -198,12 +198,12 @@ _FIELDS = {
 # Texts of the values of the fields in _CODED_FIELDS.
 _CHOICES = {
     "party": gettext_noop("党组织"),
-    "outside_party": gettext_noop("党外人士学习组织"),
+    "outside-party": gettext_noop("党外人士学习组织"),
     "branch": gettext_noop("党支部"),
-    "general_branch": gettext_noop("党总支"),
+    "general-branch": gettext_noop("党总支"),
     "department": gettext_noop("部门"),
-    "party_group": gettext_noop("党小组"),
-    "temporary_branch": gettext_noop("临时党支部"),
+    "party-group": gettext_noop("党小组"),
+    "temporary-branch": gettext_noop("临时党支部"),
     "rename": gettext_noop("更改名称"),
     "hand-over": gettext_noop("移交主管理员"),
     "recovery": gettext_noop("更换主管理员"),
@@ -255,7 +255,8 @@ def format_value(name: str, value: Any, names: Mapping[UUID, str]) -> str:
         return _format_names(value, names)
     if name == "reason":
         return translate_reason(value) or ""
-    return gettext(_CHOICES.get(value, value)) if name in _CODED_FIELDS else value
+    # Entries are immutable, and older ones have values in snake_case.
+    return gettext(_CHOICES.get(value.replace("_", "-"), value)) if name in _CODED_FIELDS else value
 
 
 def _format_names(value: str, names: Mapping[UUID, str]) -> str:

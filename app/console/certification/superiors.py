@@ -182,7 +182,7 @@ async def _load_direction(db: WriteDb, scope: OrgScope, form: Form) -> Direction
     except Problem as problem:
         return problem
     administered = {
-        org.id for org in await list_user_orgs(db, scope.user.user_id) if set(org.roles) & {"main_admin", "admin"}
+        org.id for org in await list_user_orgs(db, scope.user.user_id) if set(org.roles) & {"main-admin", "admin"}
     }
     return Direction(card, card.org_id in administered, list_edge_advice(card, scope.org))
 

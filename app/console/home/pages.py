@@ -107,7 +107,7 @@ async def show_home(
     waiting = await list_waiting_requests(db, scope, replace(paging, limit=_INBOX_ROWS))
     total = sum((await count_waiting_requests(db, scope)).values()) if waiting.rows else 0
     own_orgs = await list_user_orgs(db, scope.user_id)
-    administered = [org for org in own_orgs if set(org.roles) & {"main_admin", "admin"}]
+    administered = [org for org in own_orgs if set(org.roles) & {"main-admin", "admin"}]
     page = HomePage(
         frame=build_user_frame(scope),
         administered=administered,

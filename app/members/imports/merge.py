@@ -27,7 +27,7 @@ _LOCK_ORG = text("SELECT kind FROM orgs WHERE id = :org_id AND status = 'live' F
 _CREATE_UNITS = text(f"""
 INSERT INTO units (org_id, parent_id, name, kind)
 SELECT :org_id, (SELECT unit_id FROM paths WHERE paths.key = m.parent_key ORDER BY unit_id LIMIT 1), m.name,
-       CASE WHEN m.name LIKE '%党小组%' THEN 'party_group' WHEN m.name LIKE '%总支%' THEN 'general_branch'
+       CASE WHEN m.name LIKE '%党小组%' THEN 'party-group' WHEN m.name LIKE '%总支%' THEN 'general-branch'
             WHEN m.name LIKE '%支部%' THEN 'branch' ELSE 'department' END
 FROM ({MISSING_UNITS}) AS m
 WHERE m.depth = CAST(:depth AS int)

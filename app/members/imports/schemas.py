@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -74,7 +75,7 @@ class ImportOut(Out):
     state: ImportState
     mode: ImportMode
     unknown_units: UnknownUnits
-    format: str
+    format: Literal["xlsx", "xls", "ods", "csv"]
     file_name: str
     refusal: RefusalOut | None
     rows_total: int = Field(description="Rows of the sheet; 0 until the sheet is checked.")
