@@ -43,6 +43,7 @@ ROWS = {
         GET /exports, GET /exports/{}, GET /exports/{}/content, DELETE /exports/{}""",
     "edit": """PATCH /, PUT /closure, POST /invitations, DELETE /invitations/{}, POST /applications,
         DELETE /applications/{}, PUT /applications/{}/approval, PUT /applications/{}/refusal,
+        POST /application-decisions,
         DELETE /subordinates/{}""",
     "inside": """GET /units, POST /units, GET /units/{}, PATCH /units/{}, DELETE /units/{}, POST /units/{}/admins,
         GET /units/{}/members,

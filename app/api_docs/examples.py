@@ -264,6 +264,9 @@ CERTIFICATION: Mapping[str, Example] = {
     f"DELETE {_ORG}/applications/{{application_id}}": Example(
         values={"org_id": Stored("my_application_org"), "application_id": Stored("my_application")}
     ),
+    f"POST {_ORG}/application-decisions": Example(
+        {"decision": "approval", "application_ids": [Stored("application_to_approve")]}
+    ),
     f"PUT {_ORG}/applications/{{application_id}}/refusal": Example(
         _REASON, values={"application_id": Stored("application_to_refuse")}
     ),

@@ -148,7 +148,7 @@ The hierarchy of organisations: who is certified under whom. An organisation has
 
 - **Certify**: the superior sends `POST …/invitations` and gives the link or the QR code to the subordinate. The
   subordinate reads it (`GET /v1/invitations/{token}`) and applies (`POST …/applications`). The superior decides with
-  `PUT …/approval` or `PUT …/refusal`.
+  `PUT …/approval` or `PUT …/refusal`, or several with `POST …/application-decisions`.
 - **Transfer** to another superior: the main admin sends `POST …/transfers` with the invitation of the new superior.
   The present superior releases (`PUT …/release`), then the new one accepts (`PUT …/acceptance`). Both read
   `GET …/transfers/{transfer_id}` first and send back the version of its preview.

@@ -114,7 +114,7 @@ async def finish_request(
     unless the requester is `by`. `values` are further columns to set. The result is False if the request is not
     pending or is overdue. The caller writes the audit entry.
     """
-    return len(await _end_requests(db, kind, state, *conditions, by=by, **values)) > 0
+    return len(await end_requests(db, kind, state, *conditions, by=by, **values)) > 0
 
 
 async def withdraw_request(
@@ -172,7 +172,7 @@ async def finish_requests(
     `of_org` is the org for which the actor acts; entries of other orgs do not name the actor.
     """
     await _expire_overdue(db, kind, *conditions)
-    ended = await _end_requests(db, kind, state, *conditions, by=actor.user_id, **values)
+    ended = await end_requests(db, kind, state, *conditions, by=actor.user_id, **values)
     await _record_ended(db, state, ended, actor, of_org)
     return len(ended)
 
@@ -194,7 +194,7 @@ async def decline_requests_to_org(db: AsyncConnection, org_id: UUID, user_id: UU
             continue
         is_received = or_(*(column == org_id for column in kind.deciding_orgs))
         await _expire_overdue(db, kind, is_received)
-        declined += await _end_requests(db, kind, State.DECLINED, is_received, by=user_id, reason=reason)
+        declined += await end_requests(db, kind, State.DECLINED, is_received, by=user_id, reason=reason)
     return declined
 
 
@@ -220,12 +220,12 @@ async def _expire_overdue(db: AsyncConnection, kind: Kind, *conditions: ColumnEl
     if kind.lifetime is None:
         return 0
     is_overdue = kind.expires_at <= func.now()
-    ended = await _end_requests(db, kind, State.EXPIRED, *conditions, is_overdue, by=None, decided_at=kind.expires_at)
+    ended = await end_requests(db, kind, State.EXPIRED, *conditions, is_overdue, by=None, decided_at=kind.expires_at)
     await _record_ended(db, State.EXPIRED, ended, Actor(), None)
     return len(ended)
 
 
-async def _end_requests(
+async def end_requests(
     db: AsyncConnection,
     kind: Kind,
     state: State | CertificationState,
@@ -234,7 +234,10 @@ async def _end_requests(
     **values: Any,
 ) -> list[EndedRequest]:
     """Give the pending requests that these conditions select the final state `state`, and add a message for each
-    requester, in one statement. Return the requests."""
+    requester, in one statement. Return the requests.
+
+    The parameters are those of `finish_request`. The caller writes the audit entries.
+    """
     columns: dict[str, Any] = {column.key: None for column in kind.erased}
     columns["decided_at"] = func.clock_timestamp()
     if state not in {State.SUPERSEDED, State.EXPIRED} and "decided_by" in kind.table.__table__.columns:

@@ -1,11 +1,12 @@
 """Audit entries and outgoing events. Every write records both through this module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import Text, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.schema.audit import AuditEntry
@@ -94,6 +95,54 @@ async def record(
         "after": after,
     }
     await db.execute(_RECORD, entry)
+
+
+_VALUES_OF_MANY = """
+    SELECT given.org_id, :user_id, :client_id, :address, :request_id, :action, :subject_type, given.subject_id,
+        given.before, given.after
+    FROM jsonb_to_recordset(:entries) AS given (org_id uuid, subject_id uuid, before jsonb, after jsonb)
+"""
+_RECORD_EACH = text(f"""
+WITH entry AS ({_ENTRY.format(values=_VALUES_OF_MANY)})
+{_EVENT}
+""").bindparams(
+    *(
+        bindparam(column.key, type_=column.type)
+        for column in (AuditEntry.user_id, AuditEntry.client_id, AuditEntry.address, AuditEntry.request_id)
+    ),
+    bindparam("action", type_=Text()),
+    bindparam("subject_type", type_=Text()),
+    bindparam("entries", type_=JSONB()),
+)
+
+
+class EntryOfMany(NamedTuple):
+    """One of many entries of one action: the org, the changed row, and the changed values."""
+
+    org_id: UUID
+    subject_id: UUID
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+
+
+async def record_each(
+    db: AsyncConnection, actor: Actor, action: str, subject_type: str, entries: Sequence[EntryOfMany]
+) -> None:
+    """Insert the audit entries and the outgoing events of one action on many rows, as `record` does, in one statement
+    and in their order."""
+    if not entries:
+        return
+    given = [
+        {"org_id": str(each.org_id), "subject_id": str(each.subject_id), "before": each.before, "after": each.after}
+        for each in entries
+    ]
+    acting = {
+        "user_id": actor.user_id,
+        "client_id": actor.client_id,
+        "address": actor.address,
+        "request_id": actor.request_id,
+    }
+    await db.execute(_RECORD_EACH, acting | {"action": action, "subject_type": subject_type, "entries": given})
 
 
 def build_audit_ctes(action: str, subject_type: str, after: str, source: str) -> str:

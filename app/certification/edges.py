@@ -98,6 +98,6 @@ async def end_edge(
     return ended
 
 
-async def bump_org_version(db: AsyncConnection, org_id: UUID) -> None:
-    """Increment the org's version. The org's card shows the superior, so a new or ended edge changes the card."""
-    await db.execute(update(Org).where(Org.id == org_id).values(version=Org.version + 1))
+async def bump_org_version(db: AsyncConnection, *org_ids: UUID) -> None:
+    """Increment the version of each org. The card shows the superior, so a new or ended edge changes the card."""
+    await db.execute(update(Org).where(Org.id.in_(org_ids)).values(version=Org.version + 1))

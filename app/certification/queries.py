@@ -1,12 +1,14 @@
 """Reads of invitations, applications and the hierarchy around an org."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import DateTime, Uuid, bindparam, case, exists, func, or_, select
+from sqlalchemy import DateTime, Uuid, any_, bindparam, case, exists, func, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import aliased
 
 from app.authz.access import OrgCard
@@ -166,6 +168,20 @@ def _select_received_applications(*, in_state: bool) -> PagedStatement[ReceivedA
 async def get_application(db: Readable, application_id: UUID) -> ApplicationOut:
     """Return one application, for either of its two orgs. Raises NotFound."""
     return await one_or_404(db, _APPLICATION, ApplicationOut, {"application_id": application_id})
+
+
+_RECEIVED_BY_ID = _RECEIVED_APPLICATIONS.where(
+    Certification.id == any_(bindparam("application_ids", type_=ARRAY(Uuid)))
+)
+
+
+async def list_received_by_id(
+    db: Readable, org: OrgCard, application_ids: Sequence[UUID]
+) -> dict[UUID, ReceivedApplicationOut]:
+    """Return those of these applications that the org has received, by id."""
+    parameters = {"org_id": org.id, "application_ids": list(application_ids)}
+    found = await fetch_rows(db, _RECEIVED_BY_ID, ReceivedApplicationOut, parameters)
+    return {application.id: _complete_application(org, application) for application in found}
 
 
 async def list_received_applications(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.errors import RealNameRequired
 from app.authz.permissions import Permission
-from app.certification import operations, queries
+from app.certification import application_decisions, operations, queries
 from app.certification.errors import (
     AlreadyCertified,
     ApplicationDecided,
@@ -20,8 +20,11 @@ from app.certification.errors import (
 )
 from app.certification.invitation_links import build_invitation_out
 from app.certification.schemas import (
+    ApplicationApprovals,
     ApplicationCreate,
     ApplicationCreated,
+    ApplicationDecisionsCreate,
+    ApplicationDecisionsOut,
     ApplicationOut,
     CertificationOut,
     InvitationCard,
@@ -212,6 +215,22 @@ async def refuse_application(scope: Writer, application_id: UUID, body: RefusalC
     """The superior refuses an application, with a reason that the admins of the applicant can read. Nothing changes,
     and the applicant can apply again."""
     return await operations.refuse_application(db, scope, application_id, body.reason)
+
+
+@router.post("/orgs/{org_id}/application-decisions", summary="Decide several applications")
+async def decide_applications(scope: Writer, body: ApplicationDecisionsCreate, db: WriteDb) -> ApplicationDecisionsOut:
+    """The superior approves up to 200 applications with one call, or refuses them, all with one reason. Each one is
+    decided as by the call for one: the answer says of each what has become of it, with the problem of the single call
+    where it could not be decided. The others take effect. Of two applicants of one name the first is certified.
+
+    All that take effect do so in one transaction. Applications that this org has decided in the same way before are
+    unchanged and have no problem, so the call can be repeated.
+    """
+    if isinstance(body, ApplicationApprovals):
+        outcomes = await application_decisions.approve_applications(db, scope, body.application_ids)
+    else:
+        outcomes = await application_decisions.refuse_applications(db, scope, body.application_ids, body.reason)
+    return await application_decisions.describe_outcomes(db, scope, outcomes)
 
 
 @router.get("/orgs/{org_id}/certifications", summary="List certifications")

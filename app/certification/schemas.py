@@ -1,16 +1,17 @@
 """Request and response bodies of certification and transfers."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from app.approvals.reasons import TranslatedReason
 from app.core.text import Reason, Token
 from app.orgs.names import Kind
 from app.orgs.schemas import AdviceOut
 from app.schema.approvals import CertificationState, State
+from app.web.errors import Problem, describe_problem
 from app.web.schemas import Body, Out
 
 
@@ -89,6 +90,59 @@ class CertificationOut(ApplicationOut):
 
 class RefusalCreate(Body):
     reason: Reason
+
+
+_ApplicationIds = Annotated[
+    list[UUID],
+    AfterValidator(lambda ids: list(dict.fromkeys(ids))),
+    Field(min_length=1, max_length=200, description="Applications that this org has received; 1 to 200."),
+]
+
+
+class ApplicationApprovals(Body):
+    """Approve these applications."""
+
+    decision: Literal["approval"]
+    application_ids: _ApplicationIds
+
+
+class ApplicationRefusals(Body):
+    """Refuse these applications, all for one reason."""
+
+    decision: Literal["refusal"]
+    application_ids: _ApplicationIds
+    reason: Reason
+
+
+ApplicationDecisionsCreate = Annotated[ApplicationApprovals | ApplicationRefusals, Field(discriminator="decision")]
+
+
+class DecisionProblemOut(Out):
+    """Why an application was not decided: the problem that the single call would answer."""
+
+    type: str = Field(description="Stable slug.", examples=["/problems/sibling-name-taken"])
+    title: str
+    status: int = Field(examples=[409])
+    detail: str = Field(description="What to do about it.")
+
+    @classmethod
+    def from_problem(cls, problem: Problem) -> Self:
+        """Return the description in the caller's language."""
+        return cls.model_validate(describe_problem(problem, None))
+
+
+class ApplicationDecisionOut(Out):
+    application_id: UUID
+    application: ReceivedApplicationOut | None = Field(description="As it is now; absent if unknown to this org.")
+    problem: DecisionProblemOut | None = Field(description="Absent where it has been decided as requested.")
+
+
+class ApplicationDecisionsOut(Out):
+    """The outcome of each application, in the order of the request."""
+
+    items: list[ApplicationDecisionOut]
+    decided: int = Field(description="How many are decided as requested.")
+    refused: int = Field(description="How many are not, each with its problem.")
 
 
 class SubordinateOut(Out):

@@ -7,6 +7,7 @@ from app.authz.cookies import is_secure
 from app.console.account import memberships, security
 from app.console.audit import pages as audit
 from app.console.certification import (
+    application_decisions,
     applications,
     hierarchy,
     invitations,
@@ -89,7 +90,8 @@ routers: tuple[APIRouter, ...] = (
         exports.router,
     ),
     *(changes.router, admins.router, decisions.router, names.router, promotions.router, invited.router),
-    *(superiors.router, applications.router, invitations.router, subordinates.router, transfers.router, mergers.router),
+    *(superiors.router, applications.router, application_decisions.router, invitations.router, subordinates.router),
+    *(transfers.router, mergers.router),
     rest,
 )
 """The console's routes; what matches nothing comes last."""

@@ -6,7 +6,7 @@ import re
 import zxingcpp
 from PIL import Image
 
-from tests.acts import add_admin, add_unit, certify, get_body, invite
+from tests.acts import add_admin, add_unit, certify, get_body, invite, send_application
 from tests.console.desk import HOSTILE, Desk, OpenDesk
 from tests.people import People, fresh_org_name, fresh_phone
 
@@ -97,6 +97,38 @@ async def test_invited_org_applies_is_approved_found_and_released(people: People
     assert "已解除" in await theirs.send(release, name=subordinate["name"])
     await theirs.send(release, 404, name=subordinate["name"])
     assert "已解除" in await mine.page(at)
+
+
+async def test_chosen_applications_are_decided_together_and_the_others_are_named(
+    people: People, open_desk: OpenDesk
+) -> None:
+    chief, clerk = await people.register(), await people.register()
+    superior, name = await chief.create_org(), f"{fresh_org_name()}{HOSTILE}"
+    token = (await invite(chief, superior, max_uses=4))["token"]
+    orgs = [await clerk.create_org(name=each) for each in (name, name, fresh_org_name(), fresh_org_name())]
+    ids = [get_body(await send_application(clerk, org, token), 201)["id"] for org in orgs]
+    desk, at = await open_desk(chief), f"/console/orgs/{superior['id']}/certification"
+    shown = await desk.page(f"{at}/applications")
+    assert [f'name="application_id" value="{each}"' in shown for each in ids] == [True] * 4
+    dialog = await desk.next(f"{at}/application-decisions", act="approval", application_id=ids[:2])
+    assert "通过 2 个组织的认证" in dialog
+    assert dialog.count(HOSTILE) == 2
+    assert get_body(await chief.get(f"/v1/orgs/{superior['id']}/subordinates"))["items"] == []
+    decided = await desk.next(f"{at}/application-decisions/approval", application_id=ids[:2])
+    for expected in ("已通过 1 个组织的认证", "1 个组织未能处理", "同一上级下已有"):
+        assert expected in decided
+
+    refusing = f"{at}/application-decisions/refusal"
+    wrong = await desk.send(refusing, 422, application_id=ids[2:], count="1")
+    for expected in ("与组织数不一致", "请填写 1 至 200 个字符", f"拒绝“{orgs[2]['name']}”"[3:-1]):
+        assert expected in wrong
+    refused = await desk.next(refusing, application_id=ids[2:], count="2", reason="不归本级管理")
+    assert "已拒绝 2 个组织的申请" in refused
+    assert "未能处理" not in refused
+    read = get_body(await clerk.get(f"/v1/orgs/{orgs[3]['id']}/certifications/{ids[3]}"))
+    assert (read["state"], read["reason"]) == ("declined", "不归本级管理")
+    assert ids[0] not in await desk.page(f"{at}/applications")
+    await desk.send(f"{at}/application-decisions", 422, act="release", application_id=ids)
 
 
 async def test_wrong_direction_is_reported_and_a_cycle_is_refused(people: People, open_desk: OpenDesk) -> None:

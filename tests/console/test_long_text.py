@@ -129,6 +129,20 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
         Sent("frame/confirmation_fields.html", "name", f"{at}/settings/closure", UNLIKE),
         Sent("frame/confirmation_fields.html", "reason", f"{at}/settings/received/{renamed['id']}/refusal", REASON),
         Sent("frame/confirmation_fields.html", "reason", f"{certifying}/applications/{applied['id']}/refusal", REASON),
+        Sent(
+            "certification/application_decisions.html",
+            "reason",
+            f"{certifying}/application-decisions/refusal",
+            REASON,
+            {"application_id": applied["id"], "count": "1"},
+        ),
+        Sent(
+            "certification/application_decisions.html",
+            "count",
+            f"{certifying}/application-decisions/refusal",
+            "与组织数不一致",
+            {"application_id": applied["id"], "reason": "材料不全"},
+        ),
         Sent("frame/confirmation_fields.html", "reason", f"{certifying}/transfers/{transfer['id']}/refusal", REASON),
         Sent(
             "frame/confirmation_fields.html",

@@ -1,5 +1,7 @@
 """S6 Inviting subordinates · 邀请下级认证"""
 
+from uuid import uuid4
+
 import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,6 +34,25 @@ async def test_subordinates_admin_applies_and_the_superior_decides(world: World,
     get_body(await world.main_admin.put(f"{paths[1]}/refusal", json={"reason": "材料不全"}))
     assert await find_superior_id(founder, accepted) == world.org["id"]
     assert await find_superior_id(founder, declined) is None
+
+
+async def test_applications_are_decided_together(world: World, people: People) -> None:
+    """It decides up to 200 applications with one call; one that cannot be decided is named with its reason and does not
+    stop the others.
+    """
+    founder = await people.register()
+    orgs = [await founder.create_org() for _ in range(3)]
+    token = (await invite(world.main_admin, world.org, max_uses=3))["token"]
+    ids = [get_body(await send_application(founder, org, token), 201)["id"] for org in orgs]
+    get_body(await founder.delete(f"/v1/orgs/{orgs[1]['id']}/applications/{ids[1]}"), 204)
+    path = f"{world.path}/application-decisions"
+    many = {"decision": "approval", "application_ids": [str(uuid4()) for _ in range(201)]}
+    assert get_refusal(await world.main_admin.post(path, json=many)) == (422, "invalid")
+    decided = get_body(await world.main_admin.post(path, json={"decision": "approval", "application_ids": ids}))
+    problems = [item["problem"] and item["problem"]["type"] for item in decided["items"]]
+    assert problems == [None, "/problems/application-decided", None]
+    superiors = [await find_superior_id(founder, org) for org in orgs]
+    assert superiors == [world.org["id"], None, world.org["id"]]
 
 
 async def test_expired_invitation_is_refused(world: World, people: People, db: AsyncConnection) -> None:

@@ -1,11 +1,12 @@
 // A form with `data-selection` counts its ticked rows in `data-count`, and shows `data-some` or `data-none`. The box
 // `data-all` ticks all.
 
+const TICKS = "td.tick input";
 const plural = new Intl.PluralRules(document.documentElement.lang);
 
 /** Show the number of ticked rows and the actions on them. */
 function updateSelection(form) {
-  const ticks = [...form.querySelectorAll("[name=member_id]")];
+  const ticks = [...form.querySelectorAll(TICKS)];
   const ticked = ticks.filter((tick) => tick.checked).length;
   const chosen = form.querySelector("[data-count]");
   const forms = JSON.parse(chosen.dataset.count);
@@ -25,7 +26,7 @@ document.addEventListener("change", (event) => {
   const form = event.target.closest("[data-selection]");
   if (!form) return;
   if (event.target.matches("[data-all]")) {
-    for (const tick of form.querySelectorAll("[name=member_id]")) tick.checked = event.target.checked;
+    for (const tick of form.querySelectorAll(TICKS)) tick.checked = event.target.checked;
   }
   updateSelection(form);
 });
