@@ -59,7 +59,7 @@ async def test_list_by_name_is_in_the_order_of_pinyin_over_all_pages(admin: Pers
 
 
 async def test_list_of_a_unit_by_position_has_those_with_a_place_first(admin: Person, org: Json, unit: Json) -> None:
-    part = await add_unit(admin, org, "第一党小组", unit, kind="party_group")
+    part = await add_unit(admin, org, "第一党小组", unit, kind="party-group")
     secretary = await add_member(admin, org, part, name="安全")
     get_body(
         await admin.put(
