@@ -80,23 +80,6 @@ def test_examples_of_problems_fit_their_schemas(document: Any) -> None:
     assert {slug: found for slug, pair in shown.items() if (found := list_faults(document, *pair))} == {}
 
 
-def test_data_of_every_event_has_a_schema(document: Any) -> None:
-    streams = {
-        call: answer["content"]["text/event-stream"]["schema"]
-        for call, operation in list_operations(document)
-        for answer in operation["responses"].values()
-        if "text/event-stream" in answer.get("content", {})
-    }
-    assert len(streams) == 2
-    for call, schema in streams.items():
-        data = schema["contentSchema"]["items"]["properties"]["data"]["contentSchema"]["$ref"]
-        assert data.rpartition("/")[2] in document["components"]["schemas"], call
-    event = {"event": "scanned", "data": '{"state": "scanned", "match_number": 42}'}
-    (sign_in,) = [schema for call, schema in streams.items() if "device-authorizations" in call]
-    assert list_faults(document, sign_in["contentSchema"], [event]) == []
-    assert list_faults(document, sign_in["contentSchema"], [event | {"event": "progress"}]) != []
-
-
 def test_variants_of_a_body_are_a_named_union_with_a_string_tag(document: Any) -> None:
     schemas = document["components"]["schemas"]
     unions = {name: schema for name, schema in schemas.items() if "oneOf" in schema and name.endswith("Create")}

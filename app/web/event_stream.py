@@ -45,7 +45,7 @@ def describe_events(description: str, data: type[BaseModel], *names: str) -> dic
         "type": "object",
         "required": ["event", "data"],
         "properties": {
-            "event": {"enum": list(names)},
+            "event": {"type": "string", "enum": list(names)},
             "data": {
                 "type": "string",
                 "contentMediaType": "application/json",
