@@ -22,7 +22,7 @@ from app.authz.access import OrgScope, UserScope
 from app.blind_index.keys import BlindIndexer
 from app.core.cipher import Cipher
 from app.database.db import create_engine
-from app.members.imports.reader import SheetRow, read_sheet
+from app.members.imports.reader import SheetReading, SheetRow
 from app.members.imports.rows import StagedRow, stage_rows
 from app.members.operations import create_member
 from app.members.schemas import MemberCreate
@@ -134,7 +134,7 @@ class _Imports:
         rows: list[SheetRow] = []
         with file.open("rb") as opened:
             before = _get_seconds_of_children()
-            async for batch in read_sheet("xlsx", opened.fileno()):
+            async for batch in SheetReading("xlsx", opened.fileno()).read_rows():
                 rows += batch
             reading = _get_seconds_of_children() - before
         cipher = Cipher(self._measured.settings)

@@ -17,7 +17,7 @@ _WIDTHS = (16, 18, 36, 12, 14, 18)
 _COMMENTS = (
     "必填。最多 50 个字符，与身份证上的姓名一致。",
     "必填。手机号码，境外号码请加代码，如 +852 91234567；请保持单元格为“文本”格式。没有手机的人员请填“无手机”。",
-    "必填。可从下拉列表选择；多级支部用“/”分隔，如：机关党总支/第一党支部。",
+    "必填。可从下拉列表选择；多级支部用“/”分隔，如：机关党总支/第一党支部；多个支部用“;”分隔。",
     "选填：是 或 否。不填则按学习组织的类型。",
     "选填：正式党员、预备党员或非党员。",
     "选填。如：支部书记。不填则不改变。",
@@ -67,12 +67,12 @@ async def draw_template(units: Sequence[str]) -> bytes:
 
 
 async def draw_refused_rows(units: Sequence[str], rows: AsyncIterator[list[str | int]]) -> bytes:
-    """Return refused rows as xlsx: the original cells, the row number and the reasons.
+    """Return refused rows as xlsx: the original cells, the row number, the reasons, and the number of the member.
 
     Users correct this sheet and upload it again.
     """
     buffer = ByteBuffer()
-    layout = _make_layout(units, (gettext("原行号"), gettext("原因")))
+    layout = _make_layout(units, (gettext("原行号"), gettext("原因"), gettext("编号")))
     writer = await asyncio.to_thread(XlsxWriter, layout, buffer)
     batch: list[Row] = []
     async for row in rows:

@@ -201,6 +201,12 @@ class Import(Table):
     format: Mapped[str] = mapped_column(Text)
     file_name: Mapped[str] = mapped_column(Text)
     refusal: Mapped[Any] = mapped_column(JSONB, nullable=True, comment="the code of the problem and its parameters")
+    reading_options: Mapped[Any] = mapped_column(
+        JSONB, server_default="{}", comment="what an admin chose: columns, sheets, whether units are filled down"
+    )
+    reading: Mapped[Any] = mapped_column(
+        JSONB, nullable=True, comment="what was read: sheets, columns, and the skipped rows by cause"
+    )
     rows_total: Mapped[int] = mapped_column(Integer, server_default="0")
     rows_done: Mapped[int] = mapped_column(Integer, server_default="0")
     added: Mapped[int] = mapped_column(Integer, server_default="0")
@@ -238,7 +244,10 @@ class ImportFile(Table):
 
 
 class ImportRow(Table):
-    """One row of an uploaded sheet: its values and its outcome; for a refused row, its cells, encrypted."""
+    """One row of an uploaded sheet: its values and its outcome; for a refused row, its cells, encrypted.
+
+    `row_no` counts through the sheets that were read; `imports.reading` says where each begins.
+    """
 
     __tablename__ = "import_rows"
     __table_args__ = (
@@ -264,6 +273,10 @@ class ImportRow(Table):
     phone_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
     phone_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     phone_last4_index: Mapped[bytes | None] = mapped_column(LargeBinary)
+    masked_phone: Mapped[str | None] = mapped_column(
+        Text, comment="where the sheet has a masked phone: phone_last4_index is of its last digits"
+    )
+    known_id: Mapped[UUID | None] = mapped_column(Uuid, comment="the member whose number (编号) is in the sheet")
     unit_path: Mapped[str | None] = mapped_column(Text)
     party: Mapped[bool | None] = mapped_column(Boolean)
     probationary: Mapped[bool | None] = mapped_column(Boolean)
@@ -275,6 +288,20 @@ class ImportRow(Table):
     problems: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     warnings: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     related_rows: Mapped[list[int]] = mapped_column(ARRAY(Integer), server_default="{}")
+
+
+class ImportHeading(Table):
+    """What an admin of the org chose to read under a heading. Later sheets of the org are read in the same way."""
+
+    __tablename__ = "import_headings"
+    __table_args__ = (
+        CheckConstraint("field IN ('name', 'phone', 'unit', 'party', 'party-kind', 'post', 'number')", name="field"),
+    )
+
+    org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), primary_key=True)
+    heading: Mapped[str] = mapped_column(Text, primary_key=True, comment="normalized")
+    field: Mapped[str | None] = mapped_column(Text, comment="NULL: the column is not read")
+    chosen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
 class NameBookmark(Table):

@@ -173,9 +173,9 @@ def make_false_size(unpacked: int) -> bytes:
     return bytes(content)
 
 
-def make_larger_than_declared(than: int) -> bytes:
+def make_larger_than_declared(than: int, name: str = "xl/media/image1.png") -> bytes:
     """Return a workbook whose zip directory gives a too small unpacked size for a large part."""
-    content = bytearray(part("xl/media/image1.png")(lambda _: bytes(1 << 20)))
+    content = bytearray(part(name)(lambda _: bytes(1 << 20)))
     at = content.rfind(b"PK\x01\x02")
     struct.pack_into("<L", content, at + 24, than)
     return bytes(content)
@@ -251,7 +251,7 @@ BY_CHECK = [
         lambda: make_sheet("".join(f"<row><c><v>{n * 7919}</v></c></row>" for n in range(2000)) * 500),
         "too-many-rows",
     ),
-    Case("unpacks to more than it says", "a.xlsx", lambda: make_larger_than_declared(100), "file-damaged"),
+    Case("unpacks to more than it says", "a.xlsx", lambda: make_larger_than_declared(100, "x.xml"), "file-damaged"),
     Case("too many rows", "a.csv", lambda: csv_of([ROW]) + b"\r\n,1,\r\n" * 200_001, "too-many-rows"),
     Case(
         "ods row a million times",
@@ -259,8 +259,14 @@ BY_CHECK = [
         lambda: ods(ods_row('table:number-rows-repeated="1048000"')),
         "too-many-rows",
     ),
-    Case("header missing", "a.xlsx", lambda: xlsx([ROW], header=("姓名", "手机号码", "部门")), "header-missing"),
-    Case("other headers", "a.xlsx", lambda: xlsx([ROW], header=("name", "phone", "unit")), "header-missing"),
+    Case("header missing", "a.xlsx", lambda: xlsx([ROW], header=("姓名", "手机号码", "籍贯")), "header-missing"),
+    Case("other headers", "a.xlsx", lambda: xlsx([ROW], header=("first", "second", "third")), "header-missing"),
+    Case(
+        "two columns for the phone",
+        "a.xlsx",
+        lambda: xlsx([(*ROW, "x")], header=("姓名", "联系电话", "支部名称", "联系方式")),
+        "header-ambiguous",
+    ),
     Case("header doubled", "a.xlsx", lambda: xlsx([(*ROW, "x")], header=(*HEADER, "姓名")), "header-doubled"),
     Case(
         "header merged",
@@ -277,7 +283,6 @@ BY_CHECK = [
         lambda: part(SHEET)(lambda _: f'<worksheet xmlns="{MAIN}"><sheetData/></worksheet>'.encode()),
         "header-missing",
     ),
-    Case("two sheets", "a.xlsx", lambda: workbook([("a", [HEADER, ROW]), ("b", [HEADER, ROW])]), "sheets-ambiguous"),
     Case(
         "only a hidden sheet has it",
         "a.xlsx",
@@ -337,6 +342,8 @@ BY_ROW = [
         lambda: workbook([("a", [("花名册",), (), HEADER, ROW])], merge="A1:C1"),
         "ok",
     ),
+    Case("two sheets", "a.xlsx", lambda: workbook([("a", [HEADER, ROW]), ("b", [HEADER, ROW])]), "ok"),
+    Case("picture larger than it says", "a.xlsx", lambda: make_larger_than_declared(100), "ok"),
     Case("second sheet", "a.xlsx", lambda: workbook([("说明", [("读我",)]), ("b", [HEADER, ROW])]), "ok"),
     Case("columns in another order", "a.xlsx", lambda: xlsx([("x", *ROW[::-1])], header=("备注", *HEADER[::-1])), "ok"),
     Case("row 1048576", "a.xlsx", lambda: make_sheet(make_row(number=1048576)), "ok"),
@@ -356,7 +363,7 @@ BY_ROW = [
         "error cell",
         "a.xlsx",
         lambda: make_sheet(f'<row r="2"><c r="A2" t="e"><v>#REF!</v></c>{REST}</row>'),
-        ["name-missing"],
+        ["cell-error"],
     ),
     Case(
         "formula as text",
@@ -426,7 +433,7 @@ BY_ROW = [
                 )
             ]
         ),
-        ["phone-scientific", "phone-landline", "phone-landline", *["phone-invalid"] * 4],
+        ["phone-scientific", "phone-landline", "phone-landline", "phone-too-short", *["phone-invalid"] * 3],
     ),
     Case("hidden row", "a.xlsx", lambda: make_sheet(make_row(attributes='hidden="1"')), "ok"),
     Case("hidden row in ods", "a.ods", lambda: ods(ods_row('table:visibility="collapse"')), "ok"),

@@ -106,7 +106,7 @@ def _parse_result(line: bytes) -> ParserResult:
     return ParserResult([row for batch in answers for row in batch], last, ended)
 
 
-_LIMITS = [str(number) for number in (MAX_ROWS, MEMORY_MB, CPU_SECONDS, MAX_UNPACKED >> 20)]
+_LIMITS = [*(str(number) for number in (MAX_ROWS, MEMORY_MB, CPU_SECONDS, MAX_UNPACKED >> 20)), "{}"]
 _FORKER = """
 import json, os, runpy, sys, tempfile
 import python_calamine

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from app.members.imports.errors import FileExhausting, SheetRefused
-from app.members.imports.reader import PROGRAM, read_sheet
+from app.members.imports.reader import PROGRAM, SheetReading
 from tests.members.hostile import (
     AT_UPLOAD,
     BY_CHECK,
@@ -183,7 +183,7 @@ async def read_outcome(tmp_path: Path, content: bytes, kind: str, **limits: Any)
     rows = 0
     with path.open("rb") as file:
         try:
-            async for batch in read_sheet(kind, file.fileno(), **limits):
+            async for batch in SheetReading(kind, file.fileno()).read_rows(**limits):
                 rows += len(batch)
         except SheetRefused as refused:
             return type(refused)
@@ -214,7 +214,8 @@ async def test_parser_process_has_no_environment_and_no_other_files(
         "from sheet_parser import apply_limits\n"
         "apply_limits(1 << 30, 20)\n"
         "files = sorted(int(name) for name in os.listdir('/proc/self/fd'))\n"
-        "print(json.dumps([[1, False, json.dumps(dict(os.environ)), json.dumps(files), str(os.getpid()), *['']*3]]))\n"
+        "texts = [json.dumps(dict(os.environ)), json.dumps(files), str(os.getpid()), *[''] * 4]\n"
+        "print(json.dumps([[1, False, *texts, []]]))\n"
         "sys.stdout.flush()\n"
         "sys.stdin.read(); import time; time.sleep(60)\n"
     )
@@ -224,7 +225,7 @@ async def test_parser_process_has_no_environment_and_no_other_files(
     sheet.write_bytes(b"")
     with sheet.open("rb") as file, sheet.open("rb") as other:
         os.set_inheritable(other.fileno(), True)
-        reading = read_sheet("csv", file.fileno())
+        reading = SheetReading("csv", file.fileno()).read_rows()
         ((row,),) = [await anext(reading)]
         await reading.aclose()  # type: ignore[attr-defined]  # an async generator
     assert "XUEZU" not in row.name

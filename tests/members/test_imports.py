@@ -194,7 +194,7 @@ async def test_refused_rows_have_reasons_and_can_be_corrected(admin: Person, org
         15: ["name-formula"],
         16: ["name-too-long"],
     }
-    assert (rows[7]["related_rows"], rows[8]["related_rows"]) == ([8], [7])
+    assert [rows[number]["related_rows"] for number in (7, 8)] == [[{"sheet": None, "row_no": n}] for n in (8, 7)]
     assert [warning["code"] for warning in rows[17]["warnings"]] == ["row-repeated"]
     assert rows[3]["name"] == "欧阳娜娜"
     refused = await rows_of(admin, org_id, checked["id"], outcome="refused")
@@ -226,7 +226,7 @@ async def test_person_with_one_refused_row_is_refused(admin: Person, org_id: str
     checked = await check(admin, org_id, worker, xlsx([(*person, "甲"), (*person, "没有的支部")]))
     rows = await rows_of(admin, org_id, checked["id"])
     assert [[code["code"] for code in row["problems"]] for row in rows] == [["other-row-refused"], ["unit-unknown"]]
-    assert rows[0]["related_rows"] == [3]
+    assert rows[0]["related_rows"] == [{"sheet": None, "row_no": 3}]
     done = await merge(admin, org_id, worker, xlsx([(*person, "甲"), (*person, "没有的支部")]))
     assert done["counts"] == counts(refused=2)
     (member,) = await list_members(admin, org_id, q=person[0])

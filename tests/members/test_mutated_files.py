@@ -51,7 +51,8 @@ def list_accepted(files: list[Mutant]) -> list[Mutant]:
 
 
 def test_files_before_mutation_are_valid() -> None:
-    assert [reading.answer for reading in parse_all(make_seeds())] == [{"done": True}] * len(make_seeds())
+    answers = [reading.answer or {} for reading in parse_all(make_seeds())]
+    assert [answer.get("done") for answer in answers] == [True] * len(make_seeds())
 
 
 @pytest.mark.parametrize("part", range(10 if PROOF else 1))

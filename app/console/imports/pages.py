@@ -20,7 +20,14 @@ from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.members.imports.operations import cancel_import, confirm_import, create_import
 from app.members.imports.queries import describe_related_rows, draw_failed_rows, get_import, list_imports, list_rows
-from app.members.imports.schemas import STATES_WITHOUT_JOB, ImportOut, ImportRowOut, ImportState, RowOutcome
+from app.members.imports.schemas import (
+    STATES_WITHOUT_JOB,
+    ImportOut,
+    ImportRowOut,
+    ImportState,
+    RowOutcome,
+    RowPlaceOut,
+)
 from app.members.imports.upload_form import MAX_UPLOAD_BYTES, read_upload_form
 from app.members.sheets import draw_template
 from app.orgs.unit_queries import list_unit_paths
@@ -66,7 +73,7 @@ class MoreImportRows(FrameContext, template="imports/import_more_rows.html"):
     rows: Page[ImportRowOut]
     outcome: RowOutcome | None
     import_id: UUID
-    name_rows: Callable[[Sequence[int]], str]
+    name_rows: Callable[[Sequence[RowPlaceOut]], str]
 
 
 class ImportRows(MoreImportRows, template="imports/import_rows.html"):

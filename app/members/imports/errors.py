@@ -4,9 +4,12 @@ The upload answers 422 if `inspect_upload` finds that the file cannot be read. O
 sheet refuses it, and the import's `refusal` has the same code.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import BaseModel, Field
 
-from app.core.i18n import gettext_noop
+from app.core.i18n import gettext, gettext_noop
 from app.web.errors import Conflict, Problem
 
 
@@ -49,7 +52,10 @@ class FileDamaged(SheetRefused):
 class FileBomb(SheetRefused):
     slug = "file-bomb"
     title = gettext_noop("文件解压后过大")
-    advice = gettext_noop("请只保留需要导入的工作表。")
+    advice = gettext_noop(
+        "除图片外，文件解压后不能超过 400 MB，也不能多于 1000 个部分。"
+        "请将需要导入的工作表复制到新文件中（只粘贴数值）。"
+    )
 
 
 class FileExhausting(SheetRefused):
@@ -76,20 +82,15 @@ class NoSheet(SheetRefused):
     advice = gettext_noop("请下载模板，填写后上传。")
 
 
-class SheetsAmbiguous(SheetRefused):
-    """Carries `sheets`, the names of the sheets."""
-
-    slug = "sheets-ambiguous"
-    title = gettext_noop("多个工作表都含有导入表头")
-    advice = gettext_noop("请只保留一个需要导入的工作表。")
-
-
 class HeaderMissing(SheetRefused):
     """Carries `columns`, the missing columns."""
 
     slug = "header-missing"
     title = gettext_noop("缺少必需的表头")
-    advice = gettext_noop("表头须含：姓名、手机号码、支部名称。建议使用模板。")
+    advice = gettext_noop(
+        "每个工作表只在前 30 行中查找表头。"
+        "表头须含：姓名、手机号码、支部名称（或常用的说法，如：手机、所在支部）。建议使用模板。"
+    )
 
 
 class HeaderDoubled(SheetRefused):
@@ -100,10 +101,20 @@ class HeaderDoubled(SheetRefused):
     advice = gettext_noop("每个表头只能出现一次。")
 
 
+class HeaderAmbiguous(SheetRefused):
+    """Carries `columns`, the headings that could each be the one that is needed."""
+
+    slug = "header-ambiguous"
+    title = gettext_noop("有多列都可能是需要的一列")
+    advice = gettext_noop("请选择要读取的一列，或将其表头改为：姓名、手机号码、支部名称。")
+
+
 class HeaderMerged(SheetRefused):
+    """Carries `columns`, the headings of the merged cells."""
+
     slug = "header-merged"
-    title = gettext_noop("表头含有合并单元格")
-    advice = gettext_noop("请取消表头的合并单元格。")
+    title = gettext_noop("表头横跨多列")
+    advice = gettext_noop("请取消该表头的合并单元格，每列写一个表头。")
 
 
 class NoRows(SheetRefused):
@@ -117,7 +128,7 @@ class TooManyRows(SheetRefused):
 
     slug = "too-many-rows"
     title = gettext_noop("数据行过多")
-    advice = gettext_noop("请拆分为多个文件分别导入。")
+    advice = gettext_noop("一次最多导入 200,000 行。请拆分为多个文件，以“新增和更新”的方式分别导入。")
 
 
 class UnitLimit(BaseModel):
@@ -132,6 +143,25 @@ class TooManyNewUnits(SheetRefused):
     slug, extension = "too-many-new-units", UnitLimit
     title = gettext_noop("需要新建的支部过多")
     advice = gettext_noop("请检查“支部名称”一列是否填错。")
+
+
+# What is said instead of the advice where more is known.
+_OPEN_QUOTE = gettext_noop("第 {row} 行有一个引号没有配对，其后的内容会并入这一格。请在该行补上或去掉引号后重新上传。")
+_DAMAGED_ROW = gettext_noop("第 {row} 行不能读取。请在表格软件中打开，另存为 xlsx 后重新上传。")
+_NO_SPLITTING = gettext_noop(
+    "一次最多导入 200,000 行。整体替换不能拆分文件：每个文件都会移除其余文件中的人员。请分批以“新增和更新”的方式导入。"
+)
+
+
+def describe_refusal(refusal: Mapping[str, Any], mode: str) -> tuple[str, str]:
+    """Return the title and the advice of a stored refusal."""
+    kind = SHEET_REFUSALS[refusal["code"]]
+    advice = kind.advice
+    if kind is FileDamaged and "row" in refusal:
+        advice = _OPEN_QUOTE if refusal.get("cause") == "quote-open" else _DAMAGED_ROW
+    elif kind is TooManyRows and mode != "add-and-update":
+        advice = _NO_SPLITTING
+    return gettext(kind.title), gettext(advice, row=refusal.get("row"))
 
 
 SHEET_REFUSALS: dict[str, type[SheetRefused]] = {kind.slug: kind for kind in SheetRefused.__subclasses__()}

@@ -23,7 +23,7 @@ from app.members import activation
 from app.members.imports import merge
 from app.members.imports.errors import SheetRefused, TooManyNewUnits
 from app.members.imports.files import stream_file
-from app.members.imports.reader import SheetRow, read_sheet
+from app.members.imports.reader import SheetReading, SheetRow
 from app.members.imports.rows import StagedRow, stage_rows
 from app.members.imports.staging import outcomes
 from app.members.imports.staging.rows import load_rows, load_stored_rows
@@ -54,6 +54,7 @@ class _RunningImport(NamedTuple):
     id: UUID
     mode: str
     unknown_units: str
+    reading_options: dict[str, Any]
     format: str
     accepted_leaving: int | None
     created_by: UUID
@@ -102,7 +103,8 @@ async def _check_sheet(worker: Worker, org_id: UUID, running: _RunningImport) ->
                 file.write(part)
             file.flush()
             file.seek(0)
-            batches = _stage_batches(worker, indexer, org_id, running, file.fileno(), party_org=kind == Kind.PARTY)
+            reading = SheetReading(running.format, file.fileno(), running.reading_options)
+            batches = _stage_batches(worker, indexer, org_id, running, reading, party_org=kind == Kind.PARTY)
             await load_rows(db, batches)
         await resolve_units(db, org_id, create_units=running.unknown_units == "create")
         await outcomes.decide_outcomes(db, org_id)
@@ -110,17 +112,23 @@ async def _check_sheet(worker: Worker, org_id: UUID, running: _RunningImport) ->
         if len(counts.new_units) > MAX_NEW_UNITS:
             raise TooManyNewUnits(limit=MAX_NEW_UNITS)
         await outcomes.store_rows(db, org_id, running.id)
-    return {"state": "ready", "rows_done": counts.rows_total, **counts._asdict()}
+    return {"state": "ready", "rows_done": counts.rows_total, "reading": reading.result, **counts._asdict()}
 
 
 async def _stage_batches(
-    worker: Worker, indexer: BlindIndexer, org_id: UUID, running: _RunningImport, file: int, *, party_org: bool
+    worker: Worker,
+    indexer: BlindIndexer,
+    org_id: UUID,
+    running: _RunningImport,
+    reading: SheetReading,
+    *,
+    party_org: bool,
 ) -> AsyncIterator[Sequence[StagedRow]]:
     """Yield the sheet's staged rows, which a thread builds. Update the import's progress after each batch."""
     done = 0
     building: asyncio.Task[list[StagedRow]] | None = None
     try:
-        async for rows in _combine_batches(read_sheet(running.format, file)):
+        async for rows in _combine_batches(reading.read_rows()):
             async with worker.engine.begin() as db:
                 ids = (await db.scalars(_NEW_IDS, {"count": len(rows)})).all()
                 done += len(rows)
@@ -238,7 +246,13 @@ async def _update_import(
         .where(Import.org_id == org_id, Import.id == import_id, Import.state.in_(states))
         .values(**values)
         .returning(
-            Import.id, Import.mode, Import.unknown_units, Import.format, Import.accepted_leaving, Import.created_by
+            Import.id,
+            Import.mode,
+            Import.unknown_units,
+            Import.reading_options,
+            Import.format,
+            Import.accepted_leaving,
+            Import.created_by,
         )
     )
     return await fetch_row(db, statement, _RunningImport)

@@ -13,8 +13,9 @@ from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import fetch_rows, one_or_404
 from app.members.encryption import decrypt_masked_phone, decrypt_phone
-from app.members.imports.errors import SHEET_REFUSALS
+from app.members.imports.errors import describe_refusal
 from app.members.imports.jobs import needs_consent
+from app.members.imports.reading import RowPlaces, count_skipped, make_reading_out
 from app.members.imports.retention import ROWS_RETENTION
 from app.members.imports.row_problems import get_problem_title
 from app.members.imports.rows import decrypt_cells
@@ -22,11 +23,15 @@ from app.members.imports.schemas import (
     CodeOut,
     ImportCountsOut,
     ImportOut,
+    ImportRowCountsOut,
     ImportRowOut,
     ImportState,
     RefusalOut,
     RowOutcome,
+    RowPlaceOut,
+    TypedCellsOut,
 )
+from app.members.imports.values.phones import mask_typed_phone
 from app.members.sheets import NO_PHONE, draw_refused_rows
 from app.orgs.unit_queries import list_unit_paths
 from app.schema.members import Import, ImportRow
@@ -39,6 +44,8 @@ _IMPORTS = select(
     Import.format,
     Import.file_name,
     Import.refusal,
+    Import.reading,
+    Import.reading_options,
     Import.rows_total,
     Import.rows_done,
     Import.added,
@@ -59,6 +66,8 @@ _ROWS = select(
     ImportRow.name,
     ImportRow.new_member_id,
     ImportRow.phone_cipher,
+    ImportRow.masked_phone,
+    ImportRow.known_id,
     ImportRow.unit_path,
     ImportRow.party,
     ImportRow.probationary,
@@ -79,6 +88,8 @@ class _ImportRecord(NamedTuple):
     format: str
     file_name: str
     refusal: dict[str, Any] | None
+    reading: dict[str, Any] | None
+    reading_options: dict[str, Any]
     rows_total: int
     rows_done: int
     added: int
@@ -101,6 +112,8 @@ class _SheetRecord(NamedTuple):
     name: str | None
     new_member_id: UUID
     phone_cipher: bytes | None
+    masked_phone: str | None
+    known_id: UUID | None
     unit_path: str | None
     party: bool | None
     probationary: bool | None
@@ -114,6 +127,7 @@ class _SheetRecord(NamedTuple):
 
 _IMPORTS_NEWEST_FIRST = PagedStatement(_IMPORTS, Import.id.desc(), row=_ImportRecord)
 _IMPORT = _IMPORTS.where(Import.id == bindparam("import_id"))
+_READING = select(Import.reading).where(Import.org_id == bindparam("org_id"), Import.id == bindparam("import_id"))
 _ROWS_IN_ORDER = PagedStatement(_ROWS, ImportRow.row_no, row=_SheetRecord)
 _ROWS_BY_OUTCOME = PagedStatement(
     _ROWS.where(ImportRow.outcome == bindparam("outcome")), ImportRow.row_no, row=_SheetRecord
@@ -147,8 +161,13 @@ async def list_rows(
 ) -> Page[ImportRowOut]:
     """Return a page of the rows of a sheet with their outcomes, in the order of the sheet."""
     parameters = {"org_id": org_id, "import_id": import_id} | ({} if outcome is None else {"outcome": outcome})
+    places = await _get_places(db, org_id, import_id)
     found = await (_ROWS_IN_ORDER if outcome is None else _ROWS_BY_OUTCOME).fetch(db, paging, **parameters)
-    return Page[ImportRowOut].from_slice(found.map(lambda row: _make_row_out(cipher, row)))
+    return Page[ImportRowOut].from_slice(found.map(lambda row: _make_row_out(cipher, places, row)))
+
+
+async def _get_places(db: Readable, org_id: UUID, import_id: UUID) -> RowPlaces:
+    return RowPlaces(await db.scalar(_READING, {"org_id": org_id, "import_id": import_id}))
 
 
 async def stream_refused_rows(
@@ -156,9 +175,13 @@ async def stream_refused_rows(
 ) -> AsyncIterator[list[str | int]]:
     """Yield the refused rows: the original cells, then the row number and the reasons."""
     parameters = {"org_id": org_id, "import_id": import_id, "last": 0}
+    places = await _get_places(db, org_id, import_id)
     while rows := await fetch_rows(db, _REFUSED_ROWS, _SheetRecord, parameters):
         for row in rows:
-            yield [*_get_typed_cells(cipher, row), row.row_no, _describe_reasons(row)]
+            *cells, number = _get_typed_cells(cipher, row)
+            place = places.find(row.row_no)
+            shown = place.row_no if place.sheet is None else _describe_place(place)
+            yield [*cells, shown, _describe_reasons(places, row), number]
         parameters["last"] = rows[-1].row_no
 
 
@@ -176,47 +199,83 @@ def _get_typed_cells(cipher: Cipher, row: _SheetRecord) -> list[str]:
     phone = decrypt_phone(cipher, row.phone_cipher, row.new_member_id)
     party = {True: "是", False: "否", None: ""}[row.party]
     kind = {True: "预备党员", False: "正式党员" if row.party else "", None: ""}[row.probationary]
-    return [row.name, NO_PHONE if phone is None else phone, row.unit_path or "", party, kind, row.post or ""]
+    phone = phone or row.masked_phone or NO_PHONE
+    number = "" if row.known_id is None else str(row.known_id)
+    return [row.name, phone, row.unit_path or "", party, kind, row.post or "", number]
 
 
-def _describe_reasons(row: _SheetRecord) -> str:
+def _describe_reasons(places: RowPlaces, row: _SheetRecord) -> str:
     reasons = [get_problem_title(code) for code in row.problems]
     if row.related_rows:
-        reasons.append(describe_related_rows(row.related_rows))
+        reasons.append(describe_related_rows(list(map(places.find, row.related_rows))))
     return join_sentences(reasons)
 
 
-def describe_related_rows(rows: Sequence[int]) -> str:
+def describe_related_rows(rows: Sequence[RowPlaceOut]) -> str:
     """Return a sentence that names the related rows of a row."""
-    return ngettext("另见第 {rows} 行", len(rows), rows=join_words(map(str, rows)))
+    if rows[0].sheet is not None:
+        return gettext("另见{places}", places=join_words(map(_describe_place, rows)))
+    return ngettext("另见第 {rows} 行", len(rows), rows=join_words(str(row.row_no) for row in rows))
 
 
-def _make_row_out(cipher: Cipher, row: _SheetRecord) -> ImportRowOut:
+def _describe_place(place: RowPlaceOut) -> str:
+    return gettext("“{sheet}”第 {row} 行", sheet=place.sheet, row=place.row_no)
+
+
+def _make_row_out(cipher: Cipher, places: RowPlaces, row: _SheetRecord) -> ImportRowOut:
     phone = decrypt_masked_phone(cipher, row.phone_cipher, row.new_member_id)
+    place = places.find(row.row_no)
+    typed = None
+    if row.cells_cipher is not None:
+        *cells, _ = decrypt_cells(cipher, row.new_member_id, row.cells_cipher)
+        typed = TypedCellsOut(**dict(zip(TypedCellsOut.model_fields, cells, strict=True)))
+        typed.phone = phone or mask_typed_phone(typed.phone)
     return ImportRowOut(
-        row_no=row.row_no,
+        sheet=place.sheet,
+        row_no=place.row_no,
         outcome=row.outcome,
         name=row.name,
-        phone=phone,
+        phone=phone or row.masked_phone,
         unit=row.unit_path,
-        problems=[CodeOut(code=code, title=get_problem_title(code)) for code in row.problems],
-        warnings=[CodeOut(code=code, title=get_problem_title(code)) for code in row.warnings],
-        related_rows=row.related_rows,
+        typed=typed,
+        problems=[_make_code_out(problem) for problem in row.problems],
+        warnings=[_make_code_out(warning) for warning in row.warnings],
+        related_rows=list(map(places.find, row.related_rows)),
         member_id=row.member_id,
     )
+
+
+def _make_code_out(problem: str) -> CodeOut:
+    return CodeOut(code=problem.partition(":")[0], title=get_problem_title(problem))
 
 
 def _make_import_out(row: _ImportRecord) -> ImportOut:
     refusal = None
     if row.refusal is not None:
-        kind = SHEET_REFUSALS[row.refusal["code"]]
-        refusal = RefusalOut(title=gettext(kind.title), detail=gettext(kind.advice), **row.refusal)
+        title, detail = describe_refusal(row.refusal, row.mode)
+        shown = {key: value for key, value in row.refusal.items() if key in RefusalOut.model_fields}
+        refusal = RefusalOut(title=title, detail=detail, **shown)
     fields = row._asdict()
+    options = fields.pop("reading_options")
+    reading = None if row.reading is None else make_reading_out(row.reading, options)
+    skipped = count_skipped(row.reading)
+    rows = ImportRowCountsOut(
+        total=row.rows_total + skipped,
+        accepted=row.rows_total - row.refused,
+        skipped=skipped,
+        refused=row.refused,
+    )
     counts = ImportCountsOut(
         left=fields.pop("leaving"),
         **{name: fields.pop(name) for name in ("added", "changed", "moved", "unchanged", "refused")},
     )
     consent_needed = row.state == ImportState.READY and needs_consent(row.leaving, row.people)
     fields["rows_kept_until"] = row.created_at + ROWS_RETENTION
-    fields |= {"refusal": refusal, "counts": counts, "leaving_needs_consent": consent_needed}
+    fields |= {
+        "refusal": refusal,
+        "reading": reading,
+        "rows": rows,
+        "counts": counts,
+        "leaving_needs_consent": consent_needed,
+    }
     return ImportOut(**fields)

@@ -1,9 +1,9 @@
-"""Reads a sheet with a child process (`sheet_parser`) and yields its rows."""
+"""Reads a file with a child process (`parsing.sheet_parser`) and yields its rows."""
 
 import asyncio
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import orjson
 from app.members.imports.errors import SHEET_REFUSALS, FileDamaged, FileExhausting
 from app.members.imports.uploads import MAX_UNPACKED
 
-PROGRAM = Path(__file__).with_name("sheet_parser.py")
+PROGRAM = Path(__file__).parent / "parsing" / "sheet_parser.py"
 PACKAGES = str(distribution("python-calamine").locate_file(""))
 MAX_ROWS = 200_000
 MEMORY_MB = 1024
@@ -23,7 +23,12 @@ _MAX_LINE_BYTES = 16 << 20
 
 
 class SheetRow(NamedTuple):
-    """One row of the sheet: its number, and the original text of its cells."""
+    """One row about a person: its number, and the texts of its cells.
+
+    Rows are numbered through the sheets that are read: `row_no` is the number in the sheet plus the rows of the sheets
+    before it (`reading.Reading` has them). `number` is the text of the column 编号. `marks` are codes of warnings and
+    problems that cannot be seen in the texts.
+    """
 
     row_no: int
     hidden: bool
@@ -33,40 +38,51 @@ class SheetRow(NamedTuple):
     party: str
     party_kind: str = ""
     post: str = ""
+    number: str = ""
+    marks: Sequence[str] = ()
 
 
-async def read_sheet(
-    kind: str, file: int, *, max_rows: int = MAX_ROWS, memory_mb: int = MEMORY_MB, cpu_seconds: int = CPU_SECONDS
-) -> AsyncIterator[list[SheetRow]]:
-    """Yield the rows of the sheet in a file descriptor, a few hundred at a time, with bounded memory.
+class SheetReading:
+    """Reads the rows of a file. After the last row, `result` says what was read (`reading.Reading`, as JSON)."""
 
-    Raises a SheetRefused, also if a limit killed the child process; some rows may have been yielded before. The child
-    process has always ended when this generator ends.
-    """
-    limits = (max_rows, memory_mb, cpu_seconds, MAX_UNPACKED >> 20)
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", str(PROGRAM), PACKAGES, kind, *map(str, limits)),
-        stdin=file,
-        stdout=PIPE,
-        stderr=DEVNULL,  # error messages of the parser contain personal data of the sheet
-        env={},
-        cwd="/",
-        limit=_MAX_LINE_BYTES,
-    )
-    try:
-        while True:
-            answer = await _read_answer(child)
-            if isinstance(answer, dict):
-                _raise_refusal(answer)
-                return
-            yield [SheetRow._make(row) for row in answer]
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.wait()
+    def __init__(self, kind: str, file: int, options: Mapping[str, Any] | None = None) -> None:
+        self._kind, self._file, self._options = kind, file, options or {}
+        self.result: dict[str, Any] = {}
+
+    async def read_rows(
+        self, *, max_rows: int = MAX_ROWS, memory_mb: int = MEMORY_MB, cpu_seconds: int = CPU_SECONDS
+    ) -> AsyncIterator[list[SheetRow]]:
+        """Yield the rows of the file descriptor, a few hundred at a time, with bounded memory.
+
+        Raises a SheetRefused, also if a limit killed the child process; some rows may have been yielded before. The
+        child process has always ended when this generator ends.
+        """
+        limits = (max_rows, memory_mb, cpu_seconds, MAX_UNPACKED >> 20)
+        options = orjson.dumps(self._options).decode()
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(PROGRAM), PACKAGES, self._kind, *map(str, limits), options),
+            stdin=self._file,
+            stdout=PIPE,
+            stderr=DEVNULL,  # error messages of the parser contain personal data of the sheet
+            env={},
+            cwd="/",
+            limit=_MAX_LINE_BYTES,
+        )
+        try:
+            while True:
+                answer = await _read_answer(child)
+                if isinstance(answer, dict):
+                    _raise_refusal(answer)
+                    self.result = answer["reading"]
+                    return
+                yield [SheetRow._make(row) for row in answer]
+        finally:
+            if child.returncode is None:
+                child.kill()
+            await child.wait()
 
 
-async def _read_answer(child: asyncio.subprocess.Process) -> dict[str, Any] | list[list[int | str]]:
+async def _read_answer(child: asyncio.subprocess.Process) -> dict[str, Any] | list[list[Any]]:
     """Return the final object or the next rows. Raises FileExhausting, FileDamaged."""
     assert child.stdout is not None
     try:
@@ -75,7 +91,7 @@ async def _read_answer(child: asyncio.subprocess.Process) -> dict[str, Any] | li
     except (TimeoutError, ValueError):
         raise FileExhausting from None
     if line.endswith(b"\n"):
-        answer: dict[str, Any] | list[list[int | str]] = orjson.loads(line)
+        answer: dict[str, Any] | list[list[Any]] = orjson.loads(line)
         return answer
     # The child ended without the final object: a limit killed it, or the parser library crashed.
     raise FileExhausting if await child.wait() < 0 else FileDamaged

@@ -2,6 +2,7 @@
 
 from app.core.i18n import gettext, gettext_noop
 from app.core.phones import REFUSALS as PHONE_REFUSALS
+from app.members.imports.parsing.headings import HEADINGS
 from app.members.names import MAX_NAME_LENGTH
 from app.members.names import REFUSALS as NAME_REFUSALS
 
@@ -11,11 +12,24 @@ MAX_UNIT_NAME_LENGTH = 100
 _TITLES: dict[str, str] = {
     **NAME_REFUSALS,
     **PHONE_REFUSALS,
+    "name-damaged": gettext_noop("姓名中有字变成了“�”，请改成原来的字"),
+    "name-line-break": gettext_noop("姓名中有换行，请一行只写一人"),
+    "phone-too-short": gettext_noop("手机号码少 {value} 位"),
+    "phone-too-long": gettext_noop("手机号码多 {value} 位"),
+    "phone-id-number": gettext_noop("这像是身份证号，请填写手机号码"),
+    "phone-two-numbers": gettext_noop("有两个号码，请只留一个手机号码"),
+    "phone-negative": gettext_noop("手机号码是负数，请去掉前面的减号并核对"),
+    "phone-letters": gettext_noop("手机号码中有字母（如 O、l），请改成数字"),
+    "phone-unclear": gettext_noop("没有手机的人员请填“无手机”，有手机的请填写号码"),
+    "phone-masked": gettext_noop("号码中间四位已隐去，请填写完整号码，或保留导出表格中的“编号”一列"),
+    "cell-error": gettext_noop("“{value}”一格是表格软件的错误值，请改成实际内容"),
+    "cell-date": gettext_noop("“{value}”一格已被表格软件改成日期，请设为文本格式后改回原来的文字"),
     "unit-missing": gettext_noop("缺少支部名称"),
     "unit-too-long": gettext_noop("支部名称超过 {unit_length} 个字符"),
     "unit-too-deep": gettext_noop("支部层级超过 {unit_depth} 级"),
     "unit-unshowable": gettext_noop("支部名称含有控制字符或不可见字符"),
-    "unit-formula": gettext_noop("支部名称不能是公式"),
+    "unit-formula": gettext_noop("本组织没有这个支部，新支部的名称不能以 = + - @ 开头"),
+    "unit-damaged": gettext_noop("支部名称中有字变成了“�”，请改成原来的字"),
     "unit-unknown": gettext_noop("本组织没有这个支部"),
     "unit-ambiguous": gettext_noop("有多个同名支部，请写明上级，如“党总支/支部”"),
     "party-unreadable": gettext_noop("“是否党员”请填“是”或“否”"),
@@ -30,11 +44,25 @@ _TITLES: dict[str, str] = {
     # Warnings: the row is imported nevertheless.
     "row-hidden": gettext_noop("该行在表格中被隐藏"),
     "row-repeated": gettext_noop("与前面的行重复"),
+    "unit-filled-down": gettext_noop("支部名称为空，按上一行填写"),
+    "name-example": gettext_noop("已去掉姓名前的“示例：”"),
+    "name-private-use": gettext_noop("姓名中有自造字，在其他电脑上可能显示为空白，请核对"),
+    "name-question-mark": gettext_noop("姓名中有“?”，可能是没有保存下来的生僻字，请核对"),
+    "name-unusual": gettext_noop("姓名中有数字或符号，请核对"),
+    "phone-remark": gettext_noop("手机号码后的说明没有导入"),
 }
 
 
-def get_problem_title(code: str) -> str:
-    """Return the title of a problem or warning in the language of the request."""
+def get_problem_title(problem: str) -> str:
+    """Return the title of a problem or warning in the language of the request.
+
+    A problem is a code, which may have a value: `phone-too-short:1`, `cell-error:unit`.
+    """
+    code, _, value = problem.partition(":")
     return gettext(
-        _TITLES[code], name_length=MAX_NAME_LENGTH, unit_length=MAX_UNIT_NAME_LENGTH, unit_depth=MAX_UNIT_DEPTH
+        _TITLES[code],
+        name_length=MAX_NAME_LENGTH,
+        unit_length=MAX_UNIT_NAME_LENGTH,
+        unit_depth=MAX_UNIT_DEPTH,
+        value=gettext(HEADINGS[value]) if value in HEADINGS else value,
     )

@@ -55,6 +55,95 @@ class RefusalOut(Out):
     columns: list[str] | None = Field(default=None, description="The columns that the refusal concerns.")
     sheets: list[str] | None = Field(default=None, description="The sheets that the refusal concerns.")
     limit: int | None = None
+    row: int | None = Field(default=None, description="The row of the sheet at which the file is damaged.")
+
+
+class ColumnField(StrEnum):
+    """What a column is read as."""
+
+    NAME = "name"
+    PHONE = "phone"
+    UNIT = "unit"
+    PARTY = "party"
+    PARTY_KIND = "party-kind"
+    POST = "post"
+    NUMBER = "number"
+
+
+class ColumnOut(Out):
+    column: str = Field(description="Its letters in the sheet.", examples=["B"])
+    heading: str = Field(description="Its heading as typed.", examples=["联系电话"])
+    field: ColumnField | None = Field(description="What it is read as; null if it is not read.")
+
+
+class UnitSource(StrEnum):
+    """Where the unit of a row comes from: its column, a label above the header, or the name of the sheet."""
+
+    COLUMN = "column"
+    LABEL = "label"
+    SHEET_NAME = "sheet-name"
+
+
+class SheetReadingOut(Out):
+    """What was read of one sheet."""
+
+    name: str | None = Field(description="Null in a CSV.")
+    header_row: int = Field(description="The last row of the header.")
+    rows: int = Field(description="The rows about people.")
+    columns: list[ColumnOut]
+    unit_from: UnitSource
+    unit: str | None = Field(description="The unit of all its rows, if no column has units.")
+
+
+class SheetNotReadOut(Out):
+    name: str
+    reason: str = Field(description="Stable code.", examples=["no-header"])
+    title: str
+
+
+class RowPlaceOut(Out):
+    """A row of the file."""
+
+    sheet: str | None = Field(description="Null if the file has one sheet only.")
+    row_no: int = Field(description="The number of the row in its sheet, as a spreadsheet program shows it.")
+
+
+class SkipCause(StrEnum):
+    """The template's example, an empty row above the last row, a total, the header once more, or a note or
+    signature."""
+
+    EXAMPLE = "example"
+    BLANK = "blank"
+    TOTAL = "total"
+    REPEATED_HEADER = "repeated-header"
+    NOTE = "note"
+
+
+class SkippedRowsOut(Out):
+    """Rows that are not about a person."""
+
+    cause: SkipCause
+    title: str
+    count: int
+    rows: list[RowPlaceOut] = Field(description="The first 20 of them.")
+
+
+class ReadingOut(Out):
+    """How the file was read. `PUT …/reading` changes it."""
+
+    sheets: list[SheetReadingOut]
+    sheets_not_read: list[SheetNotReadOut]
+    skipped: list[SkippedRowsOut]
+    fill_units: bool = Field(description="An empty unit is that of the row above.")
+
+
+class ImportRowCountsOut(Out):
+    """All rows under the headers: `total` is the sum of the others."""
+
+    total: int
+    accepted: int
+    skipped: int
+    refused: int
 
 
 class ImportCountsOut(Out):
@@ -78,7 +167,9 @@ class ImportOut(Out):
     format: Literal["xlsx", "xls", "ods", "csv"]
     file_name: str
     refusal: RefusalOut | None
-    rows_total: int = Field(description="Rows of the sheet; 0 until the sheet is checked.")
+    rows: ImportRowCountsOut
+    reading: ReadingOut | None = Field(description="Null until the sheet is checked.")
+    rows_total: int = Field(description="Rows about people; 0 until the sheet is checked.")
     rows_done: int = Field(description="Rows checked so far.")
     counts: ImportCountsOut
     people: int = Field(description="People in the directory when the sheet was checked.")
@@ -109,10 +200,22 @@ class CodeOut(Out):
     title: str
 
 
+class TypedCellsOut(Out):
+    """The cells of a refused row as typed. Whole phones and identity numbers are masked."""
+
+    name: str
+    phone: str
+    unit: str
+    party: str
+    party_kind: str
+    post: str
+
+
 class ImportRowOut(Out):
     """One row of the sheet and its outcome."""
 
-    row_no: int = Field(description="The number of the row in the sheet.")
+    sheet: str | None = Field(description="The name of its sheet; null if the file has one sheet only.")
+    row_no: int = Field(description="The number of the row in its sheet, as a spreadsheet program shows it.")
     outcome: RowOutcome
     name: str | None
     phone: str | None = Field(
@@ -120,7 +223,8 @@ class ImportRowOut(Out):
         examples=["138****8000"],
     )
     unit: str | None
-    problems: list[CodeOut] = Field(description="The reasons why the row is refused.")
+    typed: TypedCellsOut | None = Field(description="Only of a row that could not be read.")
+    problems: list[CodeOut] = Field(description="All reasons why the row is refused.")
     warnings: list[CodeOut] = Field(description="Warnings; the row is imported nevertheless.")
-    related_rows: list[int] = Field(description="Other rows that the problem concerns.")
+    related_rows: list[RowPlaceOut] = Field(description="Other rows that the problem concerns.")
     member_id: UUID | None = Field(description="The member that the row is about, existing or new.")

@@ -121,11 +121,11 @@ WINDOW same AS (PARTITION BY s.person_key, coalesce(r.unit_id::text, r.key))
 
 _STORE_ROWS = f"""
 INSERT INTO import_rows (org_id, import_id, row_no, new_member_id, name, pinyin, initials, phone_cipher, phone_index,
-                         phone_last4_index, unit_path, party, probationary, post, cells_cipher, outcome, problems,
-                         warnings, related_rows, member_id)
+                         phone_last4_index, masked_phone, known_id, unit_path, party, probationary, post, cells_cipher,
+                         outcome, problems, warnings, related_rows, member_id)
 SELECT :org_id, :import_id, row_no, s.new_member_id, s.name, s.pinyin, s.initials, s.phone_cipher, s.phone_index,
-       s.phone_last4_index, s.unit_path, s.party, s.probationary, s.post, s.cells_cipher, v.outcome, v.problems,
-       v.warnings, v.related_rows, v.member_id
+       s.phone_last4_index, s.masked_phone, s.known_id, s.unit_path, s.party, s.probationary, s.post, s.cells_cipher,
+       v.outcome, v.problems, v.warnings, v.related_rows, v.member_id
 FROM staged AS s JOIN ({_ROW_OUTCOMES}) AS v USING (row_no)
 """
 

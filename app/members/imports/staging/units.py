@@ -20,6 +20,7 @@ SELECT given.unit_path, given.key,
        coalesce(by_path.unit_id, by_name.unit_id) AS unit_id,
        CASE WHEN coalesce(by_path.unit_id, by_name.unit_id) IS NOT NULL THEN NULL
             WHEN by_name.ambiguous THEN 'unit-ambiguous'
+            WHEN given.unit_path ~ '(^|[/;])[-=+@＝＋－＠]' THEN 'unit-formula'
             WHEN NOT CAST(:create_units AS boolean) THEN 'unit-unknown' END AS problem
 FROM (
     SELECT unit_path, name_key(unit_path) AS key FROM staged WHERE unit_path IS NOT NULL GROUP BY unit_path

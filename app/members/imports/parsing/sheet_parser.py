@@ -4,13 +4,14 @@ Users upload arbitrary files, and one hostile file of 5 kB can abort the process
 process parses the file: it limits its memory and processor time before it reads anything, has an empty environment,
 has no open files except the sheet (stdin) and the pipe to the parent (stdout), and imports nothing of the service.
 
-    python -I -S sheet_parser.py PACKAGES FORMAT MAX_ROWS MEMORY_MB CPU_SECONDS MAX_UNPACKED_MB  < sheet
+    python -I -S sheet_parser.py PACKAGES FORMAT MAX_ROWS MEMORY_MB CPU_SECONDS MAX_UNPACKED_MB OPTIONS  < sheet
 
-PACKAGES is the directory where the parser library is installed. The program writes JSON lines: arrays of a few hundred
-rows `[row_no, hidden, name, phone, unit, party, party_kind, post]`, and at the end one object, `{"done": true}`
-or `{"refused": code, …}`. If the program ends without this object, the parent decides what to report.
+PACKAGES is the directory where the parser library is installed, OPTIONS a JSON object (`workbooks.Options`). The
+program writes JSON lines: arrays of a few hundred rows `[row_no, hidden, name, phone, unit, party, party_kind, post,
+number, marks]`, and at the end one object, `{"done": true, "reading": …}` or `{"refused": code, …}`. If the program
+ends without this object, the parent decides what to report.
 
-The start takes most of the time of a small sheet. Therefore the reading code is a module, whose bytecode is cached,
+The start takes most of the time of a small sheet. Therefore the reading code is in modules, whose bytecode is cached,
 and the program imports only the necessary parts of the standard library.
 """
 
@@ -19,32 +20,36 @@ import os
 import resource
 import sys
 
-# The directory of this program is not on the path of the process. It comes last, after the standard library.
-sys.path.append(os.path.dirname(__file__))  # pathlib takes long to import
-from sheet_rows import Refused, read_rows  # type: ignore[import-not-found]  # found by the path above
+# The package of this program is not on the path of the process. It comes last, after the standard library.
+sys.path.append(os.path.dirname(os.path.dirname(__file__)))  # pathlib takes long to import
+from parsing.refusals import Refused  # type: ignore[import-not-found]  # found by the path above
+from parsing.workbooks import FileReader, Options  # type: ignore[import-not-found]  # found by the path above
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+    Row = list[int | bool | str | list[str]]
+
 BATCH_ROWS = 500
 
 
 def main() -> None:
-    packages, kind, *numbers = sys.argv[1:]
+    packages, kind, *numbers, options = sys.argv[1:]
     sys.path.append(packages)
     max_rows, memory, seconds, unpacked = map(int, numbers)
     apply_limits(memory << 20, seconds)
     output = sys.stdout
     try:
         count = 0
-        for batch in make_batches(read_rows(kind, sys.stdin.buffer.read(), unpacked << 20, max_rows)):
+        file = FileReader(kind, sys.stdin.buffer.read(), unpacked << 20, max_rows, Options(json.loads(options)))
+        for batch in make_batches(file.read_people()):
             count += len(batch)
             output.write(json.dumps(batch) + "\n")
         if not count:
             raise Refused("no-rows")
-        answer: dict[str, Any] = {"done": True}
+        answer: dict[str, Any] = {"done": True, "reading": file.describe()}
     except Refused as refused:
         answer = refused.answer
     except MemoryError:
@@ -71,8 +76,8 @@ def apply_limits(memory: int, seconds: int) -> None:
         resource.setrlimit(getattr(resource, name), (lowest, lowest))
 
 
-def make_batches(rows: "Iterable[list[int | str]]") -> "Iterator[list[list[int | str]]]":
-    batch: list[list[int | str]] = []
+def make_batches(rows: "Iterable[Row]") -> "Iterator[list[Row]]":
+    batch: list[Row] = []
     for row in rows:
         batch.append(row)
         if len(batch) == BATCH_ROWS:

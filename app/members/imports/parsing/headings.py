@@ -1,0 +1,139 @@
+"""The words that head the columns of rosters, and what each column is read as."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+FIELDS = ("name", "phone", "unit", "party", "party-kind", "post", "number")
+"""What a column can be read as, in the order of a row's texts."""
+REQUIRED = ("name", "phone", "unit")
+HEADINGS = dict(zip(FIELDS, ("姓名", "手机号码", "支部名称", "是否党员", "党员类型", "职务", "编号"), strict=True))
+"""The heading of each field in the template."""
+
+# The words of each field, the most definite first: a word of a later line counts only where none of an earlier one
+# heads a column. The last line of each has the words that the same sheet may also use for something else.
+_WORDS: dict[str, tuple[str, ...]] = {
+    "name": (
+        "姓名",
+        "名字 党员姓名 人员姓名 学员姓名 成员姓名 职工姓名 员工姓名 真实姓名 本人姓名 姓名全称",
+        "name fullname membername",
+    ),
+    "phone": (
+        "手机号码",
+        "手机号 手机 移动电话 移动电话号码 手机电话 手机电话号码 本人手机 本人手机号 本人手机号码 党员手机号"
+        " 党员手机号码 注册手机号 注册手机号码 移动电话号 手机联系方式",
+        "联系电话 电话号码 电话 联系方式 联系手机 联系电话号码 本人电话 本人联系电话 phone phonenumber mobile"
+        " mobilephone mobilenumber mobilephonenumber cellphone telephone tel",
+    ),
+    "unit": (
+        "支部名称",
+        "支部 所在支部 所属支部 党支部 党支部名称 所在党支部 所属党支部 所在党支部名称 所属党支部名称 支部全称"
+        " 党支部全称",
+        "党组织 党组织名称 所在党组织 所属党组织 所在党组织名称 所属党组织名称 组织关系所在党支部 所在组织 所属组织",
+        "部门 部门名称 所在部门 所属部门 单位 单位名称 所在单位 所属单位 工作单位 科室 处室 unit unitname branch"
+        " branchname department",
+    ),
+    "party": ("是否党员", "党员 是否为党员 是否中共党员 是否是党员 partymember", "政治面貌 政治面目 政治身份"),
+    "party-kind": ("党员类型", "党员类别 党员身份 kindofpartymember", "人员类别"),
+    "post": ("职务", "党内职务 支部职务 党支部职务 党组织职务 post", "行政职务 职位 岗位 工作岗位 职务名称"),
+    "number": ("编号", "xuezunumber"),
+}
+SYNONYMS: dict[str, tuple[str, int]] = {
+    word: (field, rank) for field, lines in _WORDS.items() for rank, line in enumerate(lines) for word in line.split()
+}
+"""The field and the rank of each word."""
+LONGEST_HEADING = 50
+
+_NOTES = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|【[^【】]*】|〔[^〔〕]*〕|〖[^〖〗]*〗|<[^<>]*>|「[^「」]*」")
+_NUMBERING = re.compile(r"^[0-9一二三四五六七八九十]{1,3}[.、,:)）．-]+")
+_REMARKS = re.compile(r"(?:必填|选填|必须填写|可选)(?:项)?$")
+
+
+def normalize_heading(cell: Any) -> str:
+    """Return the letters and digits of a heading, without numbering and remarks, in lower case.
+
+    `★手机号码[必填]`, `【手机号码】` and `2.手机号码（本人）` are one heading.
+    """
+    if not isinstance(cell, str):
+        return ""
+    plain = "".join(letter for letter in cell[:200] if unicodedata.category(letter) not in {"No", "Cf", "Cc"})
+    plain = unicodedata.normalize("NFKC", plain).strip()
+    bare = _NOTES.sub("", plain)
+    if not any(map(str.isalnum, bare)):  # the whole heading is in brackets
+        bare = plain
+    bare = _NUMBERING.sub("", "".join(bare.split()))
+    return _REMARKS.sub("", "".join(filter(str.isalnum, bare)).lower()) or ""
+
+
+class Choices:
+    """What an admin said of the columns: for this file (`chosen`: heading, column letter or None, field or None), and
+    for an earlier file of the org (`remembered`: field or None by heading)."""
+
+    def __init__(
+        self, chosen: Sequence[Sequence[Any]] = (), remembered: Mapping[str, str | None] | None = None
+    ) -> None:
+        self.chosen = {(key, column): field for key, column, field in chosen}
+        self.remembered = remembered or {}
+
+    def find_field(self, key: str, column: int) -> tuple[str | None, int]:
+        """Return the field of a column and how definite it is; the lowest rank is the most definite."""
+        for choice in ((key, get_letters(column)), (key, None)):
+            if choice in self.chosen:
+                return self.chosen[choice], -2
+        if key in self.remembered:
+            return self.remembered[key], -1
+        return SYNONYMS.get(key, (None, 0))
+
+
+class Columns:
+    """The columns of a header row.
+
+    `positions` has the column of each field that is read, `keys` the normalized headings, `tied` the columns that could
+    each be the column of a field.
+    """
+
+    def __init__(self, cells: Sequence[Any], choices: Choices) -> None:
+        self.cells = cells
+        self.keys = [normalize_heading(cell) for cell in cells]
+        found: dict[str, list[tuple[int, int]]] = {}
+        for column, key in enumerate(self.keys):
+            field, rank = choices.find_field(key, column) if key else (None, 0)
+            if field is not None:
+                found.setdefault(field, []).append((rank, column))
+        self.positions: dict[str, int] = {}
+        self.tied: dict[str, list[int]] = {}
+        for field, candidates in found.items():
+            best = [column for rank, column in candidates if rank == min(candidates)[0]]
+            self.positions[field] = best[0]
+            if len(best) > 1:
+                self.tied[field] = best
+        for field in self.tied:
+            if field not in REQUIRED:  # it is not known which column to read, so none is read
+                del self.positions[field]
+
+    def list_missing(self) -> list[str]:
+        return [field for field in REQUIRED if field not in self.positions]
+
+    def describe(self) -> list[dict[str, str | None]]:
+        """Return each column that has a heading, with its letters and the field that it is read as."""
+        fields = {column: field for field, column in self.positions.items()}
+        return [
+            {
+                "column": get_letters(column),
+                "heading": str(cell).strip()[:LONGEST_HEADING],
+                "field": fields.get(column),
+            }
+            for column, cell in enumerate(self.cells[:200])
+            if self.keys[column]
+        ]
+
+
+def get_letters(column: int) -> str:
+    """Return the letters of a column: A, B, …, Z, AA."""
+    return (get_letters(column // 26 - 1) if column >= 26 else "") + chr(ord("A") + column % 26)

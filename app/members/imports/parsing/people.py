@@ -1,0 +1,217 @@
+"""The rows of people under the header of a sheet, and the count of every row that is skipped."""
+
+from __future__ import annotations
+
+import re
+from itertools import chain, islice
+
+from .cells import convert_to_text, is_date
+from .headers import SEARCHED_ROWS, find_header
+from .headings import FIELDS, SYNONYMS, normalize_heading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from .headers import Header, Row, Spans
+    from .headings import Choices
+
+    Cell = int | bool | str | list[str]
+
+EXAMPLE = ("示例：张三", "13800138000")
+"""Name and phone of the template's own example."""
+_OLD_EXAMPLE = "示例:张三"
+DITTO = frozenset(("同上", "〃", "″", "”", '"', "''", "同前", "—〃—", "ditto", "..", "“"))
+NAME, PHONE, UNIT = (FIELDS.index(field) for field in ("name", "phone", "unit"))
+MAX_LISTED = 20
+"""Of each cause at most so many skipped rows are listed by their numbers."""
+
+_DIGIT = re.compile(r"[0-9０-９]")
+_TOTAL = re.compile(
+    r"(?:本页|本表|全部|以上|支部|党员)?(?:合计|总计|小计|共计|累计|总人数|合计人数|人数合计|总数)(?:人数)?[:：]?[0-9]*(?:人|名)?"
+    r"|共(?:计|有)?[0-9]+(?:人|名|行|条)"
+)
+_ROLE = (
+    "制表|填表|填报|编制|审核|审批|复核|复查|校对|经办|负责|联系|统计|报送|录入|打印|批准|领导"
+    "|书记|支部书记|党支部书记|主管"
+)
+_NOTE = re.compile(
+    rf"(?:{_ROLE})?(?:人|员|者|单位|部门|日期|时间|人员|领导|负责人|电话)?(?:签字|签名|盖章|签章)?(?:[(（].{{0,10}}[)）])?[:：].*"
+    rf"|(?:{_ROLE})(?:人|员|者|单位|日期|时间)?(?:签字|签名|盖章)?"
+    r"|(?:单位|党支部|支部|党委|党组织)?[(（]?(?:盖章|签章|公章|签字)[)）]?[:：]?"
+    r"|(?:备注|说明|附注|注|附|注意|填写说明|填表说明)[0-9一二三]?(?:[:：、.．].*)?"
+    r"|以下空白|以下为空|空白"
+)
+
+
+class Skipped:
+    """The rows that were skipped: how many by cause, and the numbers of the first of them."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.rows: dict[str, list[int]] = {}
+
+    def add(self, cause: str, rows: list[int], count: int = 1) -> None:
+        self.counts[cause] = self.counts.get(cause, 0) + count
+        listed = self.rows.setdefault(cause, [])
+        listed += rows[: MAX_LISTED - len(listed)]
+
+    def describe(self) -> list[dict[str, Any]]:
+        return [{"cause": cause, "count": count, "rows": self.rows[cause]} for cause, count in self.counts.items()]
+
+
+class SheetReader:
+    """Reads one sheet. `before` is the number of rows of the sheets before it: rows are numbered through the file."""
+
+    def __init__(self, name: str, rows: Iterator[Row], merged: Spans, choices: Choices, before: int = 0) -> None:
+        self.name, self._merged, self._before = name, merged, before
+        head = list(islice(rows, SEARCHED_ROWS + 1))
+        self.is_empty = not any(any(cell != "" for cell in cells) for _, cells in head)
+        self.header: Header | None = find_header(head[:SEARCHED_ROWS], merged, choices, name)
+        self._rows = chain(head, rows)
+        self.people = 0
+
+    def extract_people(
+        self,
+        skipped: Skipped,
+        hidden: frozenset[int],
+        errors: Mapping[tuple[int, int], str],
+        *,
+        fill_units: bool = False,
+    ) -> Iterator[list[Cell]]:
+        """Yield the people as `[row number, hidden, one text for each of FIELDS, marks]`; count the other rows.
+
+        `errors` are the error values that the parser library reports as empty cells. A mark is a code of a warning or
+        problem that cannot be seen in the texts.
+        """
+        header = self.header
+        assert header is not None
+        before, positions = self._before, header.columns.positions
+        columns = [positions.get(field) for field in FIELDS]
+        filler = _Filler(self._merged, columns, header.last)
+        above: list[str] = [""] * len(FIELDS)
+        blanks: list[int] = []
+        blank_count = 0
+        for row_no, cells in self._rows:
+            if row_no <= header.last:
+                continue
+            # A sheet may have a million empty rows, so this test is fast.
+            if cells.count("") == len(cells):
+                if blank_count < MAX_LISTED:
+                    blanks.append(before + row_no)
+                blank_count += 1
+                continue
+            if blank_count:  # rows below the last person are no part of the table
+                skipped.add("blank", blanks, blank_count)
+                blanks, blank_count = [], 0
+            texts = [
+                convert_to_text(cells[column]) if column is not None and column < len(cells) else ""
+                for column in columns
+            ]
+            marks: list[str] = []
+            if filler.spans:
+                filler.fill(row_no, texts)
+            if errors:
+                _put_errors(errors, row_no, columns, texts)
+            phone = texts[PHONE]
+            if (not (len(phone) == 11 and phone.isdigit())) or phone == EXAMPLE[1]:
+                cause = find_cause(cells, texts)
+                if cause is not None:
+                    skipped.add(cause, [before + row_no])
+                    continue
+            for place, text in enumerate(texts):
+                if text in DITTO:
+                    texts[place] = above[place] or text
+            if not texts[UNIT]:
+                if columns[UNIT] is None:
+                    texts[UNIT] = header.unit
+                elif fill_units and above[UNIT]:
+                    texts[UNIT] = above[UNIT]
+                    marks.append("unit-filled-down")
+            _mark_dates(cells, columns, texts, marks)
+            for place, text in enumerate(texts):
+                if text:
+                    above[place] = text
+            self.people += 1
+            yield [before + row_no, row_no in hidden, *texts, marks]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what was read of the sheet: its header, its columns and the number of its people."""
+        header = self.header
+        assert header is not None
+        return {
+            "name": self.name[:100],
+            "before": self._before,
+            "header_row": header.last,
+            "rows": self.people,
+            "columns": header.columns.describe(),
+            "unit_from": header.unit_from,
+            "unit": header.unit[:100] or None,
+        }
+
+
+class _Filler:
+    """Fills cells that are merged downwards: the text of the first row is that of all rows."""
+
+    def __init__(self, merged: Spans, columns: list[int | None], header_row: int) -> None:
+        fields = {column: place for place, column in enumerate(columns) if column is not None}
+        self.spans = sorted(
+            (top, bottom, fields[left])
+            for top, left, bottom, _ in merged
+            if bottom > top > header_row and left in fields
+        )
+        self._next = 0
+        self._open: dict[int, tuple[int, str]] = {}
+
+    def fill(self, row_no: int, texts: list[str]) -> None:
+        spans = self.spans
+        while self._next < len(spans) and spans[self._next][0] <= row_no:
+            top, bottom, place = spans[self._next]
+            self._next += 1
+            if top == row_no:
+                self._open[place] = (bottom, texts[place])
+        for place, (bottom, text) in self._open.items():
+            if row_no <= bottom and not texts[place]:
+                texts[place] = text
+
+
+def _put_errors(
+    errors: Mapping[tuple[int, int], str], row_no: int, columns: list[int | None], texts: list[str]
+) -> None:
+    for place, column in enumerate(columns):
+        if column is not None and not texts[place]:
+            texts[place] = errors.get((row_no, column), "")
+
+
+def _mark_dates(cells: list[Any], columns: list[int | None], texts: list[str], marks: list[str]) -> None:
+    """Mark names and units that a spreadsheet program has changed to a date."""
+    for place in (NAME, UNIT):
+        column = columns[place]
+        if column is None or column >= len(cells) or not texts[place]:
+            continue
+        cell = cells[column]
+        if (not isinstance(cell, str) or cell[:1].isdigit()) and is_date(cell):
+            marks.append(f"cell-date:{FIELDS[place]}")
+
+
+def find_cause(cells: list[Any], texts: list[str]) -> str | None:
+    """Return why a row is skipped, or None if it is about a person: `example`, `blank`, `repeated-header`, `total` or
+    `note`."""
+    name, phone = texts[NAME], texts[PHONE]
+    if phone == EXAMPLE[1]:
+        return "example" if name in {EXAMPLE[0], _OLD_EXAMPLE} else None
+    if len(_DIGIT.findall(phone)) >= 7:
+        return None
+    if _find_field(name) == "name" and _find_field(phone) == "phone":
+        return "repeated-header"
+    shown = ["".join(text.split()) for cell in cells[:50] if (text := convert_to_text(cell))]
+    if any(map(_TOTAL.fullmatch, shown[:4])):
+        return "total"
+    if shown and _NOTE.fullmatch(shown[0]):
+        return "note"
+    return None if any(texts) else "blank"
+
+
+def _find_field(text: str) -> str | None:
+    return SYNONYMS.get(normalize_heading(text), (None, 0))[0]

@@ -1,0 +1,50 @@
+"""A name as clerks write it."""
+
+import re
+from typing import NamedTuple
+
+from app.core import names
+from app.core.text import has_unshowable
+from app.members.names import FORMULA_PREFIXES, MAX_NAME_LENGTH, NameRefused
+
+_LINE_BREAK = re.compile("[\n\r\v\f\x85\u2028\u2029]")
+_PRIVATE_USE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
+_UNUSUAL = re.compile("[0-9、,，;；/\\\\*#!！=:：&]")
+_EXAMPLE = re.compile("示例[:：] *(?=.)")
+
+
+class NameValue(NamedTuple):
+    name: str
+    warnings: tuple[str, ...] = ()
+
+
+def read_name(text: str) -> NameValue:
+    """Return the name of a cell in its stored form. Raises NameRefused.
+
+    Unlike the API, a sheet may have private-use characters: old systems write them for rare characters, and the clerk
+    has no other. The row has a warning.
+    """
+    if "\ufffd" in text:
+        raise NameRefused("name-damaged")
+    if _LINE_BREAK.search(text):
+        raise NameRefused("name-line-break")
+    warnings: list[str] = []
+    if _EXAMPLE.match(text):
+        text = _EXAMPLE.sub("", text, count=1)
+        warnings.append("name-example")
+    name = names.normalize_name(text)
+    if not name:
+        raise NameRefused("name-missing")
+    if len(name) > MAX_NAME_LENGTH:
+        raise NameRefused("name-too-long")
+    if has_unshowable(_PRIVATE_USE.sub("", name)):
+        raise NameRefused("name-unshowable")
+    if name.startswith(FORMULA_PREFIXES):
+        raise NameRefused("name-formula")
+    if _PRIVATE_USE.search(name):
+        warnings.append("name-private-use")
+    if any(mark in name for mark in "?？□■�"):
+        warnings.append("name-question-mark")
+    elif _UNUSUAL.search(name):
+        warnings.append("name-unusual")
+    return NameValue(name, tuple(warnings))
