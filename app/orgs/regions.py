@@ -22,6 +22,9 @@ class Level(StrEnum):
     BELOW = "below"
 
 
+_RANKS = {level: rank for rank, level in enumerate(Level)}
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """One administrative division. `parent_code` is None only for the nation."""
@@ -62,7 +65,7 @@ def load_regions() -> Mapping[str, Region]:
 @cache
 def _group_by_parent() -> Mapping[str, Sequence[Region]]:
     children: dict[str, list[Region]] = {}
-    for region in sorted(load_regions().values(), key=lambda region: region.code):
+    for region in sorted(load_regions().values(), key=get_search_key):
         if region.parent_code is not None:
             children.setdefault(region.parent_code, []).append(region)
     return children
@@ -74,7 +77,7 @@ def find_region(code: str) -> Region | None:
 
 
 def list_child_regions(code: str) -> Sequence[Region]:
-    """Return the regions directly under this one, ordered by code."""
+    """Return the regions directly under this one: higher levels first, then by code."""
     return _group_by_parent().get(code, ())
 
 
@@ -92,12 +95,28 @@ def format_region_path(code: str) -> str:
     return "".join(names) or "全国"
 
 
-def search_regions(text: str, limit: int) -> Sequence[Region]:
-    """Return at most `limit` regions whose code begins with `text` or whose name contains it. Higher levels come first,
-    then the order is by code."""
+@lru_cache(maxsize=64)
+def search_regions(text: str) -> Sequence[Region]:
+    """Return the regions that a text means: higher levels first, then by code.
+
+    A text is the beginning of a code, a part of a name (`玄武`), a path (`南京市玄武区`), or words of which the last
+    is a part of the name and the others are parts of the path (`江苏 新华`).
+    """
+    *within, wanted = text.split() or [""]
+    if not wanted:
+        return ()
     found = [
         region
         for region in load_regions().values()
-        if text in region.name or (text.isdigit() and region.code.startswith(text))
+        if wanted in region.name
+        or (wanted.isdigit() and region.code.startswith(wanted))
+        or (wanted.endswith(region.name) and format_region_path(region.code).endswith(wanted))
     ]
-    return sorted(found, key=lambda region: (list(Level).index(region.level), region.code))[:limit]
+    if within:
+        found = [region for region in found if all(word in format_region_path(region.code) for word in within)]
+    return sorted(found, key=get_search_key)
+
+
+def get_search_key(region: Region) -> tuple[int, str]:
+    """Return the key by which found regions are sorted."""
+    return _RANKS[region.level], region.code

@@ -1,16 +1,17 @@
 """Orgs, regions and name checks over HTTP."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
+from pydantic import TypeAdapter
 
 from app.authz.access import Can, OrgScope, Public, SignedIn
 from app.authz.permissions import Permission
 from app.core.i18n import gettext
 from app.core.text import SearchText
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
-from app.database.paging import ItemList, Page, Paging, paged_by
+from app.database.paging import CursorQuery, ItemList, LimitQuery, Page, Paging, Slice, paged_by, read_paging
 from app.fastpath.route import fast_get
 from app.orgs import names, queries
 from app.orgs.advice import build_advice, list_name_advice
@@ -22,6 +23,7 @@ from app.orgs.regions import (
     find_region,
     format_region_path,
     get_region_level,
+    get_search_key,
     list_child_regions,
     search_regions,
 )
@@ -38,22 +40,31 @@ from app.orgs.schemas import (
 from app.web.errors import problems
 from app.web.etags import REVALIDATED, format_etag
 
+_REGION_CURSOR: TypeAdapter[Any] = TypeAdapter(tuple[int, str])
+
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
 
 @router.get("/regions", summary="Find a region", tags=["orgs"], dependencies=[Public])
 async def list_regions(
-    q: Annotated[SearchText | None, Query(description="Part of a name, or the beginning of a code.")] = None,
+    q: Annotated[
+        SearchText | None,
+        Query(description="Part of a name, a path, the beginning of a code, or words of a path with a part of a name."),
+    ] = None,
     parent: Annotated[
         str, Query(pattern=r"^[0-9]{6}([0-9]{3})?$", description="List what lies directly under it.")
     ] = NATION,
-    limit: Annotated[int, Query(ge=1, le=200)] = 100,
-) -> ItemList[RegionOut]:
+    limit: LimitQuery = 100,
+    cursor: CursorQuery = None,
+) -> Page[RegionOut]:
     """Find the code of a region before creating an org: go down the tree level by level (`parent`), or search by name
     (`q`). The call changes nothing.
     """
-    found = list_child_regions(parent) if q is None else search_regions(q, limit)
-    return ItemList(items=[RegionOut.model_validate(region) for region in found[:limit]])
+    paging = read_paging(limit, cursor, _REGION_CURSOR)
+    found = list_child_regions(parent) if q is None else search_regions(q)
+    rest = [region for region in found if paging.after is None or get_search_key(region) > paging.after]
+    page = Slice.cut(rest[: paging.rows], paging, get_search_key)
+    return Page[RegionOut].from_slice(page.map(RegionOut.model_validate))
 
 
 @router.post("/name-checks", summary="Check a name for an org", tags=["orgs"], responses=problems(UnknownRegion))

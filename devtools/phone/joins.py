@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from app.authz.access import SignedIn
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
+from app.console.frame.regions import RegionChoices
 from app.console.frame.templates import ProblemContext, render_page
 from app.database.db import Readable, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
@@ -17,8 +18,8 @@ from app.members.joins.links import LiveJoinLink, get_live_join_link
 from app.members.joins.operations import create_join_request, withdraw_join_request
 from app.members.joins.queries import list_own_join_requests
 from app.members.joins.schemas import JoinRequestCreate, JoinRequestOut
-from app.orgs.regions import Region, search_regions
 from app.web.errors import Problem
+from devtools.phone.regions import find_phone_region_choices
 from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)
@@ -32,12 +33,10 @@ class JoinForm(FormContext, template="phone/join_org.html"):
 
     card: LiveJoinLink | None
     token: str
-    regions: Sequence[Region]
 
     @property
-    def chosen(self) -> str:
-        """Return the code of the chosen region."""
-        return self.form.get("region_code", "")
+    def region_choices(self) -> RegionChoices:
+        return find_phone_region_choices(self.form)
 
 
 class JoinRequestsPage(ProblemContext, template="phone/join_requests.html"):
@@ -97,7 +96,5 @@ async def _show_form(request: Request, db: Readable, form: Form, outcome: Outcom
             card = await get_live_join_link(db, token)
         except Problem as unusable:
             outcome, token = outcome or unusable, ""
-    region = form.get("region", "").strip()
-    regions = search_regions(region, 12) if region else []
-    page = JoinForm(form=form, outcome=outcome, card=card, token=token, regions=regions)
+    page = JoinForm(form=form, outcome=outcome, card=card, token=token)
     return render_page(request, page)

@@ -11,7 +11,7 @@ from app.console.frame.forms import catch_problem
 from app.console.frame.templates import ProblemContext, render_page
 from app.core.cipher import CipherDep
 from app.database.db import Readable, ReadDb, WriteDb
-from app.database.paging import Paging
+from app.database.paging import Page, Paging, paged_by
 from app.members.own.operations import block_org, unblock_org
 from app.members.own.queries import get_membership, list_blocked_orgs, list_memberships
 from app.members.own.schemas import BlockedOrgOut, MembershipOut
@@ -23,18 +23,21 @@ router = APIRouter(prefix="/phone/memberships", route_class=PhoneRoute, include_
 
 HOME = "/phone/memberships"
 OrgId = Annotated[UUID, Path()]
+_FIRST = Paging(50, None)
 _ALL = Paging(200, None)
 
 
 class MembershipsPage(ProblemContext, template="phone/memberships.html"):
-    memberships: Sequence[MembershipOut]
+    memberships: Page[MembershipOut]
     blocked: Sequence[BlockedOrgOut]
 
 
 @router.get("")
-async def show_memberships(request: Request, db: ReadDb, scope: SignedIn) -> Response:
+async def show_memberships(
+    request: Request, db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
     """Show the orgs and units in which the user is."""
-    return await _show(request, db, scope.user_id)
+    return await _show(request, db, scope.user_id, paging)
 
 
 @router.post("/{org_id}/removal-request")
@@ -67,11 +70,15 @@ async def remove_block(request: Request, db: WriteDb, cipher: CipherDep, scope: 
 async def _run(request: Request, db: WriteDb, user_id: UUID, operation: Awaitable[Any]) -> Response:
     outcome = await catch_problem(db, operation)
     if isinstance(outcome, Problem):
-        return await _show(request, db, user_id, outcome)
+        return await _show(request, db, user_id, problem=outcome)
     return Response(status_code=303, headers={"Location": HOME})
 
 
-async def _show(request: Request, db: Readable, user_id: UUID, problem: Problem | None = None) -> Response:
-    found = await list_memberships(db, user_id, _ALL)
-    blocked = await list_blocked_orgs(db, user_id, _ALL)
-    return render_page(request, MembershipsPage(memberships=found.items, blocked=blocked.items, problem=problem))
+async def _show(
+    request: Request, db: Readable, user_id: UUID, paging: Paging = _FIRST, problem: Problem | None = None
+) -> Response:
+    blocked = await list_blocked_orgs(db, user_id, _ALL) if paging.after is None else Page[BlockedOrgOut](items=[])
+    page = MembershipsPage(
+        memberships=await list_memberships(db, user_id, paging), blocked=blocked.items, problem=problem
+    )
+    return render_page(request, page)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
@@ -12,35 +13,33 @@ from app.certification.operations import create_application
 from app.certification.queries import LiveInvitation, get_live_invitation
 from app.certification.schemas import ApplicationCreate
 from app.console.frame.forms import FormContext, PageForm, catch_problem, validate_fields
-from app.console.frame.regions import RegionsFound
+from app.console.frame.regions import RegionChoices
 from app.console.frame.templates import Context, ProblemContext, render_page
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, WriteDb
-from app.database.paging import Paging
+from app.database.paging import Paging, paged_by
 from app.org_lifecycle.operations import create_org
 from app.orgs.advice import list_name_advice
 from app.orgs.names import Advice
 from app.orgs.queries import UserOrgRow, list_user_orgs
-from app.orgs.regions import Region, search_regions
 from app.orgs.schemas import OrgCreate
 from app.reports.rankings import RankingFilter
 from app.reports.schemas import RankBy, RankingOut
 from app.reports.visible_reports import get_ranking_page
 from app.web.errors import NotFound, Problem
+from devtools.phone.regions import find_phone_region_choices
 from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)
 
 
 class NewOrg(FormContext, template="phone/new_org.html"):
-    regions: Sequence[Region] = ()
     same_name: Sequence[Advice] = ()
     """Advice that the region has an org of this name, which the user can ask to join."""
 
     @property
-    def chosen(self) -> str:
-        """Return the code of the chosen region."""
-        return self.form.get("region_code", "")
+    def region_choices(self) -> RegionChoices:
+        return find_phone_region_choices(self.form)
 
 
 class JoinPage(ProblemContext, template="phone/join.html"):
@@ -61,15 +60,6 @@ class RankingPage(Context, template="phone/ranking.html"):
     by: RankBy
 
 
-@router.get("/regions")
-async def find_regions(
-    request: Request, scope: SignedIn, region: Annotated[str, Query(max_length=50)] = ""
-) -> Response:
-    """Show the regions that match the typed text."""
-    found = search_regions(region.strip(), 12) if region.strip() else []
-    return render_page(request, RegionsFound(regions=found))
-
-
 @router.get("/orgs/new")
 async def show_new_org(request: Request, scope: SignedIn) -> Response:
     """Show the form for a new org."""
@@ -83,15 +73,12 @@ async def add_org(request: Request, db: WriteDb, cipher: CipherDep, scope: Signe
     if isinstance(body, OrgCreate) and form.get("anyway") != form["name"]:
         advice = await list_name_advice(db, body.name, body.region_code)
         if same_name := [suggestion for suggestion in advice if suggestion.code == "name-exists"]:
-            region = form.get("region", "").strip() or body.region_code
-            return render_page(request, NewOrg(form=form, regions=search_regions(region, 12), same_name=same_name))
+            return render_page(request, NewOrg(form=form, same_name=same_name))
     outcome = (
         body if isinstance(body, ValidationError) else await catch_problem(db, create_org(db, cipher, scope, body))
     )
     if isinstance(outcome, ValidationError | Problem):
-        region = form.get("region", "").strip()
-        regions = search_regions(region, 12) if region else []
-        return render_page(request, NewOrg(form=form, outcome=outcome, regions=regions))
+        return render_page(request, NewOrg(form=form, outcome=outcome))
     return Response(status_code=303, headers={"Location": PhoneRoute.home})
 
 
@@ -126,8 +113,9 @@ async def show_ranking(
     request: Request,
     db: ReadDb,
     scope: Annotated[OrgScope, Can(Permission.RANKINGS_READ)],
+    paging: Annotated[Paging, paged_by(int, UUID)],
     by: RankBy = RankBy.LAST_7_DAYS,
 ) -> Response:
     """Show the org's people by points, with the user's own rank (S13)."""
-    ranking = await get_ranking_page(db, RankingFilter(scope.org_id, by), scope.user.user_id, Paging(50, None))
+    ranking = await get_ranking_page(db, RankingFilter(scope.org_id, by), scope.user.user_id, paging)
     return render_page(request, RankingPage(org=scope.org, ranking=ranking, by=by))

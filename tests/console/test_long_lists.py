@@ -7,14 +7,21 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.acts import certify, get_body
-from tests.console.conftest import sign_in_to_phone
+from app.orgs.regions import search_regions
+from tests.acts import add_member, certify, get_body
+from tests.console.conftest import ORIGIN, sign_in_to_phone
 from tests.console.desk import OpenDesk, normalize_text
 from tests.members.sheets import upload, xlsx
 from tests.people import People, fresh_org_name
 
 _ADD_MESSAGES = text(
     "INSERT INTO messages (user_id, kind, org_id) SELECT :user_id, 'org-closed', :org_id FROM generate_series(1, 60)"
+)
+
+
+_ADD_MEMBERS = text(
+    "INSERT INTO members (org_id, name, pinyin, initials, party) "
+    "SELECT :org_id, '学员' || n, 'xueyuan', 'xy', TRUE FROM generate_series(1, 120) AS n"
 )
 
 
@@ -58,3 +65,70 @@ async def test_found_orgs_say_that_there_are_more(people: People, open_desk: Ope
     assert found.count("<li>") == 30
     assert "还有更多" in found
     assert "还有更多" not in await desk.part(f"/console/orgs/{top['id']}/subordinates/found?wanted={word}第30")
+
+
+async def test_found_regions_say_how_many_more_and_lead_to_all(people: People, open_desk: OpenDesk) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    desk = await open_desk(admin)
+    expected = [region.code for region in search_regions("新华")]
+    address: str | None = f"/console/orgs/{org['id']}/regions?region=新华"
+    seen: list[str] = []
+    while address is not None:
+        part = await desk.part(address)
+        seen += re.findall(r'name="region_code" value="(\d+)"', part)
+        more = re.search(r'hx-get="([^"]+)"[^>]*>还有 ([\d,]+) 个，显示更多', part)
+        assert int(more[2].replace(",", "") if more else 0) == len(expected) - len(seen)
+        address = more[1] if more else None
+    assert seen == expected
+
+
+async def test_region_that_was_chosen_among_later_ones_stays_chosen_in_a_form_shown_again(
+    people: People, open_desk: OpenDesk
+) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    desk = await open_desk(admin)
+    later = search_regions("新华")[40].code
+    at = f"/console/orgs/{org['id']}/certification/mergers"
+    shown = await desk.send(at, 422, org_name="", region="新华", region_code=later)
+    assert re.findall(r'name="region_code" value="(\d+)" checked', shown) == [later]
+    assert "还有" in shown
+
+
+async def test_regions_and_ranking_on_the_phone_lead_to_all(
+    visitor: httpx.AsyncClient, people: People, db: AsyncConnection
+) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    await db.execute(_ADD_MEMBERS, {"org_id": UUID(org["id"])})
+    await db.commit()
+    await sign_in_to_phone(visitor, admin)
+    regions = normalize_text((await visitor.get("/phone/regions", params={"region": "新华"})).text)
+    (more,) = re.findall(r'hx-get="(/phone/regions[^"]+)"', regions)
+    assert "显示更多" in (await visitor.get(more)).text
+    wrong = await visitor.post("/phone/orgs", data={"name": "", "region": "新华"}, headers=ORIGIN)
+    assert "显示更多" in wrong.text
+    seen = []
+    address: str | None = f"/phone/orgs/{org['id']}/ranking"
+    while address is not None:
+        page = normalize_text((await visitor.get(address)).text)
+        seen += re.findall(r'<th scope="row"> (\S+)', page)
+        later = re.search(r'href="(\?by=[^"]+cursor=[^"]+)"', page)
+        address = f"/phone/orgs/{org['id']}/ranking{later[1]}" if later else None
+    assert len(seen) == 121
+    assert len(set(seen)) == 121
+
+
+async def test_memberships_on_the_phone_lead_to_all(visitor: httpx.AsyncClient, people: People) -> None:
+    admin, learner = await people.register(), await people.register()
+    orgs = [await admin.create_org() for _ in range(2)]
+    for org in orgs:
+        await add_member(admin, org, name=learner.name, phone=learner.phone)
+    await sign_in_to_phone(visitor, learner)
+    first = normalize_text((await visitor.get("/phone/memberships?limit=1")).text)
+    (more,) = re.findall(r'href="(\?cursor=[^"]+)"', first)
+    second = normalize_text((await visitor.get(f"/phone/memberships{more}")).text)
+    for page, (shown, absent) in ((first, orgs), (second, reversed(orgs))):
+        assert shown["name"] in page
+        assert absent["name"] not in page

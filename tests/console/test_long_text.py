@@ -91,12 +91,14 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
         Sent("directory/member.html", "position", f"{row}/units/{unit['id']}/position", "1 至 9999"),
         Sent("directory/new_join_link.html", "max_uses", f"{at}/join-links", "请填写 1 至 10000 的整数"),
         Sent("phone/join_org.html", "org_name", "/phone/join-org", "请填写名称并选择所在地区"),
-        Sent("phone/join_org.html", "region", "/phone/join-org", "请填写名称并选择所在地区", {"org_name": "某党委"}),
+        Sent(
+            "frame/region_field.html", "region", "/phone/join-org", "请填写名称并选择所在地区", {"org_name": "某党委"}
+        ),
         Sent("phone/join_org.html", "name", "/phone/join-org", PERSON, {"org_name": "某党委", "region_code": "320102"}),
         Sent("frame/phone_fields.html", "phone", row, PHONE, {"name": "王伟"}),
         Sent("directory/new_person_transfer.html", "org_name", f"{row}/transfers", NAME, {"region_code": "320102"}),
         Sent(
-            "directory/new_person_transfer.html",
+            "frame/region_field.html",
             "region",
             f"{row}/transfers",
             "请填写名称并选择所在地区",
@@ -162,7 +164,7 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
         ),
         Sent("certification/new_merger.html", "org_name", f"{certifying}/mergers", NAME, {"region_code": "320102"}),
         Sent(
-            "certification/new_merger.html",
+            "frame/region_field.html",
             "region",
             f"{certifying}/mergers",
             "请填写名称并选择所在地区",
@@ -193,7 +195,7 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
             keeps=False,
         ),
         Sent("phone/new_org.html", "name", "/phone/orgs", FULL_NAME, {"region_code": "320102"}),
-        Sent("phone/new_org.html", "region", "/phone/orgs", "请填写名称并选择所在地区", {"name": "某党委"}),
+        Sent("frame/region_field.html", "region", "/phone/orgs", "请填写名称并选择所在地区", {"name": "某党委"}),
     ]
     searches = {
         ("directory/directory_people.html", "q"): f"{at}/members",

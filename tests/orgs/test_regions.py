@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from app.orgs.regions import Level, find_region, format_region_path, get_region_level
+from app.orgs.regions import Level, find_region, format_region_path, get_region_level, search_regions
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,32 @@ async def test_region_search_finds_by_name_and_code(api: httpx.AsyncClient) -> N
     assert by_code[0]["code"] == "320100"
     township = (await api.get("/v1/regions", params={"q": "东华门"})).json()["items"]
     assert township[0]["code"] == "110101001"
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("江苏省南京市玄武区", "320102"),
+        ("南京市玄武区", "320102"),
+        ("江苏 玄武", "320102"),
+        ("北京市 东城 东华门", "110101001"),
+        ("320102", "320102"),
+    ],
+)
+async def test_region_search_finds_by_path(api: httpx.AsyncClient, typed: str, code: str) -> None:
+    assert (await api.get("/v1/regions", params={"q": typed})).json()["items"][0]["code"] == code
+
+
+async def test_region_search_leads_to_all_pages(api: httpx.AsyncClient) -> None:
+    expected = [region.code for region in search_regions("城关")]
+    assert len(expected) > 100
+    seen: list[str] = []
+    params: dict[str, str] = {"q": "城关"}
+    while True:
+        page = (await api.get("/v1/regions", params=params)).json()
+        seen += [region["code"] for region in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        params["cursor"] = page["next_cursor"]
+    assert seen == expected
+    assert (await api.get("/v1/regions", params={"q": "城关", "cursor": "x"})).status_code == 422

@@ -1,6 +1,5 @@
 """Mergers: an org merges into another org (认证, S20): request, accept, refuse, withdraw."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_conf
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, is_name_typed, validate_fields
 from app.console.frame.notices import show_message
+from app.console.frame.regions import RegionChoices, find_region_choices
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page, render_part
 from app.core.cipher import CipherDep
@@ -23,7 +23,6 @@ from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.mergers import operations, queries
 from app.mergers.schemas import MergerAcceptance, MergerCreate, MergerDetailOut, MergerOut
-from app.orgs.regions import Region, search_regions
 from app.schema.approvals import State
 from app.web.errors import NotFound, Problem
 
@@ -35,7 +34,6 @@ Reader = Annotated[OrgScope, Can(Permission.TRANSFERS_READ)]
 Requester = Annotated[OrgScope, Can(Permission.TRANSFERS_ASK)]
 Decider = Annotated[OrgScope, Can(Permission.TRANSFERS_DECIDE)]
 MergerId = Annotated[UUID, Path()]
-_REGIONS = 12
 
 
 class MergersPage(FrameContext, template="certification/mergers.html"):
@@ -49,12 +47,7 @@ class MergerPage(FrameContext, template="certification/merger.html"):
 
 
 class NewMerger(FormContext, FrameContext, template="certification/new_merger.html"):
-    regions: Sequence[Region]
-
-    @property
-    def chosen(self) -> str:
-        """The code of the chosen region."""
-        return self.form.get("region_code", "")
+    region_choices: RegionChoices
 
 
 class MergerAcceptanceForm(FormContext, FrameContext, template="certification/merger_acceptance.html"):
@@ -167,10 +160,11 @@ async def _get_merger(request: Request, db: Readable, scope: OrgScope, merger_id
 
 
 def _show_form(request: Request, scope: OrgScope, form: Form, outcome: Outcome = None) -> Response:
-    region = form.get("region", "").strip()
-    regions = search_regions(region, _REGIONS) if region else []
+    choices = find_region_choices(
+        f"/console/orgs/{scope.org_id}/regions", form.get("region", ""), form.get("region_code", "")
+    )
     frame = build_org_frame(scope, "certification")
-    return render_part(request, NewMerger(frame=frame, form=form, outcome=outcome, regions=regions))
+    return render_part(request, NewMerger(frame=frame, form=form, outcome=outcome, region_choices=choices))
 
 
 async def _show_acceptance_form(

@@ -1,6 +1,5 @@
 """Transfers of people between orgs, with the consent of both sides (S20): request, accept, refuse, withdraw."""
 
-from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, add_conf
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
-from app.console.frame.regions import RegionsFound
+from app.console.frame.regions import RegionChoices, find_region_choices
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page, render_part
 from app.core.cipher import Cipher, CipherDep
@@ -26,7 +25,6 @@ from app.members.schemas import MemberOut
 from app.members.transfers import operations, queries
 from app.members.transfers.errors import PersonTransferDecided
 from app.members.transfers.schemas import PersonTransferAcceptance, PersonTransferCreate, PersonTransferOut
-from app.orgs.regions import Region, search_regions
 from app.web.errors import NotFound, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}", route_class=ConsoleRoute, include_in_schema=False)
@@ -35,7 +33,6 @@ Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
 Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 TransferId = Annotated[UUID, Path()]
 MemberId = Annotated[UUID, Path()]
-_REGIONS = 12
 
 
 class PersonTransfersPage(FrameContext, template="directory/person_transfers.html"):
@@ -44,12 +41,7 @@ class PersonTransfersPage(FrameContext, template="directory/person_transfers.htm
 
 class NewPersonTransfer(FormContext, FrameContext, template="directory/new_person_transfer.html"):
     member: MemberOut
-    regions: Sequence[Region]
-
-    @property
-    def chosen(self) -> str:
-        """Return the code of the chosen region."""
-        return self.form.get("region_code", "")
+    region_choices: RegionChoices
 
 
 class PersonTransferForm(FormContext, FrameContext, template="directory/person_transfer_acceptance.html"):
@@ -67,11 +59,15 @@ async def show_person_transfers(
     return render_page(request, PersonTransfersPage(frame=frame, transfers=transfers))
 
 
-@router.get("/person-transfers/regions")
-async def find_regions(request: Request, scope: Writer, region: Annotated[str, Query(max_length=50)] = "") -> Response:
-    """Show the regions that match the typed text."""
-    found = search_regions(region.strip(), _REGIONS) if region.strip() else []
-    return render_part(request, RegionsFound(regions=found))
+@router.get("/regions")
+async def find_regions(
+    request: Request,
+    scope: Writer,
+    region: Annotated[str, Query(max_length=50)] = "",
+    after: Annotated[str, Query(max_length=12)] = "",
+) -> Response:
+    """Show the regions that match the typed text, after the one with the code `after`."""
+    return render_part(request, find_region_choices(request.url.path, region, after=after))
 
 
 @router.get("/members/{member_id}/transfers/new")
@@ -174,13 +170,14 @@ async def _show_form(
     form: Form,
     outcome: Outcome = None,
 ) -> Response:
-    region = form.get("region", "").strip()
     dialog = NewPersonTransfer(
         frame=build_org_frame(scope, "members"),
         form=form,
         outcome=outcome,
         member=await get_member(db, cipher, scope.org_id, member_id),
-        regions=search_regions(region, _REGIONS) if region else [],
+        region_choices=find_region_choices(
+            f"/console/orgs/{scope.org_id}/regions", form.get("region", ""), form.get("region_code", "")
+        ),
     )
     return render_part(request, dialog)
 
