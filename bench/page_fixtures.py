@@ -12,8 +12,6 @@ from bench.people import get_user_id, register_person
 from bench.service import Measured
 from devtools.demo.people import Person, fresh_name, fresh_phone, read_answer
 
-CONSOLE = "xuezu-console"
-
 
 @dataclass(frozen=True, slots=True)
 class PageFixtures:
@@ -208,7 +206,8 @@ def _create_page_code(service: httpx.Client) -> tuple[str, str]:
 def _create_client_code(service: httpx.Client) -> tuple[str, str]:
     """Return the code of an API client and the cookie of its waiting browser."""
     with httpx.Client(base_url=service.base_url) as browser:
-        device = read_answer(browser.post("/oauth/device_authorization", data={"client_id": CONSOLE}), 200)
+        client = read_answer(browser.post("/v1/simulator/clients", json={"kind": "device"}), 200)["client_id"]
+        device = read_answer(browser.post("/oauth/device_authorization", data={"client_id": client}), 200)
         path = f"/v1/device-authorizations/{device['user_code']}/ticket"
         browser.put(path, json={"device_code": device["device_code"]}).raise_for_status()
         ((name, value),) = browser.cookies.items()

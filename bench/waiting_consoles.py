@@ -84,12 +84,18 @@ async def _wait_and_approve(measured: Measured, waiting: int, phones: list[dict[
 async def _authorize(db: asyncpg.Connection, tickets: dict[str, str]) -> None:
     """Insert the rows of `POST /oauth/device_authorization` and of the ticket's call, which have rate limits."""
     rows = [
-        (code, hashlib.sha256(secrets.token_bytes(16)).digest(), hashlib.sha256(ticket.encode()).digest())
+        (
+            code,
+            secrets.token_urlsafe(12),
+            hashlib.sha256(secrets.token_bytes(16)).digest(),
+            hashlib.sha256(ticket.encode()).digest(),
+        )
         for code, ticket in tickets.items()
     ]
     await db.executemany(
-        "INSERT INTO device_authorizations (client_id, user_code, device_code_hash, ticket_hash, device, number, "
-        "interval_seconds, expires_at) VALUES ('xuezu-console', $1, $2, $3, 'bench', 42, 5, now() + interval '20 min')",
+        "INSERT INTO device_authorizations (client_id, user_code, scan_code, device_code_hash, ticket_hash, device, "
+        "number, interval_seconds, expires_at) "
+        "VALUES ('xuezu-console', $1, $2, $3, $4, 'bench', 42, 5, now() + interval '20 min')",
         rows,
     )
 

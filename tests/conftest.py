@@ -33,6 +33,7 @@ from app.database.migration import migrate
 from app.embedded import postgres
 from app.main import create_app
 from app.worker.worker import run_worker
+from tests.auth.consoles import DESKTOP
 from tests.browser import chromium
 from tests.contract import Contract
 from tests.live import serving
@@ -50,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
         server = postgres.start(directory / "postgresql", settings=postgres.THROWAWAY)
         asyncio.run(_make_database(server.build_url("postgres", postgres.SUPERUSER), TEMPLATE, of="template1"))
         migrate(server.build_url(TEMPLATE, postgres.SUPERUSER))
+        asyncio.run(_register_desktop(server.build_url(TEMPLATE, postgres.SUPERUSER)))
         config.stash[_SERVER] = server, directory
 
 
@@ -132,6 +134,19 @@ def migrated_database(server_url: str, name: str) -> str:
     """Create a migrated database of this name again, and return its address."""
     asyncio.run(_make_database(server_url, name, of=TEMPLATE))
     return server_url.replace("/postgres?", f"/{name}?")
+
+
+async def _register_desktop(database_url: str) -> None:
+    """Register the program of `tests.auth.consoles`, since the service comes with no client that uses the device
+    flow."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(
+            "INSERT INTO oauth_clients (id, name, kind, refresh_seconds, session_seconds)"
+            f" VALUES ('{DESKTOP}', '测试桌面端', 'device', 2592000, 31536000)"
+        )
+    finally:
+        await connection.close()
 
 
 async def _make_database(server_url: str, name: str, *, of: str) -> None:

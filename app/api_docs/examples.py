@@ -20,6 +20,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "merger_preview": "0" * 32,
     "reference": "3b1hZ0l8m0S9d2vQe6yXcg",
     "secret": "kF2vG6n3QeXw0bYd8mRz1A",
+    "desktop": "device-5f2c9a1b7e30",
 }
 """The placeholders in the committed document for values that only a database has."""
 PLACEHOLDER_ID = "01900000-0000-7000-8000-000000000000"
@@ -90,10 +91,10 @@ SIGN_IN: Mapping[str, Example] = {
         }
     ),
     "POST /oauth/revoke": Example({"client_id": "xuezu-app", "token": _SECRET}),
-    "POST /oauth/device_authorization": Example({"client_id": "xuezu-console"}),
+    "POST /oauth/device_authorization": Example({"client_id": Stored("desktop")}),
     "PUT /v1/device-authorizations/{user_code}/ticket": Example({"device_code": _SECRET}),
-    "POST /v1/scans": Example({"code": "WDJB-MJHT"}),
-    "PUT /v1/scans/{scan_id}/approval": Example({"number": 42}),
+    "POST /v1/scans": Example({"code": "kF2vG6n3QeXw0bYd"}),
+    "PUT /v1/scans/{scan_id}/approval": Example({"user_code_end": "MJHT"}),
     "POST /v1/phone-codes": Example({"phone": Stored("phone")}),
     "PATCH /v1/me": Example({"party_member": True}),
     "DELETE /v1/me/sessions": Example(values={"keep_current": True}),

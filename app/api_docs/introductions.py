@@ -68,14 +68,15 @@ TAGS = [
 Get tokens. There are three ways.
 
 - **A phone app**: `POST /v1/phone-codes` sends six digits, then `POST /oauth/token` with the code gives the tokens.
-- **A console or desktop client**: `POST /oauth/device_authorization` gives a code; show it as the QR code of
-  `…/qr.svg`. Poll `POST /oauth/token`, or wait at `…/events` after `PUT …/ticket`. Meanwhile the person's app scans
-  (`POST /v1/scans`) and approves with the number on the screen (`PUT /v1/scans/{scan_id}/approval`).
+- **A desktop client**: `POST /oauth/device_authorization` gives two codes; show the QR code of `…/qr.svg` and the user
+  code beside it. Poll `POST /oauth/token`, or wait at `…/events` after `PUT …/ticket`. Meanwhile the person's app scans
+  (`POST /v1/scans`) and approves with the end of the user code (`PUT /v1/scans/{scan_id}/approval`). Any OAuth library
+  does this by itself (RFC 8628).
 - **A service**: `POST /oauth/token` with its own id and secret.
 
 An access token is good for ten minutes. Get the next one with the refresh token; each refresh token works once.
 
-登录。手机：先获取验证码，再换取令牌。电脑端：申请二维码并轮询令牌，手机扫码后核对数字确认。服务：用自己的凭据换取令牌。\
+登录。手机：先获取验证码，再换取令牌。电脑端：申请二维码并轮询令牌，手机扫码后输入屏幕上代码的后四位字母确认。服务：用自己的凭据换取令牌。\
 访问令牌有效十分钟，之后用刷新令牌换取新的令牌。""",
     ),
     (

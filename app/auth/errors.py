@@ -71,8 +71,8 @@ class CodeExpired(Problem):
 
 class WrongNumber(Conflict):
     slug = "wrong-number"
-    title = gettext_noop("数字与电脑上显示的不一致")
-    advice = gettext_noop("请核对您面前的电脑上显示的两位数字；三次不一致，登录请求即被拒绝。")
+    title = gettext_noop("与电脑上显示的不一致")
+    advice = gettext_noop("请核对您面前的电脑上显示的数字或字母；三次不一致，登录请求即被拒绝。")
 
 
 class FreshSignInNeeded(Problem):

@@ -121,10 +121,11 @@ class SigningKey(Table):
 
 
 class OAuthClient(Table):
-    """A program that can request tokens. `device` and `app` clients are public; `service` clients have secrets."""
+    """A program that signs people in or requests tokens. Only `service` clients have secrets. The `console` is this
+    service's own pages."""
 
     __tablename__ = "oauth_clients"
-    __table_args__ = (CheckConstraint("kind IN ('app', 'device', 'service')", name="kind"),)
+    __table_args__ = (CheckConstraint("kind IN ('app', 'console', 'device', 'service')", name="kind"),)
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     name: Mapped[str] = mapped_column(Text)
@@ -186,7 +187,7 @@ class SimulatedMessage(Table):
 
 
 class DeviceAuthorization(Table):
-    """A console that waits for a scan (RFC 8628): its public code, the hash of its secret, and the scan."""
+    """A client that waits for a scan (RFC 8628): its public codes, the hash of its secret, and the scan."""
 
     __tablename__ = "device_authorizations"
     __table_args__ = (
@@ -194,18 +195,23 @@ class DeviceAuthorization(Table):
         CheckConstraint("(state = 'pending') = (scanned_session_id IS NULL)", name="scanned"),
         Index("device_authorizations_device_code_hash_key", "device_code_hash", unique=True),
         Index("device_authorizations_user_code_key", "user_code", unique=True),
+        Index("device_authorizations_scan_code_key", "scan_code", unique=True),
         Index(None, "expires_at"),
     )
 
     id: Mapped[UUID] = _build_id_column()
     client_id: Mapped[str] = mapped_column(ForeignKey("oauth_clients.id"))
     device_code_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    user_code: Mapped[str] = mapped_column(Text)
+    user_code: Mapped[str] = mapped_column(Text, comment="on the screen, to be typed")
+    scan_code: Mapped[str] = mapped_column(Text, comment="in the QR code")
     ticket_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     state: Mapped[str] = mapped_column(Text, server_default="pending")
     device: Mapped[str | None] = mapped_column(Text)
     address: Mapped[str | None] = mapped_column(INET)
-    number: Mapped[int] = mapped_column(SmallInteger)
+    typed: Mapped[bool] = mapped_column(
+        Boolean, server_default=text("false"), comment="the person typed the user code and did not scan"
+    )
+    number: Mapped[int | None] = mapped_column(SmallInteger, comment="shown by the console after the scan")
     wrong_numbers: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     interval_seconds: Mapped[int] = mapped_column(SmallInteger)
     polled_at: Mapped[datetime | None] = _build_nullable_time_column()

@@ -5,6 +5,7 @@ import random
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import qrcode.main
@@ -83,21 +84,22 @@ class Play:
 
     def sign_in_by_scan(self) -> None:
         metadata = read_answer(self.service.get("/.well-known/oauth-authorization-server"), 200)
-        response = self.service.post(metadata["device_authorization_endpoint"], data={"client_id": "xuezu-console"})
-        grant = read_answer(response, 200)
-        self.report("console", "asks for a QR code (RFC 8628) and shows it:")
+        body = {"name": f"演示桌面端{self.serial}", "kind": "device"}
+        client = {"client_id": read_answer(self.service.post("/v1/simulator/clients", json=body), 200)["client_id"]}
+        grant = read_answer(self.service.post(metadata["device_authorization_endpoint"], data=client), 200)
+        self.report("desktop client", "asks for a QR code (RFC 8628), and shows it with the code " + grant["user_code"])
         print(draw_terminal_qr(grant["verification_uri_complete"]))
-        form = {"grant_type": DEVICE_GRANT, "client_id": "xuezu-console", "device_code": grant["device_code"]}
+        form = client | {"grant_type": DEVICE_GRANT, "device_code": grant["device_code"]}
         waiting = read_answer(self.service.post(metadata["token_endpoint"], data=form), 400)
         expect(waiting["error"] == "authorization_pending", str(waiting))
-        scan = self.first.call("POST", "/v1/scans", 201, json={"code": grant["user_code"]})
-        self.report("phone", f"scans it, sees who asks: {scan['device']}, {scan['address']}")
-        shown = read_answer(self.service.post(metadata["token_endpoint"], data=form), 400)["match_number"]
-        number = {"number": shown}
-        self.report("phone", f"matches the number {shown} on the screen and approves")
-        self.first.call("PUT", f"/v1/scans/{scan['id']}/approval", 200, json=number)
+        (scanned,) = parse_qs(urlsplit(grant["verification_uri_complete"]).query)["code"]
+        scan = self.first.call("POST", "/v1/scans", 201, json={"code": scanned})
+        self.report("phone", f"scans it, sees who asks: {scan['client']}, {scan['device']}, {scan['address']}")
+        end = grant["user_code"][-4:]
+        self.report("phone", f"takes the last four letters {end} from the screen and approves")
+        self.first.call("PUT", f"/v1/scans/{scan['id']}/approval", 200, json={"user_code_end": end})
         self.console = read_answer(self.service.post(metadata["token_endpoint"], data=form), 200)["access_token"]
-        self.report("console", "exchanges its secret for tokens and is signed in")
+        self.report("desktop client", "exchanges its secret for tokens and is signed in")
 
     def import_sheet(self) -> None:
         console = Person(self.service, "", "", self.console)

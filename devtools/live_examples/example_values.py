@@ -172,6 +172,8 @@ _VALUES = {
     "session": "s.id FROM sessions AS s WHERE s.user_id = demo.admin AND s.ended_at IS NULL "
     "ORDER BY s.client_id = 'xuezu-console' DESC, s.id",
     "verification": "v.id FROM verifications AS v WHERE v.user_id = demo.admin ORDER BY v.id DESC",
+    "desktop": "c.id FROM oauth_clients AS c WHERE c.kind = 'device' AND c.revoked_at IS NULL "
+    "ORDER BY c.created_at DESC",
     "reference": "v.reference FROM verifications AS v WHERE v.state = 'started' AND v.expires_at > now() "
     "ORDER BY v.id DESC",
 }

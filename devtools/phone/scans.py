@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.auth.device_flow.authorizations import ScanRow, approve_sign_in, find_scan, refuse_sign_in, scan_code
+from app.auth.device_flow.scans import ScanRow, approve_sign_in, find_scan, refuse_sign_in, scan_code
 from app.authz.access import SignedIn
 from app.console.frame.forms import PageForm, catch_problem
 from app.console.frame.templates import ProblemContext, render_page
@@ -62,10 +62,11 @@ async def show_scan(request: Request, db: ReadDb, scope: SignedIn, scan_id: Scan
 
 @router.post("/scans/{scan_id}/approval")
 async def approve_scan(request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId, form: PageForm) -> Response:
-    """Approve the sign-in with the number that the console shows."""
+    """Approve the sign-in with the number that the console shows, or with the end of the code on another screen."""
     given = form.get("number", "").strip()
     number = int(given) if given.isascii() and given.isdecimal() and len(given) <= 3 else 0
-    wrong = await catch_problem(db, approve_sign_in(db, scope, scan_id, number))
+    end = form.get("user_code_end", "")[:20]
+    wrong = await catch_problem(db, approve_sign_in(db, scope, scan_id, number=number, user_code_end=end))
     return await _show(request, db, scope, scan_id, wrong)
 
 

@@ -50,12 +50,12 @@ async def list_simulated_sms(
     return SimulatedMessages(items=await list_simulated_messages(db, cipher, phone))
 
 
-@clients_router.post("/v1/simulator/clients", summary="Make a service client")
-async def create_service_client(request: Request, db: WriteDb, body: SimulatedClientCreate) -> SimulatedClientOut:
-    """Create a service client with a secret and scopes, for trying things out. In production an operator registers a
-    client with `POST /v1/operator/clients` or `xuezu clients create`."""
-    created = await create_client(db, build_actor(request), name=body.name, scopes=body.scopes)
-    return SimulatedClientOut(client_id=created.client_id, client_secret=created.secret or "")
+@clients_router.post("/v1/simulator/clients", summary="Make a client")
+async def create_simulated_client(request: Request, db: WriteDb, body: SimulatedClientCreate) -> SimulatedClientOut:
+    """Create a service with a secret, or a desktop program that signs in by scan, for trying things out. In production
+    an operator registers a client with `POST /v1/operator/clients` or `xuezu clients create`."""
+    created = await create_client(db, build_actor(request), name=body.name, kind=body.kind, scopes=body.scopes)
+    return SimulatedClientOut(client_id=created.client_id, client_secret=created.secret)
 
 
 async def _require_started(request: Request, reference: str) -> None:

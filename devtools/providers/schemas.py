@@ -34,9 +34,14 @@ class SimulatedConsentOut(Out):
 
 class SimulatedClientCreate(Body):
     name: Name = "demo"
-    scopes: list[Literal["point-events:write"]] = Field(min_length=1, max_length=10)
+    kind: Literal["service", "device"] = Field(
+        default="service", description="`device`: a program that signs in by scan."
+    )
+    scopes: list[Literal["point-events:write"]] = Field(default_factory=list, max_length=10)
 
 
 class SimulatedClientOut(Out):
     client_id: str
-    client_secret: str = Field(description="Shown now and never again.")
+    client_secret: str | None = Field(
+        description="Shown now and never again; null for a program that signs in by scan."
+    )

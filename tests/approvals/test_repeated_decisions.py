@@ -174,9 +174,8 @@ class Maker:
         person = await self.people.register()
         console = await Console.request(person.api)
         scanned = await scan(person, console)
-        number = {"number": await console.match_number()}
         case = _make_case((person,) * 2, f"/v1/scans/{scanned['id']}", outcome, _SIDES)
-        case.body, case.opposite = (number, None) if outcome == "approval" else (None, number)
+        case.body, case.opposite = (console.proof, None) if outcome == "approval" else (None, console.proof)
         return case
 
 

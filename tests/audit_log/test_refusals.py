@@ -14,7 +14,7 @@ from app.audit_log.entries import Actor
 from app.audit_log.refusals import MAX_CALLERS, MAX_KINDS, REFUSALS, Refusal
 from app.auth.clients import create_client
 from tests.auth.authenticator import SoftKey, send_registration
-from tests.auth.consoles import DEVICE_GRANT
+from tests.auth.consoles import DESKTOP, DEVICE_GRANT
 from tests.auth.operator_accounts import enrol
 from tests.people import People, Person, fresh_phone
 
@@ -71,7 +71,7 @@ async def test_token_endpoint_refusals_are_in_the_audit(
         service = await create_client(db, Actor(), name="服务", scopes=["point-events:write"])
     credentials = {"grant_type": "client_credentials"}
     await api.post("/oauth/token", data=credentials, auth=(service.client_id, "wrong"))
-    guess = {"client_id": "xuezu-console", "grant_type": DEVICE_GRANT, "device_code": "guessed"}
+    guess = {"client_id": DESKTOP, "grant_type": DEVICE_GRANT, "device_code": "guessed"}
     await api.post("/oauth/token", data=guess)
     refreshed = {"client_id": "xuezu-app", "grant_type": "refresh_token", "refresh_token": "guessed"}
     await api.post("/oauth/token", data=refreshed)
@@ -88,8 +88,8 @@ async def test_token_endpoint_refusals_are_in_the_audit(
 async def test_pending_device_authorization_is_not_a_refusal(
     api: httpx.AsyncClient, read_refusals: ReadRefusals
 ) -> None:
-    started = (await api.post("/oauth/device_authorization", data={"client_id": "xuezu-console"})).json()
-    poll = {"client_id": "xuezu-console", "grant_type": DEVICE_GRANT, "device_code": started["device_code"]}
+    started = (await api.post("/oauth/device_authorization", data={"client_id": DESKTOP})).json()
+    poll = {"client_id": DESKTOP, "grant_type": DEVICE_GRANT, "device_code": started["device_code"]}
     answers = [(await api.post("/oauth/token", data=poll)).json()["error"] for _ in range(2)]
     assert answers == ["authorization_pending", "slow_down"]
     assert await read_refusals() == {}

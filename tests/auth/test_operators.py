@@ -242,9 +242,8 @@ async def test_device_client_signs_in_by_scan(people: People, operator: Person) 
     desktop = await Console.request(people.api, made["client_id"])
     scanned = await scan(person, desktop)
     assert scanned["client"] == "钉钉桌面版"
-    number = (await desktop.poll(client_id=made["client_id"])).json()["match_number"]
-    await approve(person, scanned["id"], number)
-    tokens = (await desktop.poll(client_id=made["client_id"])).json()
+    await approve(person, scanned["id"], desktop.proof)
+    tokens = (await desktop.poll()).json()
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert (await people.api.get("/v1/me", headers=headers)).status_code == 200
     await operator.delete(f"/v1/operator/clients/{made['client_id']}")

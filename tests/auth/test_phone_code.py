@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.cipher import CIPHER
 from devtools.providers.sms import LATE_NUMBER, LOST_NUMBER, REFUSED_NUMBER
+from tests.auth.consoles import DESKTOP
 from tests.people import People, fresh_phone
 
 GRANT = "urn:xuezu:params:oauth:grant-type:phone-code"
@@ -125,7 +126,7 @@ async def test_code_of_another_phone_is_refused(api: httpx.AsyncClient) -> None:
 async def test_phone_code_from_another_client_is_refused(api: httpx.AsyncClient) -> None:
     phone = fresh_phone()
     code = await request_code(api, phone)
-    answer = await sign_in(api, phone, code, client_id="xuezu-console")
+    answer = await sign_in(api, phone, code, client_id=DESKTOP)
     assert (answer.status_code, answer.json()["error"]) == (400, "unauthorized_client")
     assert (await sign_in(api, phone, code)).status_code == 200
 

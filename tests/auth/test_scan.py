@@ -18,8 +18,8 @@ async def test_approved_scan_signs_the_console_in(people: People) -> None:
     scanned = await scan(person, console)
     assert scanned["device"] == "Chrome 131 · Windows"
     assert scanned["address"] == "127.0.0.1"
-    assert scanned["client"] == "学组管理后台"
-    approved = await approve(person, scanned["id"], await console.match_number())
+    assert scanned["client"] == "测试桌面端"
+    approved = await approve(person, scanned["id"], console.proof)
     assert approved.status_code == 200
     assert approved.json()["state"] == "approved"
     granted = await console.poll()
@@ -45,7 +45,7 @@ async def test_second_redemption_of_a_code_is_refused(people: People) -> None:
     person = await people.register(verified=False)
     console = await Console.request(people.api)
     scanned = await scan(person, console)
-    await approve(person, scanned["id"], await console.match_number())
+    await approve(person, scanned["id"], console.proof)
     assert (await console.poll()).status_code == 200
     again = await console.poll()
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.acts import invite, send_application
-from tests.auth.consoles import Console, approve, scan, sign_in_console
+from tests.auth.consoles import DESKTOP, DEVICE_GRANT, Console, approve, scan, sign_in_console
 from tests.people import People, Person
 
 
@@ -29,6 +29,9 @@ async def console(api: httpx.AsyncClient) -> Console:
     return await Console.request(api)
 
 
+WRONG = {"user_code_end": "AAAA"}  # no code has these letters
+
+
 async def expire(db: AsyncConnection, console: Console) -> None:
     await db.execute(
         text("UPDATE device_authorizations SET expires_at = now() WHERE user_code = :code"),
@@ -43,7 +46,7 @@ def is_refused(answer: httpx.Response, status: int, slug: str) -> bool:
 
 async def scan_and_approve(person: Person, console: Console) -> str:
     scanned = await scan(person, console)
-    answer = await approve(person, scanned["id"], await console.match_number())
+    answer = await approve(person, scanned["id"], console.proof)
     assert answer.status_code == 200
     return str(scanned["id"])
 
@@ -122,7 +125,7 @@ async def test_refused_scan_denies_the_console(person: Person, console: Console)
     scanned = await scan(person, console)
     assert (await person.put(f"/v1/scans/{scanned['id']}/refusal")).json()["state"] == "refused"
     assert await console.error() == "access_denied"
-    assert is_refused(await approve(person, scanned["id"], 10), 409, "scan-decided")
+    assert is_refused(await approve(person, scanned["id"], WRONG), 409, "scan-decided")
 
 
 # Scans and approvals by others
@@ -138,11 +141,10 @@ async def test_scan_decision_by_a_user_who_did_not_scan_is_refused(
     person: Person, stranger: Person, console: Console
 ) -> None:
     scanned = await scan(person, console)
-    number = await console.match_number()
-    assert is_refused(await approve(stranger, scanned["id"], number), 404, "not-found")
+    assert is_refused(await approve(stranger, scanned["id"], console.proof), 404, "not-found")
     assert is_refused(await stranger.put(f"/v1/scans/{scanned['id']}/refusal"), 404, "not-found")
     assert is_refused(await stranger.get(f"/v1/scans/{scanned['id']}"), 404, "not-found")
-    assert (await approve(person, scanned["id"], number)).status_code == 200
+    assert (await approve(person, scanned["id"], console.proof)).status_code == 200
 
 
 async def test_scan_decision_from_another_phone_of_the_user_is_refused(
@@ -151,7 +153,7 @@ async def test_scan_decision_from_another_phone_of_the_user_is_refused(
     scanned = await scan(person, console)
     second_phone = await people.register(phone=person.phone, verified=False, party=False)
     assert second_phone.user_id == person.user_id
-    answer = await approve(second_phone, scanned["id"], await console.match_number())
+    answer = await approve(second_phone, scanned["id"], console.proof)
     assert is_refused(answer, 404, "not-found")
     again = await second_phone.post("/v1/scans", json={"code": console.user_code})
     assert is_refused(again, 409, "already-scanned")
@@ -192,42 +194,37 @@ async def test_repeated_scans_of_an_unknown_code_are_limited(person: Person) -> 
 
 
 async def test_approval_of_an_unknown_scan_is_404(person: Person, console: Console) -> None:
-    assert is_refused(await approve(person, str(uuid4()), 10), 404, "not-found")
+    assert is_refused(await approve(person, str(uuid4()), WRONG), 404, "not-found")
     assert await console.error() == "authorization_pending"
 
 
 async def test_approval_of_an_expired_scan_is_refused(person: Person, console: Console, db: AsyncConnection) -> None:
     scanned = await scan(person, console)
-    number = await console.match_number()
     await expire(db, console)
-    assert is_refused(await approve(person, scanned["id"], number), 410, "code-expired")
+    assert is_refused(await approve(person, scanned["id"], console.proof), 410, "code-expired")
 
 
 async def test_second_approval_is_refused(person: Person, console: Console) -> None:
     scan_id = await scan_and_approve(person, console)
-    assert is_refused(await approve(person, scan_id, 10), 409, "scan-decided")
+    assert is_refused(await approve(person, scan_id, WRONG), 409, "scan-decided")
     assert (await console.poll()).status_code == 200
-    assert is_refused(await approve(person, scan_id, 10), 409, "scan-decided")
+    assert is_refused(await approve(person, scan_id, WRONG), 409, "scan-decided")
     assert is_refused(await person.put(f"/v1/scans/{scan_id}/refusal"), 409, "scan-decided")
 
 
-async def test_third_wrong_number_refuses_the_sign_in(person: Person, console: Console) -> None:
+async def test_third_wrong_proof_refuses_the_sign_in(person: Person, console: Console) -> None:
     scanned = await scan(person, console)
-    number = await console.match_number()
-    wrong = 10 if number != 10 else 11
     for _ in range(3):
-        assert is_refused(await approve(person, scanned["id"], wrong), 409, "wrong-number")
-    assert is_refused(await approve(person, scanned["id"], number), 409, "scan-decided")
+        assert is_refused(await approve(person, scanned["id"], WRONG), 409, "wrong-number")
+    assert is_refused(await approve(person, scanned["id"], console.proof), 409, "scan-decided")
     assert await console.error() == "access_denied"
 
 
-async def test_right_number_after_two_wrong_ones_is_accepted(person: Person, console: Console) -> None:
+async def test_right_proof_after_two_wrong_ones_is_accepted(person: Person, console: Console) -> None:
     scanned = await scan(person, console)
-    number = await console.match_number()
-    wrong = 10 if number != 10 else 11
     for _ in range(2):
-        assert (await approve(person, scanned["id"], wrong)).status_code == 409
-    assert (await approve(person, scanned["id"], number)).status_code == 200
+        assert (await approve(person, scanned["id"], WRONG)).status_code == 409
+    assert (await approve(person, scanned["id"], console.proof)).status_code == 200
     assert (await console.poll()).status_code == 200
 
 
@@ -242,12 +239,75 @@ async def test_malformed_number_is_invalid(person: Person, console: Console, num
     assert answer.status_code in {400, 422}
 
 
-async def test_number_is_shown_only_after_the_scan(person: Person, console: Console) -> None:
-    assert "match_number" not in console.given
-    assert "match_number" not in (await console.poll()).json()
+@pytest.mark.parametrize("end", ['"MJH"', '""', '"' + "M" * 21 + '"', "1234", "null", "[]"])
+async def test_malformed_end_of_the_user_code_is_invalid(person: Person, console: Console, end: str) -> None:
     scanned = await scan(person, console)
-    assert "number" not in scanned
-    assert 10 <= await console.match_number() <= 99
+    answer = await person.put(
+        f"/v1/scans/{scanned['id']}/approval",
+        content=f'{{"user_code_end": {end}}}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code == 422
+
+
+# What a QR code gives away
+
+
+async def test_qr_code_does_not_contain_the_user_code(person: Person, console: Console) -> None:
+    assert console.user_code not in console.given["verification_uri_complete"]
+    scanned = await scan(person, console)
+    assert scanned["proof"] == "user-code-end"
+    assert console.user_code[-4:] not in str(scanned)
+
+
+@pytest.mark.parametrize("proof", [{}, {"number": 42}, {"user_code_end": "AAAA"}])
+async def test_photographed_qr_code_alone_opens_nothing(
+    stranger: Person, console: Console, proof: dict[str, Any]
+) -> None:
+    """The stranger has the QR code and not the screen: they cannot sign the client in as themselves."""
+    scanned = await scan(stranger, console)
+    assert is_refused(await approve(stranger, scanned["id"], proof), 409, "wrong-number")
+    assert await console.error() == "authorization_pending"
+
+
+async def test_letters_of_the_qr_code_are_no_proof(stranger: Person, console: Console) -> None:
+    scanned = await scan(stranger, console)
+    for end in (console.scan_code[-4:], console.scan_code[:4]):
+        if end.upper() != console.user_code[-4:]:
+            answer = await approve(stranger, scanned["id"], {"user_code_end": end})
+            assert is_refused(answer, 409, "wrong-number")
+
+
+async def test_end_of_the_user_code_in_another_spelling_is_accepted(person: Person, console: Console) -> None:
+    scanned = await scan(person, console)
+    end = console.user_code[-4:].lower()
+    assert (await approve(person, scanned["id"], {"user_code_end": f" {end[:2]}-{end[2:]}"})).status_code == 200
+
+
+async def test_typed_user_code_is_the_proof(person: Person, console: Console) -> None:
+    typed = await person.post("/v1/scans", json={"code": console.user_code})
+    assert typed.json()["proof"] == "none"
+    assert (await approve(person, typed.json()["id"], {})).status_code == 200
+    assert (await console.poll()).status_code == 200
+
+
+async def test_user_code_typed_after_the_scan_changes_nothing(person: Person, console: Console) -> None:
+    """The phone that has scanned types the user code too: it still proves the end, as it was asked."""
+    scanned = await scan(person, console)
+    typed = await person.post("/v1/scans", json={"code": console.user_code})
+    assert typed.json() == scanned
+
+
+# The console's id is no other program's
+
+
+async def test_no_program_signs_in_with_the_id_of_the_console(api: httpx.AsyncClient) -> None:
+    started = await api.post("/oauth/device_authorization", data={"client_id": "xuezu-console"})
+    assert (started.status_code, started.json()["error"]) == (400, "unauthorized_client")
+    for grant in (DEVICE_GRANT, "refresh_token"):
+        form = {"grant_type": grant, "client_id": "xuezu-console", "device_code": "x" * 43, "refresh_token": "x" * 43}
+        answer = await api.post("/oauth/token", data=form)
+        assert (answer.status_code, answer.json()["error"]) == (400, "unauthorized_client")
 
 
 # The end of the approving session
@@ -298,10 +358,10 @@ async def test_every_step_is_audited(person: Person, console: Console, db: Async
         text("SELECT action, user_id, client_id FROM audit_entries WHERE subject_id = :id ORDER BY id"), {"id": scan_id}
     )
     assert [(action, str(user), client) for action, user, client in rows] == [
-        ("device_authorization.started", "None", "xuezu-console"),
+        ("device_authorization.started", "None", DESKTOP),
         ("device_authorization.scanned", person.user_id, None),
         ("device_authorization.approved", person.user_id, None),
-        ("device_authorization.redeemed", person.user_id, "xuezu-console"),
+        ("device_authorization.redeemed", person.user_id, DESKTOP),
     ]
 
 
@@ -311,9 +371,9 @@ async def test_every_refused_step_is_audited(
     await stranger.post("/v1/scans", json={"code": "XXXX-XXXX"})
     scan_id = await scan_and_approve(person, console)
     await stranger.post("/v1/scans", json={"code": console.user_code})
-    await approve(stranger, scan_id, 10)
+    await approve(stranger, scan_id, WRONG)
     await stranger.put(f"/v1/scans/{scan_id}/refusal")
-    await approve(person, scan_id, 10)
+    await approve(person, scan_id, WRONG)
     await expire(db, console)
     await stranger.post("/v1/scans", json={"code": console.user_code})
     rows = await db.execute(

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.settings import Settings
 from app.main import create_app
-from tests.auth.consoles import sign_in_console
+from tests.auth.consoles import DESKTOP, sign_in_console
 from tests.people import People, Person
 
 
@@ -76,7 +76,7 @@ async def test_reused_refresh_token_is_detected_after_a_restart(settings: Settin
 
 
 async def test_refresh_by_another_client_is_refused_and_uses_no_token(person: Person) -> None:
-    stolen = await refresh(person.api, person.refresh_token, "xuezu-console")
+    stolen = await refresh(person.api, person.refresh_token, DESKTOP)
     assert (stolen.status_code, stolen.json()["error"]) == (400, "invalid_grant")
     assert (await refresh(person.api, person.refresh_token)).status_code == 200
 
@@ -106,7 +106,7 @@ async def test_access_token_is_refused_as_refresh_token(person: Person) -> None:
 @pytest.mark.parametrize("kind", ["refresh", "access"])
 async def test_revocation_of_a_token_ends_its_session(person: Person, kind: str) -> None:
     token = person.refresh_token if kind == "refresh" else person.token
-    assert (await revoke(person.api, token, "xuezu-console")).status_code == 200
+    assert (await revoke(person.api, token, DESKTOP)).status_code == 200
     assert await read_status(person.api, person.token) == 200, "another client's revocation does nothing"
     for _ in range(2):
         assert (await revoke(person.api, token)).status_code == 200
@@ -123,7 +123,7 @@ async def test_sessions_are_listed_with_client_and_device(person: Person) -> Non
     await sign_in_console(person)
     listed = (await person.get("/v1/me/sessions")).json()["items"]
     assert [(item["client"], item["device"], item["current"]) for item in listed] == [
-        ("学组管理后台", "Chrome 131 · Windows", False),
+        ("测试桌面端", "Chrome 131 · Windows", False),
         ("学组", "python-httpx 0.28.1", True),
     ]
     assert {item["address"] for item in listed} == {"127.0.0.1"}
@@ -134,12 +134,12 @@ async def test_sessions_are_listed_with_client_and_device(person: Person) -> Non
 
 @pytest.mark.parametrize(
     ("expiry", "served"),
-    [("expires_at = now() - interval '1 second'", 401), ("refreshed_at = now() - interval '1 day'", 200)],
+    [("expires_at = now() - interval '1 second'", 401), ("refreshed_at = now() - interval '31 days'", 200)],
 )
 async def test_expired_session_is_not_listed(person: Person, db: AsyncConnection, expiry: str, served: int) -> None:
     console = await sign_in_console(person)
     user = {"id": person.user_id}
-    await db.execute(text(f"UPDATE sessions SET {expiry} WHERE user_id = :id AND client_id = 'xuezu-console'"), user)
+    await db.execute(text(f"UPDATE sessions SET {expiry} WHERE user_id = :id AND client_id = '{DESKTOP}'"), user)
     listed = (await person.get("/v1/me/sessions")).json()["items"]
     assert [item["client"] for item in listed] == ["学组"]
     assert await read_status(person.api, console["access_token"]) == served
@@ -150,7 +150,7 @@ async def test_ended_session_is_refused_and_others_stay(person: Person) -> None:
     console = (await person.get("/v1/me/sessions")).json()["items"][0]
     assert (await person.delete(f"/v1/me/sessions/{console['id']}")).status_code == 204
     assert await read_status(person.api, tokens["access_token"]) == 401
-    assert (await refresh(person.api, tokens["refresh_token"], "xuezu-console")).status_code == 400
+    assert (await refresh(person.api, tokens["refresh_token"], DESKTOP)).status_code == 400
     assert (await person.delete(f"/v1/me/sessions/{console['id']}")).status_code == 404
     assert await read_status(person.api, person.token) == 200
 

@@ -85,6 +85,6 @@ async def create_hostile_org(
     await db.execute(_KEY, {"user_id": main.user_id, "name": fill_hostile_name(100)})
     asking = await Console.request(main.api, program)
     scanned = await scan(main, asking)
-    await approve(main, scanned["id"], (await asking.poll(client_id=program)).json()["match_number"])
-    get_body(await asking.poll(client_id=program))
+    await approve(main, scanned["id"], asking.proof)
+    get_body(await asking.poll())
     return main

@@ -75,9 +75,13 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
     renamed = get_body(await send_change_request(main, subordinate, kind="rename", name="中共测试区委员会"), 201)
     key = await db.scalar(_KEY, {"user_id": main.user_id})
     await db.commit()
-    authorization = await Console.request(main.api)
     await sign_in_to_phone(visitor, main)
-    scanned = await visitor.post("/phone/scans", data={"code": authorization.user_code}, headers=ORIGIN)
+    waiting = re.search(r"/console/sign-in/([A-Z-]+)/events", (await visitor.get("/console/")).text)
+    assert waiting is not None
+    console, desktop = [
+        (await visitor.post("/phone/scans", data={"code": code}, headers=ORIGIN)).headers["location"]
+        for code in (waiting[1], (await Console.request(main.api)).scan_code)
+    ]
 
     at, phone = f"/console/orgs/{org['id']}", {"phone": fresh_phone()}
     row, certifying, keys = f"{at}/members/{member['id']}", f"{at}/certification", "/console/security/keys"
@@ -187,13 +191,8 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
         Sent("phone/id_card.html", "name", "/phone/verification/id-card", PERSON),
         Sent("phone/id_card.html", "id_number", "/phone/verification/id-card", "号码不正确", keeps=False),
         Sent("phone/scan.html", "code", "/phone/scans", "未找到"),
-        Sent(
-            "phone/approve.html",
-            "number",
-            f"{scanned.headers['location']}/approval",
-            "数字与电脑上显示的不一致",
-            keeps=False,
-        ),
+        Sent("phone/approve.html", "number", f"{console}/approval", "与电脑上显示的不一致", keeps=False),
+        Sent("phone/approve.html", "user_code_end", f"{desktop}/approval", "与电脑上显示的不一致", keeps=False),
         Sent("phone/new_org.html", "name", "/phone/orgs", FULL_NAME, {"region_code": "320102"}),
         Sent("frame/region_field.html", "region", "/phone/orgs", "请填写名称并选择所在地区", {"name": "某党委"}),
     ]

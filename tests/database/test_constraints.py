@@ -23,6 +23,7 @@ _FUNCTIONS = text("SELECT prosrc FROM pg_proc WHERE pronamespace = 'public'::reg
 UNREACHABLE = {
     "activations_org_id_member_id_key": "an activation is inserted only where its row was just linked under its lock",
     "device_authorizations_device_code_hash_key": "the hash of a random secret",
+    "device_authorizations_scan_code_key": "a random code of 96 bits",
     "invitations_token_hash_key": "the hash of a random secret",
     "join_links_token_hash_key": "the hash of a random secret",
     "verifications_reference_key": "a random reference",

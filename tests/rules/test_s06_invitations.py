@@ -74,7 +74,14 @@ async def test_invitation_revoked_unknown_or_for_another_purpose_is_unknown(
     get_body(await world.main_admin.delete(f"{world.path}/invitations/{revoked['id']}"), 204)
     sign_in = await Console.request(api)
     joining = get_body(await world.main_admin.post(f"{world.path}/join-links", json={}), 201)
-    for token in (revoked["token"], "unknown-token", sign_in.user_code, sign_in.device_code, joining["token"]):
+    for token in (
+        revoked["token"],
+        "unknown-token",
+        sign_in.user_code,
+        sign_in.scan_code,
+        sign_in.device_code,
+        joining["token"],
+    ):
         assert get_refusal(await send_application(founder, org, token)) == (404, "invitation-unknown")
 
 

@@ -19,9 +19,8 @@ async def test_registered_desktop_client_signs_in_by_the_scan_and_an_unknown_one
     desktop = await Console.request(api, client_id)
     scanned = await scan(world.learner, desktop)
     assert scanned["client"] == "电脑端聊天"
-    number = (await desktop.poll(client_id=client_id)).json()["match_number"]
-    get_body(await approve(world.learner, scanned["id"], number))
-    token = get_body(await desktop.poll(client_id=client_id))["access_token"]
+    get_body(await approve(world.learner, scanned["id"], desktop.proof))
+    token = get_body(await desktop.poll())["access_token"]
     me = get_body(await api.get("/v1/me", headers={"Authorization": f"Bearer {token}"}))
     assert me["id"] == world.learner.user_id
     unknown = await api.post("/oauth/device_authorization", data={"client_id": "unknown"})

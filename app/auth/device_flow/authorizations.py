@@ -1,44 +1,42 @@
-"""The QR scan: the device flow (RFC 8628) with the protections of cross-device flows (RFC 10027, BCP 247).
+"""The client's part of the device flow (RFC 8628) with the protections of cross-device flows (RFC 10027, BCP 247).
 
-Three secrets are separate. The `user_code` in the QR code is public: a person who photographs it can only scan it. The
-`device_code` belongs to the console: it is stored as a hash, sent only in bodies and valid for one redemption. Only the
-user and the session (the phone) that scanned can approve. The console shows the number to match only after the scan,
-so a code that is sent to another person does not contain the number.
+Four secrets are separate:
+
+- The `scan_code` in the QR code is public: a person who photographs it can only scan it.
+- The `user_code` is beside the QR code. Every client shows it, and the person types it where nothing can be scanned. A
+  phone that has scanned asks for its end, so a QR code that is sent to another person opens nothing.
+- The number of the console replaces the end of the user code there. The console shows it only after the scan, so even a
+  picture of the whole screen does not contain it.
+- The `device_code` belongs to the client: it is stored as a hash, sent only in bodies and valid for one redemption.
 
 Each step is one statement with the previous state as its condition, so one of several concurrent calls succeeds.
 """
 
-import json
 import secrets
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, bindparam, case, exists, func, insert, literal, select, text, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
-from app.auth.device_flow.watch import SIGN_IN_CHANNEL
-from app.auth.errors import AlreadyScanned, CodeExpired, NotOnThisClient, ScanDecided, WrongNumber
 from app.auth.oauth.protocol import Client, OAuthError, build_invalid_grant, require_parameter
 from app.auth.oauth.token_requests import TokenRequest
-from app.auth.rate_limits import Limit, take_token, take_token_by_address
+from app.auth.rate_limits import Limit, take_token_by_address
 from app.auth.sessions import TokenOut, start_session
-from app.authz.access import UserScope
 from app.core.cipher import create_secret, hash_secret
-from app.database.db import Readable, on_constraint
-from app.database.rows import fetch_row
-from app.schema.auth import DeviceAuthorization, OAuthClient, Session, User
-from app.web.errors import NotFound, Problem, Unavailable
+from app.database.db import on_constraint
+from app.schema.auth import DeviceAuthorization, Session, User
+from app.web.errors import Unavailable
 
 LIFETIME = timedelta(minutes=3)
 INTERVAL = 5
-MAX_WRONG_NUMBERS = 3
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, no similar letters (RFC 8628 §6.1)
+USER_CODE_END = 4
+"""The number of letters at the end of the user code that a phone asks for after the scan."""
 
 ADDRESS_LIMIT = Limit("device-address", burst=120, every=timedelta(seconds=1))
-SCANNER_LIMIT = Limit("scan-user", burst=20, every=timedelta(seconds=30))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,38 +46,50 @@ class StartedAuthorization:
     id: UUID
     device_code: str
     user_code: str
+    scan_code: str
     expires_in: int
     interval: int
 
 
-def build_scan_uri(issuer: str, user_code: str) -> str:
+def build_scan_uri(issuer: str, scan_code: str) -> str:
     """Return the address in the QR code. The app opens it; a browser shows there how to get the app."""
-    return f"{issuer}/phone/scan?code={user_code}"
+    return f"{issuer}/phone/scan?code={scan_code}"
 
 
 def normalize_user_code(given: str) -> str:
     """Return the stored form of a typed user code: `wdjb mjht` is `WDJB-MJHT`."""
-    letters = "".join(letter for letter in given.upper() if letter in _LETTERS)
+    letters = _keep_letters(given)
     return f"{letters[:4]}-{letters[4:]}"
+
+
+def get_user_code_end(given: str) -> str:
+    """Return the letters of a typed end of a user code in their stored form: `mj ht` is `MJHT`."""
+    return _keep_letters(given)[-USER_CODE_END:]
+
+
+def _keep_letters(given: str) -> str:
+    return "".join(letter for letter in given.upper() if letter in _LETTERS)
 
 
 async def start_device_authorization(
     db: AsyncConnection, actor: Actor, client: Client, device: str | None
 ) -> StartedAuthorization:
-    """Start a device authorization for a client that may use the device flow.
+    """Start a device authorization for a client that may use the device flow, or for the console.
 
     Raises TooManyRequests; Unavailable if another authorization has the same random user code.
     """
     await take_token_by_address(db, ADDRESS_LIMIT, actor.address)
     device_code = create_secret()
+    scan_code = secrets.token_urlsafe(12)
     user_code = normalize_user_code("".join(secrets.choice(_LETTERS) for _ in range(8)))
     values = {
         "client_id": client.id,
         "device_code_hash": hash_secret(device_code),
         "user_code": user_code,
+        "scan_code": scan_code,
         "device": device,
         "address": actor.address,
-        "number": 10 + secrets.randbelow(90),
+        "number": 10 + secrets.randbelow(90) if client.kind == "console" else None,
         "interval_seconds": INTERVAL,
         "expires_at": func.now() + LIFETIME,
     }
@@ -88,165 +98,8 @@ async def start_device_authorization(
         authorization_id = (await db.execute(statement)).scalar_one()
     subject = ("device_authorization", authorization_id)
     await record(db, actor, "device_authorization.started", subject=subject)
-    return StartedAuthorization(authorization_id, device_code, user_code, int(LIFETIME.total_seconds()), INTERVAL)
-
-
-class ScanRow(NamedTuple):
-    """The fields of a device authorization that the scanning phone reads."""
-
-    id: UUID
-    state: str
-    device: str | None
-    address: str | None
-    created_at: datetime
-    expires_at: datetime
-    client: str
-
-
-SCAN_COLUMNS = (
-    DeviceAuthorization.id,
-    DeviceAuthorization.state,
-    DeviceAuthorization.device,
-    DeviceAuthorization.address,
-    DeviceAuthorization.created_at,
-    DeviceAuthorization.expires_at,
-    select(OAuthClient.name).where(OAuthClient.id == DeviceAuthorization.client_id).scalar_subquery().label("client"),
-)
-
-
-async def scan_code(db: AsyncConnection, scope: UserScope, code: str) -> ScanRow | Problem:
-    """Bind a pending code to the scanning user and session. A second scan by the same session returns the same row.
-
-    NotFound, CodeExpired and AlreadyScanned (by another session) are returned, not raised, so that a guess commits and
-    counts. Raises NotOnThisClient if the session is not one of the phone app, and TooManyRequests.
-    """
-    await take_token(db, SCANNER_LIMIT, str(scope.user_id))
-    app = select(exists().where(OAuthClient.id == scope.client_id, OAuthClient.kind == "app"))
-    if not await db.scalar(app):
-        raise NotOnThisClient
-    user_code = normalize_user_code(code)
-    claim = (
-        update(DeviceAuthorization)
-        .where(DeviceAuthorization.user_code == user_code, DeviceAuthorization.state == "pending")
-        .where(DeviceAuthorization.expires_at > func.now())
-        .values(state="scanned", user_id=scope.user_id, scanned_session_id=scope.session_id)
-        .returning(*SCAN_COLUMNS, DeviceAuthorization.number)
-    )
-    row = (await db.execute(claim)).one_or_none()
-    if row is not None:
-        await _notify_console(db, row.id, "scanned", row.number)
-        await record(db, scope.actor, "device_authorization.scanned", subject=("device_authorization", row.id))
-        return ScanRow._make(row[:-1])
-    again = select(
-        *SCAN_COLUMNS,
-        DeviceAuthorization.scanned_session_id,
-        (DeviceAuthorization.expires_at <= func.now()).label("expired"),
-    ).where(DeviceAuthorization.user_code == user_code)
-    found = (await db.execute(again)).one_or_none()
-    if found is None:
-        return await _record_refusal(db, scope, "scan_refused", None, NotFound())
-    if found.expired:
-        return await _record_refusal(db, scope, "scan_refused", found.id, CodeExpired())
-    if found.scanned_session_id != scope.session_id:
-        return await _record_refusal(db, scope, "scan_refused", found.id, AlreadyScanned())
-    return ScanRow._make(found[:-2])
-
-
-async def approve_sign_in(db: AsyncConnection, scope: UserScope, scan_id: UUID, number: int) -> Problem | None:
-    """Approve the console's sign-in with the number that it shows. Only the scanning session can approve.
-
-    A wrong number counts, and the third one refuses the sign-in. Problems are returned, so that they commit.
-    """
-    right = DeviceAuthorization.number == number
-    last_try = DeviceAuthorization.wrong_numbers + 1 >= MAX_WRONG_NUMBERS
-    decide = (
-        _build_decision_update(scope, scan_id)
-        .values(
-            state=case((right, "approved"), (last_try, "refused"), else_=DeviceAuthorization.state),
-            wrong_numbers=DeviceAuthorization.wrong_numbers + case((right, 0), else_=1),
-        )
-        .returning(DeviceAuthorization.state)
-    )
-    state = await db.scalar(decide)
-    if state is None:
-        return await _check_repeated(db, scope, scan_id, right, "approved", "redeemed")
-    if state != "scanned":
-        await _notify_console(db, scan_id, state)
-    if state == "approved":
-        await _record_decision(db, scope, scan_id, "approved")
-        return None
-    await _record_decision(db, scope, scan_id, "refused", reason="wrong-number", state=state)
-    return WrongNumber()
-
-
-async def refuse_sign_in(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> Problem | None:
-    """Refuse the console's sign-in. Only the scanning session can refuse. A problem is returned, not raised,
-    so that the transaction commits."""
-    decided = await db.scalar(_build_decision_update(scope, scan_id).values(state="refused").returning(literal(1)))
-    if decided is None:
-        by_person = DeviceAuthorization.wrong_numbers < MAX_WRONG_NUMBERS
-        return await _check_repeated(db, scope, scan_id, by_person, "refused")
-    await _notify_console(db, scan_id, "refused")
-    await _record_decision(db, scope, scan_id, "refused")
-    return None
-
-
-def _build_decision_update(scope: UserScope, scan_id: UUID) -> Update:
-    return (
-        update(DeviceAuthorization)
-        .where(DeviceAuthorization.id == scan_id, DeviceAuthorization.state == "scanned")
-        .where(DeviceAuthorization.scanned_session_id == scope.session_id)
-        .where(DeviceAuthorization.expires_at > func.now())
-    )
-
-
-async def _check_repeated(
-    db: AsyncConnection, scope: UserScope, scan_id: UUID, condition: ColumnElement[bool], *states: str
-) -> Problem | None:
-    """Return None if the decision on a scan is repeated: the scan is in one of these states, under this condition.
-    Else record the refusal and return the reason."""
-    row = await find_scan(db, scope, scan_id)
-    error: Problem = NotFound()
-    if row is not None:
-        is_same = select(condition).where(DeviceAuthorization.id == scan_id)
-        if row.state in states and await db.scalar(is_same):
-            return None
-        error = CodeExpired() if row.state == "scanned" else ScanDecided()
-    return await _record_refusal(db, scope, "decision_refused", scan_id, error)
-
-
-_SCAN = select(*SCAN_COLUMNS).where(
-    DeviceAuthorization.id == bindparam("scan_id"), DeviceAuthorization.scanned_session_id == bindparam("session_id")
-)
-
-
-async def find_scan(db: Readable, scope: UserScope, scan_id: UUID) -> ScanRow | None:
-    """Return a scan of this session; None if another session scanned it."""
-    return await fetch_row(db, _SCAN, ScanRow, {"scan_id": scan_id, "session_id": scope.session_id})
-
-
-async def _record_decision(db: AsyncConnection, scope: UserScope, scan_id: UUID, decision: str, **after: str) -> None:
-    await record(
-        db,
-        scope.actor,
-        f"device_authorization.{decision}",
-        subject=("device_authorization", scan_id),
-        after=after or None,
-    )
-
-
-async def _record_refusal(
-    db: AsyncConnection, scope: UserScope, action: str, subject_id: UUID | None, problem: Problem
-) -> Problem:
-    subject = ("device_authorization", subject_id)
-    await record(db, scope.actor, f"device_authorization.{action}", subject=subject, after={"reason": problem.slug})
-    return problem
-
-
-async def _notify_console(db: AsyncConnection, authorization_id: UUID, state: str, number: int | None = None) -> None:
-    """Notify the waiting console when this transaction commits."""
-    payload = json.dumps({"id": str(authorization_id), "state": state, "number": number})
-    await db.execute(select(func.pg_notify(SIGN_IN_CHANNEL, payload)))
+    seconds = int(LIFETIME.total_seconds())
+    return StartedAuthorization(authorization_id, device_code, user_code, scan_code, seconds, INTERVAL)
 
 
 # One statement polls and redeems, so only one call changes `approved` into `redeemed` and sees this change.
@@ -259,7 +112,7 @@ SET polled_at = now(),
         ELSE d.interval_seconds END,
     state = CASE WHEN d.state = 'approved' AND d.expires_at > now() THEN 'redeemed' ELSE d.state END
 WHERE d.device_code_hash = :device_code_hash AND d.client_id = :client_id
-RETURNING new.id, old.state AS before, new.state, new.user_id, new.scanned_session_id, new.number,
+RETURNING new.id, old.state AS before, new.state, new.user_id, new.scanned_session_id,
           new.expires_at <= now() AS expired,
           coalesce(old.polled_at > now() - make_interval(secs => old.interval_seconds - 0.5), false) AS too_fast
 """)
@@ -292,11 +145,10 @@ async def redeem_device_code(request: TokenRequest) -> TokenOut | OAuthError:
         return denied
     if row.expired:
         return OAuthError("expired_token", "not approved in time; ask for a new code")
-    extra = {"match_number": row.number} if row.state == "scanned" else {}
-    state_text = f"scanned; the phone asks for the number {row.number}" if extra else "not scanned yet"
+    waits = "scanned, not approved yet" if row.state == "scanned" else "not scanned yet"
     if row.too_fast:
-        return OAuthError("slow_down", f"{state_text}; wait five seconds more between polls", extra=extra)
-    return OAuthError("authorization_pending", state_text, extra=extra)
+        return OAuthError("slow_down", f"{waits}; wait five seconds more between polls")
+    return OAuthError("authorization_pending", waits)
 
 
 async def _lock_approver_if_valid(db: AsyncConnection, user_id: UUID, session_id: UUID) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.auth.device_flow.tickets import STATE_COLUMNS
-from app.auth.device_flow.watch import SignInWatch, Step
+from app.auth.device_flow.watch import SignInWatch
 from app.schema.auth import DeviceAuthorization
 from app.web.event_stream import Event
 
@@ -21,32 +21,32 @@ async def stream_sign_in_events(
 ) -> AsyncIterator[Event]:
     """Yield the current state of an authorization, then each step until the last. The stream ends when it expires."""
     with watch.subscribe(authorization_id) as waiter:
-        step, seconds_left = await _read_step(engine, authorization_id)
+        state, seconds_left = await _read_state(engine, authorization_id)
         ends_at = time.monotonic() + seconds_left
-        yield _build_event(step)
-        while step.state not in _FINAL_STATES:
-            before = step
+        yield _build_event(state)
+        while state not in _FINAL_STATES:
+            before = state
             try:
-                received = await waiter.wait_for_step(ends_at - time.monotonic())
+                received = await waiter.wait_for_state(ends_at - time.monotonic())
             except TimeoutError:
-                step = Step("expired")
+                state = "expired"
             else:
-                step = received or (await _read_step(engine, authorization_id))[0]
-            if step != before:
-                yield _build_event(step)
+                state = received or (await _read_state(engine, authorization_id))[0]
+            if state != before:
+                yield _build_event(state)
 
 
 _STATE = select(*STATE_COLUMNS).where(DeviceAuthorization.id == bindparam("authorization_id"))
 
 
-async def _read_step(engine: AsyncEngine, authorization_id: UUID) -> tuple[Step, float]:
+async def _read_state(engine: AsyncEngine, authorization_id: UUID) -> tuple[str, float]:
+    """Return the state and the seconds until the authorization expires."""
     async with engine.connect() as db:
         row = (await db.execute(_STATE, {"authorization_id": authorization_id})).one_or_none()
     if row is None:
-        return Step("expired"), 0.0
-    return Step(row.state, row.match_number), row.expires_at.timestamp() - time.time()
+        return "expired", 0.0
+    return row.state, row.expires_at.timestamp() - time.time()
 
 
-def _build_event(step: Step) -> Event:
-    data = {"state": step.state} | ({} if step.number is None else {"match_number": step.number})
-    return Event(step.state, json.dumps(data))
+def _build_event(state: str) -> Event:
+    return Event(state, json.dumps({"state": state}))

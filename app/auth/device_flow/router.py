@@ -1,4 +1,4 @@
-"""The console's calls: requesting a code, showing it and waiting for the scan."""
+"""The client's calls: requesting a code, showing it and waiting for the scan."""
 
 from typing import Annotated, get_args
 
@@ -13,7 +13,7 @@ from app.auth.device_flow.schemas import (
     TicketCreate,
     WaitOut,
 )
-from app.auth.device_flow.tickets import find_by_ticket, find_user_code, open_ticket
+from app.auth.device_flow.tickets import find_by_ticket, find_scan_code, open_ticket
 from app.auth.device_flow.watch import WATCH
 from app.auth.devices import describe_device
 from app.auth.oauth.grant_types import GRANTS, GrantType
@@ -49,17 +49,22 @@ Ticket = Annotated[str | None, Cookie(alias=TICKET, max_length=200, description=
     "/oauth/device_authorization",
     summary="Ask for a code to be scanned (RFC 8628)",
     responses=describe_oauth_errors(400, 401, 413, 429, 503),
-    openapi_extra=describe_form("client_id", client_id="A client of kind `device`, such as `xuezu-console`."),
+    openapi_extra=describe_form(
+        "client_id",
+        client_id="A client of kind `device`. The console has no part in this: its pages sign people in themselves.",
+    ),
 )
 async def create_device_authorization(
     request: Request, response: Response, db: WriteDb, form: Form
 ) -> DeviceAuthorizationOut:
-    """Begin the sign-in of a console or desktop client. The answer has the content of a QR code, and the secret with
+    """Begin the sign-in of a desktop client. The answer has the content of a QR code, and the secret with
     which the client polls `POST /oauth/token`. Both are valid for three minutes.
 
-    1. Show the QR code, or the picture at `…/qr.svg`.
-    2. Poll with the secret. After the code is scanned, `authorization_pending` contains `match_number`: show this
-       number, because the person types it into the app.
+    1. Show the QR code (`verification_uri_complete`, or the picture at `…/qr.svg`) and the `user_code` beside it. After
+       the scan the app asks the person for its last four letters, which are not in the QR code; where nothing can be
+       scanned, the person types all of it into the app.
+    2. Poll `POST /oauth/token` with the secret every `interval` seconds. After `slow_down`, wait five seconds more
+       between polls.
     3. When the code expires, make this call again and show the new code.
     """
     refuse_foreign_origin(request)
@@ -75,7 +80,7 @@ async def create_device_authorization(
         device_code=started.device_code,
         user_code=started.user_code,
         verification_uri=f"{issuer}/phone/scan",
-        verification_uri_complete=build_scan_uri(issuer, started.user_code),
+        verification_uri_complete=build_scan_uri(issuer, started.scan_code),
         expires_in=started.expires_in,
         interval=started.interval,
     )
@@ -83,7 +88,7 @@ async def create_device_authorization(
 
 async def _get_live_scan_uri(request: Request, db: Readable, user_code: UserCode) -> str:
     """Return the address of a code that can still be scanned. Raises NotFound."""
-    found = await find_user_code(db, user_code)
+    found = await find_scan_code(db, user_code)
     if found is None:
         raise NotFound
     return build_scan_uri(SETTINGS.get(request).issuer, found)
@@ -140,8 +145,7 @@ async def put_ticket(
 
 @router.get(_PATH, summary="State of a code")
 async def read_device_authorization(db: ReadDb, user_code: UserCode, ticket: Ticket = None) -> WaitOut:
-    """Read the state of the code. Use this call where the stream cannot be used. After the code is scanned, the answer
-    has the number to show.
+    """Read the state of the code. Use this call where the stream cannot be used.
 
     The call changes nothing. The cookie of `PUT …/ticket` is needed; without it the answer is 404.
     """

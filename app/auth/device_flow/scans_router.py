@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.auth.device_flow.authorizations import approve_sign_in, find_scan, refuse_sign_in, scan_code
+from app.auth.device_flow.scans import approve_sign_in, find_scan, refuse_sign_in, scan_code
 from app.auth.device_flow.schemas import ApprovalPut, ScanCreate, ScanOut
 from app.auth.errors import AlreadyScanned, CodeExpired, NotOnThisClient, ScanDecided, WrongNumber
 from app.authz.access import SignedIn
@@ -24,18 +24,19 @@ ScanId = Annotated[UUID, Path(description="The scan.")]
 @router.post(
     "/v1/scans",
     status_code=201,
-    summary="Scan the code of a console",
+    summary="Scan the code of a client",
     response_model=ScanOut,
     responses=problems(NotFound, AlreadyScanned, CodeExpired, NotOnThisClient, ForeignOrigin, TooManyRequests),
 )
 async def create_scan(
     request: Request, response: Response, db: WriteDb, scope: SignedIn, body: ScanCreate
 ) -> ScanOut | JSONResponse:
-    """The app reports that the person has scanned a code. The answer shows which client requests the sign-in, as the
-    service saw it: browser, address and time. The person compares these with the screen of the console.
+    """The app reports that the person has scanned a QR code, or has typed the code beside it. The answer shows which
+    client requests the sign-in, as the service saw it: program, browser, address and time. The person compares these
+    with the screen.
 
-    From now on the code belongs to this user and this phone, and the console shows a number of two digits. Next,
-    approve with that number or refuse.
+    From now on the code belongs to this user and this phone. Next, ask the person for what `proof` names, then approve
+    with it or refuse.
     """
     found = await scan_code(db, scope, body.code)
     if isinstance(found, Problem):
@@ -55,20 +56,20 @@ async def read_scan(db: ReadDb, scope: SignedIn, scan_id: ScanId) -> ScanOut:
 
 @router.put(
     "/v1/scans/{scan_id}/approval",
-    summary="Let the console sign in",
+    summary="Let the client sign in",
     response_model=ScanOut,
     responses=problems(NotFound, CodeExpired, ForeignOrigin, ScanDecided, WrongNumber),
 )
 async def approve_scan(
     request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId, body: ApprovalPut
 ) -> ScanOut | JSONResponse:
-    """Approve the sign-in. The person has typed the two digits that the console shows, and the console is signed in as
-    this person. The console gets its tokens with its next poll.
+    """Approve the sign-in with the `proof` of the scan: the number that the console shows, or the last four letters of
+    the code on the screen of another client. The client gets its tokens with its next poll, and is signed in as this
+    person.
 
-    A wrong number is 409 `wrong-number` and can be corrected. The third wrong number refuses the sign-in: then scan a
-    new code.
+    A wrong proof is 409 `wrong-number` and can be corrected. The third one refuses the sign-in: then scan a new code.
     """
-    wrong = await approve_sign_in(db, scope, scan_id, body.number)
+    wrong = await approve_sign_in(db, scope, scan_id, number=body.number, user_code_end=body.user_code_end)
     if wrong is not None:
         return build_problem_response(request, wrong)
     return await _get_scan(db, scope, scan_id)
@@ -76,12 +77,12 @@ async def approve_scan(
 
 @router.put(
     "/v1/scans/{scan_id}/refusal",
-    summary="Refuse the console",
+    summary="Refuse the client",
     response_model=ScanOut,
     responses=problems(NotFound, CodeExpired, ForeignOrigin, ScanDecided),
 )
 async def put_refusal(request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId) -> ScanOut | JSONResponse:
-    """The person refuses the sign-in, for example because a stranger shows the code. The console is notified at once,
+    """The person refuses the sign-in, for example because a stranger shows the code. The client is notified at once,
     and its code cannot be used any more.
 
     Nothing else changes. After a refusal by mistake, sign in with a new code.

@@ -14,10 +14,15 @@ from app.web.schemas import Body, Out
 class DeviceAuthorizationOut(Out):
     """A device authorization response (RFC 8628 §3.2)."""
 
-    device_code: str = Field(description="The console's secret: never show it, never put it into an address.")
-    user_code: str = Field(examples=["WDJB-MJHT"])
+    device_code: str = Field(description="The client's secret: never show it, never put it into an address.")
+    user_code: str = Field(
+        description="Show it beside the QR code: after the scan the app asks for its last four letters.",
+        examples=["WDJB-MJHT"],
+    )
     verification_uri: str
-    verification_uri_complete: str = Field(description="The content of the QR code.")
+    verification_uri_complete: str = Field(
+        description="The content of the QR code. It has a code of its own and not the `user_code`."
+    )
     expires_in: int
     interval: int = Field(description="Seconds between polls.")
 
@@ -33,22 +38,17 @@ class SignInStepOut(Out):
     """The data of an event of a sign-in that waits for the phone."""
 
     state: AuthorizationState = Field(description="The name of the event.")
-    match_number: int | None = Field(
-        default=None, description="With `scanned`: show it, the app asks the person for it."
-    )
 
 
 class WaitOut(Out):
     state: AuthorizationState
-    match_number: int | None = Field(
-        default=None, description="While the state is `scanned`: show it, because the app asks the person for it."
-    )
     expires_at: datetime
 
 
 class ScanCreate(Body):
     code: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
-        description="The public code, from the QR's address or typed.", examples=["WDJB-MJHT"]
+        description="The code in the QR's address, or the code beside the QR code if the person typed it.",
+        examples=["WDJB-MJHT"],
     )
 
 
@@ -58,9 +58,22 @@ class ScanOut(ObservedDevice):
     id: UUID
     state: Literal["scanned", "approved", "refused", "redeemed"]
     client: str = Field(description="The program.", examples=["学组管理后台"])
-    created_at: datetime = Field(description="When the console requested the code.")
+    proof: Literal["number", "user-code-end", "none"] = Field(
+        description="What the app asks the person for before the approval: the `number` that the console shows after "
+        "the scan, or the last four letters of the code beside the QR code; `none` if the person has typed that code."
+    )
+    created_at: datetime = Field(description="When the client requested the code.")
     expires_at: datetime
 
 
 class ApprovalPut(Body):
-    number: Annotated[int, Field(strict=True, ge=10, le=99)] = Field(description="Shown by the console.")
+    """The proof that the scan asks for, and nothing where its `proof` is `none`."""
+
+    number: Annotated[int, Field(strict=True, ge=10, le=99)] = Field(
+        default=0, description="`proof` is `number`: the number that the console shows."
+    )
+    user_code_end: Annotated[str, StringConstraints(min_length=4, max_length=20)] = Field(
+        default="",
+        description="`proof` is `user-code-end`: the last four letters of the code beside the QR code.",
+        examples=["MJHT"],
+    )

@@ -21,29 +21,28 @@ STATE_COLUMNS = (
         (DeviceAuthorization.expires_at <= func.now(), "expired"),
         else_=DeviceAuthorization.state,
     ).label("state"),
-    case((DeviceAuthorization.state == "scanned", DeviceAuthorization.number)).label("match_number"),
     DeviceAuthorization.expires_at,
 )
 
 
 class AuthorizationStateRow(NamedTuple):
-    """The state of a device authorization. The number is present only in the state `scanned`."""
+    """The state of a device authorization."""
 
     id: UUID
     state: str
-    match_number: int | None
     expires_at: datetime
 
 
 class WaitingConsoleRow(NamedTuple):
-    """The state of a device authorization with its code and the verified name of the user who scanned it."""
+    """The state of a device authorization with its code, the verified name of the user who scanned it, and the number
+    to match, which only a scanned code of the console has."""
 
     id: UUID
     state: str
-    match_number: int | None
     expires_at: datetime
     user_code: str
     scanner: str | None
+    match_number: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +54,23 @@ class OpenedTicket:
     expires_in: int
 
 
-_LIVE_CODE = select(DeviceAuthorization.user_code).where(
+_LIVE_CODE = select(DeviceAuthorization.scan_code).where(
     DeviceAuthorization.user_code == bindparam("user_code"), DeviceAuthorization.expires_at > func.now()
 )
 _SCANNER = select(User.verified_name).where(User.id == DeviceAuthorization.user_id).scalar_subquery()
-_SELECT_BY_DEVICE_CODE = select(*STATE_COLUMNS, DeviceAuthorization.user_code, _SCANNER.label("scanner")).where(
-    DeviceAuthorization.device_code_hash == bindparam("device_code_hash")
-)
+_SELECT_BY_DEVICE_CODE = select(
+    *STATE_COLUMNS,
+    DeviceAuthorization.user_code,
+    _SCANNER.label("scanner"),
+    case((DeviceAuthorization.state == "scanned", DeviceAuthorization.number)).label("match_number"),
+).where(DeviceAuthorization.device_code_hash == bindparam("device_code_hash"))
 _SELECT_BY_TICKET = select(*STATE_COLUMNS).where(
     DeviceAuthorization.user_code == bindparam("user_code"), DeviceAuthorization.ticket_hash == bindparam("ticket_hash")
 )
 
 
-async def find_user_code(db: Readable, user_code: str) -> str | None:
-    """Return the stored code if it has not expired; None otherwise."""
+async def find_scan_code(db: Readable, user_code: str) -> str | None:
+    """Return the code of the QR code of this user code; None if it has expired."""
     found: str | None = await db.scalar(_LIVE_CODE, {"user_code": normalize_user_code(user_code)})
     return found
 

@@ -8,7 +8,6 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
@@ -24,34 +23,27 @@ _RETRY_SECONDS = 1.0
 _PROBE_SECONDS = 20.0
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A new state of a device authorization."""
-
-    state: str
-    number: int | None = None
-
-
 class Waiter:
-    """A queue of steps for one console. None in place of a step means: read the database again."""
+    """A queue of the states that one client's authorization reaches. None in place of a state means: read the database
+    again."""
 
-    __slots__ = ("_future", "_steps")
+    __slots__ = ("_future", "_states")
 
     def __init__(self) -> None:
-        self._steps: list[Step | None] = []
+        self._states: list[str | None] = []
         self._future: asyncio.Future[None] | None = None
 
-    def put(self, step: Step | None) -> None:
-        self._steps.append(step)
+    def put(self, state: str | None) -> None:
+        self._states.append(state)
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
-    async def wait_for_step(self, seconds: float) -> Step | None:
-        """Return the next step, or None. Raises TimeoutError if nothing arrives within this number of seconds."""
-        if not self._steps:
+    async def wait_for_state(self, seconds: float) -> str | None:
+        """Return the next state, or None. Raises TimeoutError if nothing arrives within this number of seconds."""
+        if not self._states:
             self._future = asyncio.get_running_loop().create_future()
             await asyncio.wait_for(self._future, seconds)
-        return self._steps.pop(0)
+        return self._states.pop(0)
 
 
 class SignInWatch:
@@ -114,7 +106,7 @@ class SignInWatch:
     def _on_step(self, _: object, __: int, ___: str, payload: str) -> None:
         notification = json.loads(payload)
         for waiter in self._waiters.get(UUID(notification["id"]), ()):
-            waiter.put(Step(notification["state"], notification["number"]))
+            waiter.put(notification["state"])
 
     def _on_keys(self, *_: object) -> None:
         task = asyncio.create_task(self._reload_keys())

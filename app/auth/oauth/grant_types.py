@@ -12,6 +12,8 @@ class GrantType(StrEnum):
 
 GRANTS: dict[str, frozenset[GrantType]] = {
     "app": frozenset({GrantType.PHONE_CODE, GrantType.REFRESH_TOKEN}),
+    # The pages of the console sign people in inside the service. No other program gets tokens with the console's id.
+    "console": frozenset(),
     "device": frozenset({GrantType.DEVICE_CODE, GrantType.REFRESH_TOKEN}),
     "service": frozenset({GrantType.CLIENT_CREDENTIALS}),
 }

@@ -35,15 +35,10 @@ _PENDING_ERRORS = {"authorization_pending", "slow_down"}  # Answers to a client 
 
 
 class OAuthErrorOut(Out):
-    """An OAuth error (RFC 6749 §5.2).
-
-    `match_number` is present only between the scan of the QR code and the approval. The screen shows it, and the user
-    types it on the phone to approve.
-    """
+    """An OAuth error (RFC 6749 §5.2)."""
 
     error: str = Field(description="Stable code.", examples=["invalid_grant"])
     error_description: str = Field(description="For the developer, in English.")
-    match_number: int | None = Field(default=None, description="The number to show: the user types it on the phone.")
 
 
 class OAuthError(Exception):
@@ -57,14 +52,12 @@ class OAuthError(Exception):
         *,
         status: int = 400,
         headers: Mapping[str, str] | None = None,
-        extra: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(error)
         self.error = error
         self.description = description
         self.status = status
         self.headers = dict(headers or {})
-        self.extra = dict(extra or {})
 
     def build_response(self) -> "OAuthErrorResponse":
         return OAuthErrorResponse(self)
@@ -74,7 +67,7 @@ class OAuthErrorResponse(JSONResponse):
     """The response of an OAuthError, with its error code."""
 
     def __init__(self, error: OAuthError) -> None:
-        body = {"error": error.error, "error_description": error.description, **error.extra}
+        body = {"error": error.error, "error_description": error.description}
         super().__init__(body, error.status, NO_STORE | error.headers)
         self.error = error.error
 
@@ -222,8 +215,9 @@ _LIVE_CLIENT = select(
 async def _find_client(db: AsyncConnection, client_id: str, secret: str | None) -> Client | None:
     given = {"client_id": client_id, "secret_hash": hash_secret(secret or "")}
     row = (await db.execute(_LIVE_CLIENT, given)).one_or_none()
-    # A service needs its secret. A public client has none, so a public client with a secret is refused.
-    if row is None or row.proved != (row.kind == "service") or (row.kind != "service" and secret):
+    # A service needs its secret. A public client has none, so one that authenticates is refused, also with an empty
+    # secret: a client that does not know where its id belongs (golang.org/x/oauth2) tries HTTP Basic before the body.
+    if row is None or row.proved != (row.kind == "service") or (row.kind != "service" and secret is not None):
         return None
     return Client(row.id, row.name, row.kind, frozenset(row.scopes), row.refresh_seconds, row.session_seconds)
 

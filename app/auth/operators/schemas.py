@@ -54,7 +54,7 @@ class ClientCreate(Body):
 class ClientOut(Out):
     id: str
     name: str
-    kind: Literal["app", "device", "service"]
+    kind: Literal["app", "console", "device", "service"]
     scopes: list[str]
     created_at: datetime
     revoked_at: datetime | None

@@ -64,7 +64,7 @@ async def _start_authorization(request: Request) -> tuple[StartedAuthorization, 
         client = await get_public_client(db, CLIENT)
         actor = build_actor(request, client_id=client.id)
         started = await start_device_authorization(db, actor, client, describe_device(request))
-    picture = await draw_svg(build_scan_uri(SETTINGS.get(request).issuer, started.user_code))
+    picture = await draw_svg(build_scan_uri(SETTINGS.get(request).issuer, started.scan_code))
     return started, Markup(picture.decode())  # noqa: S704 — the service drew it
 
 

@@ -1,18 +1,18 @@
-// The console's part by oauth4webapi, knowing nothing but the issuer and its client id. A line of JSON a step.
+// A desktop client by oauth4webapi, knowing nothing but the issuer and its client id. A line of JSON a step.
 import * as oauth from 'oauth4webapi'
 
-const [issuerUrl] = process.argv.slice(2)
+const [issuerUrl, clientId] = process.argv.slice(2)
 const say = (line) => console.log(JSON.stringify(line))
 const options = { [oauth.allowInsecureRequests]: true }
 
 const issuer = new URL(issuerUrl)
 const discovered = await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...options })
 const server = await oauth.processDiscoveryResponse(issuer, discovered)
-const client = { client_id: 'xuezu-console' }
+const client = { client_id: clientId }
 
 const authorization = await oauth.deviceAuthorizationRequest(server, client, oauth.None(), new URLSearchParams(), options)
 const device = await oauth.processDeviceAuthorizationResponse(server, client, authorization)
-say({ user_code: device.user_code })
+say(device)
 
 let tokens
 while (!tokens) {
@@ -22,7 +22,6 @@ while (!tokens) {
     tokens = await oauth.processDeviceCodeResponse(server, client, polled)
   } catch (error) {
     if (!(error instanceof oauth.ResponseBodyError) || error.error !== 'authorization_pending') throw error
-    say({ match_number: error.cause.match_number ?? null })
   }
 }
 
