@@ -199,6 +199,9 @@ MEMBERS: Mapping[str, Example] = {
     f"POST {_ORG}/moves/reversals": Example(
         {"moved_at": "2026-01-01T00:00:00+08:00", "to_unit_id": Stored("other_unit")}
     ),
+    f"POST {_ORG}/moves/previews": Example(
+        {"from_unit_id": Stored("peopled_unit"), "to_unit_id": Stored("other_unit")}
+    ),
     f"POST {_ORG}/moves": Example({"from_unit_id": Stored("peopled_unit"), "to_unit_id": Stored("other_unit")}),
     f"POST {_ORG}/members/{{member_id}}/transfers": Example({"org_id": Stored("subordinate")}),
     f"GET {_ORG}/person-transfers/{{transfer_id}}": Example(values={"transfer_id": Stored("coming_person")}),

@@ -166,7 +166,8 @@ The hierarchy of organisations: who is certified under whom. An organisation has
 The directory of an organisation: its people, and the units in which they are.
 
 1. `POST …/members` adds one person; a whole sheet comes in with the calls under **imports**.
-2. `PUT …/units` sets the units of a person, `POST …/copies` adds one unit, `POST …/moves` moves people out of a unit.
+2. `PUT …/units` sets the units of a person, `POST …/copies` adds one unit, `POST …/moves` moves people out of a unit
+   (`POST …/moves/previews` says first who would leave which unit).
 3. A row is activated when a registered user has its phone. Where the phone differs, the user sends
    `POST /v1/me/link-requests`, and an admin accepts with `PUT …/link-requests/{request_id}/acceptance`.
 4. A person who is not in the directory asks with `POST /v1/me/join-requests`, by the name of the organisation or by a

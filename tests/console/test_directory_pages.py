@@ -239,3 +239,23 @@ async def test_table_of_a_unit_is_in_its_own_order_and_that_of_the_org_by_name(
     assert await list_names("") == ["白二", "陈一", "王伟", "赵书记"]
     assert await list_names(f"unit={branch['id']}") == ["赵书记", "白二", "陈一"]
     assert await list_names(f"unit={branch['id']}&q=陈") == ["陈一"]
+
+
+async def test_move_of_a_whole_unit_says_who_leaves_which_unit(people: People, open_desk: OpenDesk) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    general = await add_unit(admin, org, "机关总支")
+    branch, target = await add_unit(admin, org, "第一党支部", general), await add_unit(admin, org, "第二党支部")
+    await add_member(admin, org, general, name="赵一")
+    await add_member(admin, org, branch, name="钱二")
+    desk = await open_desk(admin)
+    at = f"/console/orgs/{org['id']}/units/{general['id']}/moves"
+    first = await desk.part(f"{at}/new")
+    assert "机关总支" in first
+    assert "赵一" in first
+    assert "钱二" not in first
+    shown = await desk.next(f"{at}/preview", units_below="yes", to_unit_id=target["id"])
+    assert re.search(r"机关总支</span> <span[^>]*>→</span> <span[^>]*>改为</span> <strong>第二党支部", shown)
+    assert re.search(r"机关总支/第一党支部</span> <span[^>]*>→</span> .{,60}<strong>第二党支部.{,90}钱二", shown)
+    assert "管理组</strong>" in await desk.next(f"{at}/preview", to_unit_id="org")
+    assert "已将" in await desk.send(at, units_below="yes", to_unit_id=target["id"])

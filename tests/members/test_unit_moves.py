@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -128,3 +129,45 @@ async def test_move_with_too_many_or_no_people_is_refused(tree: Tree) -> None:
     path = f"/v1/orgs/{tree.org['id']}/moves"
     body = {"from_unit_id": None, "to_unit_id": tree.units["机关"]["id"], "member_ids": []}
     assert get_refusal(await tree.admin.post(path, json=body)) == (422, "invalid")
+
+
+async def test_preview_says_before_and_after_of_each_person_and_changes_nothing(tree: Tree) -> None:
+    in_two, deep, there = await tree.add("一支部", "小组", "机关"), await tree.add("小组"), await tree.add("二支部")
+    await tree.add("机关")
+    names = {unit["id"]: name for name, unit in tree.units.items()} | {None: "org"}
+    body = {"from_unit_id": tree.units["总支"]["id"], "units_below": True, "to_unit_id": tree.units["二支部"]["id"]}
+    path = f"/v1/orgs/{tree.org['id']}/moves"
+    preview = get_body(await tree.admin.post(f"{path}/previews", json=body))
+    shown = {
+        member["id"]: (
+            {names[unit] for unit in member["before_unit_ids"]},
+            {names[unit] for unit in member["after_unit_ids"]},
+        )
+        for member in preview["members"]
+    }
+    assert shown == {
+        in_two["id"]: ({"一支部", "小组", "机关"}, {"机关", "二支部"}),
+        deep["id"]: ({"小组"}, {"二支部"}),
+    }
+    assert await tree.list_units(in_two) == {"一支部", "小组", "机关"}
+    moved = get_body(await tree.admin.post(path, json=body))
+    assert (moved["people"], moved["groups"]) == (preview["people"], preview["groups"])
+    assert await tree.list_units(in_two) == shown[in_two["id"]][1]
+    assert await tree.list_units(there) == {"二支部"}
+    named = get_body(await tree.admin.post(f"{path}/previews", json=body | {"member_ids": [there["id"]]}))
+    assert named == {"people": 0, "groups": [], "members": []}
+    unknown = body | {"to_unit_id": str(UUID(int=1))}
+    assert get_refusal(await tree.admin.post(f"{path}/previews", json=unknown)) == (422, "unknown-unit")
+
+
+async def test_preview_and_move_count_an_admin_who_stays_and_is_in_the_target_as_unchanged(tree: Tree) -> None:
+    (admin_row,) = get_body(await tree.admin.get(f"/v1/orgs/{tree.org['id']}/members"))["items"]
+    person = await tree.add()
+    path = f"/v1/orgs/{tree.org['id']}/moves"
+    body = {"from_unit_id": None, "to_unit_id": tree.units["机关"]["id"]}
+    preview = get_body(await tree.admin.post(f"{path}/previews", json=body))
+    after = {member["id"]: member["after_unit_ids"] for member in preview["members"]}
+    assert after == {admin_row["id"]: [None, body["to_unit_id"]], person["id"]: [body["to_unit_id"]]}
+    assert get_body(await tree.admin.post(path, json=body))["people"] == preview["people"] == 2
+    assert get_body(await tree.admin.post(f"{path}/previews", json=body))["people"] == 0
+    assert get_body(await tree.admin.post(path, json=body))["people"] == 0

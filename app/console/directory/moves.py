@@ -10,7 +10,7 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import CHANGED
 from app.console.directory.pickers import UnitPicker, load_picker
-from app.console.directory.unit_changes import build_move_undo
+from app.console.directory.unit_changes import MovePreview, PeopleMoves, build_move_undo, describe_moves
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
@@ -21,7 +21,7 @@ from app.core.i18n import gettext, ngettext
 from app.database.db import Readable, ReadDb, WriteDb
 from app.members.member_list import MemberFilter, count_members
 from app.members.transfers.schemas import MoveCreate
-from app.members.transfers.unit_moves import move_people
+from app.members.transfers.unit_moves import list_departures, move_people
 from app.orgs.queries import get_unit
 from app.orgs.unit_queries import list_units_by_id
 from app.orgs.unit_schemas import UnitOut
@@ -40,6 +40,7 @@ class UnitMoveForm(FormContext, FrameContext, template="directory/unit_move.html
     picker: UnitPicker
     unit_count: int
     subtree_count: int
+    moves: PeopleMoves
 
 
 @router.get("/{unit_id}/moves/new")
@@ -48,15 +49,22 @@ async def show_new_move(request: Request, db: ReadDb, cipher: CipherDep, scope: 
     return await _show_move(request, db, cipher, scope, unit_id, Form([]))
 
 
+@router.post("/{unit_id}/moves/preview")
+async def preview_move(
+    request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, unit_id: UnitId, form: PageForm
+) -> Response:
+    """Show which units the people leave, and the unit that they get."""
+    await get_unit(db, scope.org_id, unit_id)
+    return render_part(request, MovePreview(moves=await _preview(db, cipher, scope, unit_id, form)))
+
+
 @router.post("/{unit_id}/moves")
 async def move_all(
     request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, unit_id: UnitId, form: PageForm
 ) -> Response:
     """Move all people of a unit, and of its subtree on request, to another unit or to the org itself."""
     unit = await get_unit(db, scope.org_id, unit_id)
-    to = form.get("to_unit_id", "")
-    fields = {"from_unit_id": unit_id, "units_below": "units_below" in form, "to_unit_id": None if to == "org" else to}
-    body = validate_fields(MoveCreate, fields)
+    body = _read_move(unit_id, form)
     if isinstance(body, ValidationError):
         return await _show_move(request, db, cipher, scope, unit_id, form, body)
     outcome = await catch_problem(db, move_people(db, scope, body))
@@ -67,6 +75,22 @@ async def move_all(
     target = targets[0].path if targets else gettext("管理组")
     message = ngettext("已将“{name}”的 {count} 人移到“{target}”", moved.people, name=unit.name, target=target)
     return show_message(request, message, CHANGED, undo=build_move_undo(scope.org_id, moved, body, []))
+
+
+def _read_move(unit_id: UUID, form: Form) -> MoveCreate | ValidationError:
+    to = form.get("to_unit_id", "")
+    fields = {"from_unit_id": unit_id, "units_below": "units_below" in form, "to_unit_id": None if to == "org" else to}
+    return validate_fields(MoveCreate, fields)
+
+
+async def _preview(db: Readable, cipher: Cipher, scope: OrgScope, unit_id: UUID, form: Form) -> PeopleMoves:
+    body = _read_move(unit_id, form)
+    if isinstance(body, ValidationError):
+        # No target is chosen yet: the preview is that of a unit that does not exist.
+        nowhere = MoveCreate(from_unit_id=unit_id, units_below="units_below" in form, to_unit_id=UUID(int=0))
+        return await describe_moves(db, cipher, scope.org_id, await list_departures(db, scope.org_id, nowhere), None)
+    people = await list_departures(db, scope.org_id, body)
+    return await describe_moves(db, cipher, scope.org_id, people, body.to_unit_id or "org")
 
 
 async def _show_move(
@@ -89,5 +113,6 @@ async def _show_move(
         ),
         unit_count=await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id)),
         subtree_count=await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id, units_below=True)),
+        moves=await _preview(db, cipher, scope, unit_id, form),
     )
     return render_part(request, dialog)

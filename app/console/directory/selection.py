@@ -12,7 +12,7 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import CHANGED
 from app.console.directory.pickers import UnitPicker, load_picker
-from app.console.directory.unit_changes import PeopleMoves, build_move_undo, describe_moves
+from app.console.directory.unit_changes import MovePreview, PeopleMoves, build_move_undo, describe_moves
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import (
     Form,
@@ -75,10 +75,6 @@ class SelectionForm(FormContext, FrameContext, template="directory/selection.htm
     chosen: Chosen
     names: Sequence[str]
     picker: UnitPicker
-    moves: PeopleMoves | None
-
-
-class MovePreview(Context, template="directory/people_moves.html"):
     moves: PeopleMoves | None
 
 
@@ -160,7 +156,7 @@ async def _run_move(request: Request, db: WriteDb, cipher: Cipher, scope: OrgSco
         count=moved.people,
         refused=[(name, reason) for name in left],
         undo=build_move_undo(scope.org_id, moved, chosen.move, [person.member_id for person in people]),
-        moves=await describe_moves(db, scope.org_id, people, chosen.units[0], found),
+        moves=await describe_moves(db, cipher, scope.org_id, people, chosen.units[0]),
     )
     response = render_part(request, result)
     response.headers["HX-Trigger"] = CHANGED
@@ -169,8 +165,7 @@ async def _run_move(request: Request, db: WriteDb, cipher: Cipher, scope: OrgSco
 
 async def _preview(db: WriteDb, cipher: Cipher, scope: OrgScope, chosen: Chosen) -> PeopleMoves:
     people = await list_departures(db, scope.org_id, chosen.move)
-    found = await list_members_by_id(db, cipher, scope.org_id, chosen.members)
-    return await describe_moves(db, scope.org_id, people, chosen.units[0] if chosen.units else None, found)
+    return await describe_moves(db, cipher, scope.org_id, people, chosen.units[0] if chosen.units else None)
 
 
 def _read_act(form: Form) -> Act:

@@ -1,13 +1,16 @@
 """What a move of people changes, as text: from which units to which unit, and for whom."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from app.console.frame.notices import Undo
+from app.console.frame.templates import Context
+from app.core.cipher import Cipher
 from app.core.i18n import gettext, join_words
 from app.database.db import Readable
-from app.members.schemas import MemberOut
+from app.members.queries import list_members_by_id
 from app.members.transfers.schemas import MoveCreate, MoveOut
 from app.members.transfers.unit_moves import Departure
 from app.orgs.unit_queries import list_units_by_id
@@ -35,18 +38,23 @@ class PeopleMoves:
     target: str
 
 
+class MovePreview(Context, template="directory/people_moves.html"):
+    moves: PeopleMoves | None
+
+
 async def describe_moves(
-    db: Readable, org_id: UUID, people: Sequence[Departure], target: UUID | None, found: Mapping[UUID, MemberOut]
+    db: Readable, cipher: Cipher, org_id: UUID, people: Sequence[Departure], target: UUID | Literal["org"] | None
 ) -> PeopleMoves:
-    """Describe each person's move: the units that the person leaves, and the target (None: not chosen yet). `found` has
-    the names of the people."""
+    """Describe each person's move: the units that the person leaves, and the target (None: not chosen yet)."""
     grouped: dict[tuple[str, ...], list[UUID]] = {}
     for person in people:
         grouped.setdefault(tuple(sorted(person.places)), []).append(person.member_id)
     groups = sorted(grouped.items(), key=lambda group: -len(group[1]))
+    named = [member for _, members in groups[:_MOST_GROUPS] for member in members[:_MOST_NAMES]]
+    found = await list_members_by_id(db, cipher, org_id, named)
     ids = {UUID(place) for places, _ in groups[:_MOST_GROUPS] for place in places if place}
-    units = await list_units_by_id(db, org_id, [*ids, *([target] if target else [])])
-    paths = {"": gettext("管理组")} | {str(unit.id): unit.path for unit in units}
+    units = await list_units_by_id(db, org_id, [*ids, *([target] if isinstance(target, UUID) else [])])
+    paths = {"": gettext("管理组"), "org": gettext("管理组")} | {str(unit.id): unit.path for unit in units}
     shown = [
         MovedGroup(
             places=join_words(paths[place] for place in places if place in paths) or gettext("管理组（保留）"),

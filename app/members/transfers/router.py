@@ -15,11 +15,12 @@ from app.members.errors import MemberIsAdmin, PartyMembersOnly
 from app.members.links.errors import UnknownOrg
 from app.members.queries import get_member
 from app.members.schemas import MemberOut
-from app.members.transfers import operations, queries
+from app.members.transfers import operations, queries, unit_moves
 from app.members.transfers.errors import PersonIsHere, PersonTransferDecided, PersonTransferOpen, SameOrg
 from app.members.transfers.schemas import (
     MoveCreate,
     MoveOut,
+    MovePreviewOut,
     MoveUndo,
     MoveUndoOut,
     PersonTransferAcceptance,
@@ -27,7 +28,6 @@ from app.members.transfers.schemas import (
     PersonTransferOut,
     PersonTransferRefusal,
 )
-from app.members.transfers.unit_moves import move_people, undo_move
 from app.orgs.errors import UnknownUnit
 from app.web.errors import problems
 from app.web.etags import format_etag
@@ -130,8 +130,16 @@ async def create_move(scope: Writer, body: MoveCreate, db: WriteDb) -> MoveOut:
     unit is removed, or the named ones. With `units_below` they also leave the units under it. Their other units stay as
     they are.
     """
-    moved, _ = await move_people(db, scope, body)
+    moved, _ = await unit_moves.move_people(db, scope, body)
     return moved
+
+
+@router.post("/moves/previews", summary="Preview a move of people", responses=problems(UnknownUnit))
+async def preview_move(scope: Writer, body: MoveCreate, db: WriteDb) -> MovePreviewOut:
+    """Read what `POST …/moves` with this body would change now: how many people would leave which units, and where each
+    of them is before and after. The call changes nothing.
+    """
+    return await unit_moves.preview_move(db, scope.org_id, body)
 
 
 @router.post("/moves/reversals", summary="Undo a move of people")
@@ -139,4 +147,4 @@ async def undo_unit_move(scope: Writer, body: MoveUndo, db: WriteDb) -> MoveUndo
     """Return people to the units that a move of the last 24 hours took them out of. Whoever has left its target since
     stays where they are.
     """
-    return MoveUndoOut(people=await undo_move(db, scope, body))
+    return MoveUndoOut(people=await unit_moves.undo_move(db, scope, body))

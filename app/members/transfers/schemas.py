@@ -69,7 +69,7 @@ class MoveCreate(Body):
 
 class MoveGroupOut(Out):
     from_unit_ids: list[UUID | None] = Field(
-        description="The units that these people have left; null is the org itself. Empty: they left none."
+        description="The units that these people leave; null is the org itself. Empty: they left none."
     )
     people: int
 
@@ -78,6 +78,23 @@ class MoveOut(Out):
     people: int = Field(description="How many people moved.")
     moved_at: datetime | None = Field(description="When; with it, the move can be undone for a day.")
     groups: list[MoveGroupOut] = Field(description="Where they came from, the largest group first; at most 100 groups.")
+
+
+class PreviewedMemberOut(Out):
+    """A person whom the move would change. In the lists null is the org itself."""
+
+    id: UUID
+    name: str
+    before_unit_ids: list[UUID | None] = Field(description="Where the person is now.")
+    after_unit_ids: list[UUID | None] = Field(description="Where the person would be.")
+
+
+class MovePreviewOut(Out):
+    people: int = Field(description="How many people would move.")
+    groups: list[MoveGroupOut] = Field(
+        description="Which units they would leave, the largest group first; at most 100 groups."
+    )
+    members: list[PreviewedMemberOut] = Field(description="Each person by name; at most the first 500.")
 
 
 class MoveUndo(Body):

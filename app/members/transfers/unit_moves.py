@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Boolean, DateTime, TextClause, Uuid, bindparam, func, select, text
+from sqlalchemy import Boolean, DateTime, Integer, TextClause, Uuid, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
@@ -16,12 +16,20 @@ from app.authz.access import OrgScope
 from app.database.db import Readable, on_constraint
 from app.database.rows import fetch_rows
 from app.hierarchy import tree
-from app.members.transfers.schemas import MoveCreate, MoveGroupOut, MoveOut, MoveUndo
+from app.members.transfers.schemas import (
+    MoveCreate,
+    MoveGroupOut,
+    MoveOut,
+    MovePreviewOut,
+    MoveUndo,
+    PreviewedMemberOut,
+)
 from app.orgs.errors import UnknownUnit
 from app.orgs.locks import lock_orgs_for_edit
 from app.schema.orgs import Unit
 
 _MOST_GROUPS = 100
+_MOST_PREVIEWED = 500
 _PARAMETER_TYPES: dict[str, TypeEngine[Any]] = {
     "org_id": Uuid(),
     "to_id": Uuid(),
@@ -32,6 +40,7 @@ _PARAMETER_TYPES: dict[str, TypeEngine[Any]] = {
     "chosen": Boolean(),
     "now": DateTime(timezone=True),
     "moved_at": DateTime(timezone=True),
+    "most": Integer(),
 }
 
 
@@ -47,6 +56,12 @@ _ORIGIN = """
       AND (:everywhere OR p.unit_id = ANY (:units) OR :at_org AND p.unit_id IS NULL)
       AND (NOT :chosen OR p.member_id = ANY (:members))
 """
+# Only an admin who is at the org itself and in the target already is in the origin and not changed.
+_CHANGED = """
+    HAVING NOT bool_and(stays) OR NOT EXISTS (
+        SELECT FROM unit_memberships AS t WHERE t.org_id = :org_id AND t.member_id = origin.member_id
+          AND t.until IS NULL AND t.unit_id IS NOT DISTINCT FROM :to_id)
+"""
 _MOVED = """
     SELECT t.member_id FROM unit_memberships AS t
     WHERE t.org_id = :org_id AND t.until IS NULL AND (t.unit_id = :to_id OR :at_org AND t.unit_id IS NULL)
@@ -58,7 +73,7 @@ _MOVED = """
 
 
 def _make_statement(statement: str) -> TextClause:
-    clause = text(statement.replace("{origin}", _ORIGIN).replace("{moved}", _MOVED))
+    clause = text(statement.replace("{origin}", _ORIGIN).replace("{moved}", _MOVED).replace("{changed}", _CHANGED))
     return clause.bindparams(*(bindparam(name, type_=_PARAMETER_TYPES[name]) for name in clause.compile().params))
 
 
@@ -66,7 +81,18 @@ _PREVIEW = _make_statement("""
 WITH origin AS ({origin})
 SELECT member_id,
        array_remove(array_agg(CASE WHEN NOT stays THEN coalesce(CAST(unit_id AS text), '') END), NULL) AS places
-FROM origin GROUP BY member_id ORDER BY member_id
+FROM origin GROUP BY member_id {changed} ORDER BY member_id
+""")
+_PREVIEW_PEOPLE = _make_statement("""
+WITH origin AS ({origin}), leaving AS (
+    SELECT member_id, array_agg(unit_id) FILTER (WHERE NOT stays) AS places FROM origin GROUP BY member_id {changed}
+)
+SELECT m.id, m.name, ARRAY(
+    SELECT p.unit_id FROM unit_memberships AS p
+    WHERE p.org_id = :org_id AND p.member_id = m.id AND p.until IS NULL ORDER BY p.since, p.id
+) AS before, coalesce(leaving.places, '{}') AS leaves
+FROM leaving JOIN members AS m ON m.org_id = :org_id AND m.id = leaving.member_id
+ORDER BY m.pinyin, m.name, m.id LIMIT :most
 """)
 # Every write locks the members in the order of their ids before it changes their unit memberships.
 _LOCK_PEOPLE = _make_statement("""
@@ -135,6 +161,39 @@ async def list_departures(db: Readable, org_id: UUID, body: MoveCreate) -> list[
     return await fetch_rows(db, _PREVIEW, Departure, await _get_origin(db, org_id, body))
 
 
+class _PreviewedMember(NamedTuple):
+    """A person with the places before the move, and those that the move ends; None is the org itself."""
+
+    id: UUID
+    name: str
+    before: Sequence[UUID | None]
+    leaves: Sequence[UUID | None]
+
+
+async def preview_move(db: Readable, org_id: UUID, body: MoveCreate) -> MovePreviewOut:
+    """Return what the move would change now. Raises UnknownUnit."""
+    await _require_units(db, org_id, body)
+    origin = await _get_origin(db, org_id, body)
+    people = await fetch_rows(db, _PREVIEW, Departure, origin)
+    shown = await fetch_rows(db, _PREVIEW_PEOPLE, _PreviewedMember, origin | {"most": _MOST_PREVIEWED})
+    return MovePreviewOut(
+        people=len(people),
+        groups=_group_departures(people),
+        members=[
+            PreviewedMemberOut(
+                id=member.id,
+                name=member.name,
+                before_unit_ids=list(member.before),
+                after_unit_ids=[
+                    *(place for place in member.before if place not in member.leaves),
+                    *([body.to_unit_id] if body.to_unit_id not in member.before else []),
+                ],
+            )
+            for member in shown
+        ],
+    )
+
+
 async def move_people(db: AsyncConnection, scope: OrgScope, body: MoveCreate) -> tuple[MoveOut, list[Departure]]:
     """Move people of a unit to another unit or to the org itself. Return what has moved, and who left which places.
 
@@ -142,10 +201,7 @@ async def move_people(db: AsyncConnection, scope: OrgScope, body: MoveCreate) ->
     for edit and the members. Raises UnknownUnit.
     """
     await lock_orgs_for_edit(db, scope)
-    wanted = {unit for unit in (body.from_unit_id, body.to_unit_id) if unit is not None}
-    live = select(func.count()).where(Unit.org_id == scope.org_id, Unit.id.in_(wanted), Unit.removed_at.is_(None))
-    if (await db.execute(live)).scalar_one() != len(wanted):
-        raise UnknownUnit
+    await _require_units(db, scope.org_id, body)
     origin = await _get_origin(db, scope.org_id, body)
     await db.execute(_LOCK_PEOPLE, origin)
     now = (await db.execute(select(func.clock_timestamp()))).scalar_one()
@@ -167,15 +223,8 @@ async def move_people(db: AsyncConnection, scope: OrgScope, body: MoveCreate) ->
         after = {"to_unit_id": to, "people": len(moved)}
         subject = ("unit", body.from_unit_id)
         await record(db, scope.actor, "unit.people_moved", org_id=scope.org_id, subject=subject, after=after)
-    groups = Counter(tuple(person.places) for person in moved).most_common(_MOST_GROUPS)
-    return MoveOut(
-        people=len(moved),
-        moved_at=now if moved else None,
-        groups=[
-            MoveGroupOut(from_unit_ids=[UUID(place) if place else None for place in places], people=people)
-            for places, people in groups
-        ],
-    ), moved
+    groups = _group_departures(moved)
+    return MoveOut(people=len(moved), moved_at=now if moved else None, groups=groups), moved
 
 
 async def undo_move(db: AsyncConnection, scope: OrgScope, body: MoveUndo) -> int:
@@ -203,6 +252,22 @@ async def undo_move(db: AsyncConnection, scope: OrgScope, body: MoveUndo) -> int
         subject = ("unit", body.to_unit_id)
         await record(db, scope.actor, "unit.move_undone", org_id=scope.org_id, subject=subject, before=before)
     return undone
+
+
+async def _require_units(db: Readable, org_id: UUID, body: MoveCreate) -> None:
+    wanted = {unit for unit in (body.from_unit_id, body.to_unit_id) if unit is not None}
+    live = select(func.count()).where(Unit.org_id == org_id, Unit.id.in_(wanted), Unit.removed_at.is_(None))
+    if (await db.execute(live)).scalar_one() != len(wanted):
+        raise UnknownUnit
+
+
+def _group_departures(people: Sequence[Departure]) -> list[MoveGroupOut]:
+    """Group people who leave the same places, the largest group first."""
+    groups = Counter(tuple(sorted(person.places)) for person in people).most_common(_MOST_GROUPS)
+    return [
+        MoveGroupOut(from_unit_ids=[UUID(place) if place else None for place in places], people=count)
+        for places, count in groups
+    ]
 
 
 async def _get_origin(db: Readable, org_id: UUID, body: MoveCreate) -> dict[str, Any]:
