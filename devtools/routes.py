@@ -1,10 +1,11 @@
-"""Routes of development: simulated providers, phone simulator, live examples of the docs explorer."""
+"""Routes of development: simulated providers, phone simulator, docs explorer with live examples."""
 
 from fastapi import FastAPI
 
 from app.core.services import SETTINGS
 from app.core.settings import Provider
 from app.web import routing
+from devtools.explorer.page import serve_explorer
 from devtools.live_examples.document import serve_live_examples
 from devtools.phone import site
 from devtools.providers.router import alipay_router, clients_router, sms_router
@@ -20,3 +21,4 @@ def add_routes(app: FastAPI) -> None:
         routing.add_routes(app, alipay_router)
     routing.add_routes(app, *site.routers)
     serve_live_examples(app)
+    serve_explorer(app)

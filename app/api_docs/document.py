@@ -145,7 +145,7 @@ def _list_security(route: RouteContext) -> list[dict[str, list[str]]]:
     if rule is None or rule.kind == "public":
         return []
     if rule.kind == "service":
-        return [{"oauth2": [str(rule.needs)]}, {"bearer": []}]
+        return [{"oauth2": [str(rule.needs)]}]
     return [{"bearer": []}]
 
 

@@ -14,16 +14,18 @@ member is *activated* when a registered user is linked to the row in the directo
 credentials. All of them get their tokens at `POST /oauth/token`, and find the addresses at
 `/.well-known/oauth-authorization-server`.
 
-**Try the calls here** with a token. In development, where the SMS gateway is simulated, three calls give you one:
-
-1. `POST /v1/phone-codes` with a phone. `make demo` prints the phone of its first administrator, who sends the examples
-   here.
-2. `GET /v1/simulator/sms?phone=…` shows the code that the phone has received.
-3. `POST /oauth/token` with `grant_type=urn:xuezu:params:oauth:grant-type:phone-code`, `client_id=xuezu-app`,
-   `phone` and `code` gives an `access_token`: paste it under *Authorize*.
-
-After `make demo` the examples run as they are: they contain the ids of the newest demo. Reload the page for new
+**Try the calls here.** In development press *Sign in* at the top of the page: it signs in the first administrator of
+the newest demo, and a service for the calls of services, and renews the tokens before they end. After `make demo` the
+examples run as they are: they contain the ids of that demo, whatever else the database has. Reload the page for new
 examples. A few need something that is shown only once (a code, the token of an invitation), a file or a security key.
+
+Anywhere else paste a token under *Authorize*. Three calls give you one:
+
+1. `POST /v1/phone-codes` with your phone sends a code. In development `GET /v1/simulator/sms?phone=…` shows it.
+2. `POST /oauth/token` with `grant_type=urn:xuezu:params:oauth:grant-type:phone-code`, `client_id=xuezu-app`,
+   `phone` and `code` gives an `access_token` and a `refresh_token`.
+3. `POST /oauth/token` with `grant_type=refresh_token`, `client_id=xuezu-app` and the `refresh_token` gives the next
+   pair, before the ten minutes of an access token are over.
 
 **Errors** are RFC 9457 problems (`application/problem+json`). Program against `type`, which never changes. Show `title`
 and `detail` to people: Chinese, or English by `Accept-Language`. Below each operation every problem is listed with what
@@ -59,6 +61,18 @@ Two versions matter. That of a row is its `ETag`: send it as `If-Match` with an 
 show the person what has changed. That of the API is in the path. Within `/v1` operations, optional parameters, fields
 of answers, problems and values of enumerations are added and none is taken away, so ignore fields that you do not know,
 and treat an unknown `type` by its status.
+
+## Links
+
+The links that the service hands out, also as QR codes, are addresses of its own host, which an app can claim. The last
+part is what a call takes:
+
+- The invitation to be certified, `…/phone/join?invitation={token}`: read it with `GET /v1/invitations/{token}`.
+- The link to join an organisation, `…/phone/join-org?link={token}`: read it with `GET /v1/join-links/{token}`.
+- The QR code of a sign-in, `…/phone/scan?code={code}`: send the code with `POST /v1/scans`.
+
+An entry of the inbox names the calls that answer it, and a 201 the address of what was made (`Location`). In this
+explorer `/docs#/orgs/read_org` is the address of an operation: its group and its `operationId`.
 """
 
 TAGS = [

@@ -1,7 +1,8 @@
 """The values of the examples: the org of the newest demo, and the requests that wait in it.
 
-The examples are calls of that org's main admin. For a decision with two outcomes, one example takes the newest request
-of its kind and the other the oldest, so that both examples run.
+The demo's org is found by its first subordinate, which no example renames, so that later imports, orgs and names change
+nothing. The examples are calls of that org's main admin. For a decision with two outcomes, one example takes the newest
+request of its kind and the other the oldest, so that both examples run.
 """
 
 import random
@@ -12,16 +13,22 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.certification.previews import compute_preview_version
+from app.core.cipher import Cipher
 from app.mergers import queries as mergers
 
-_ORG = """
+_DEMO = """
 WITH demo AS (
-    SELECT o.id, o.main_admin_id AS admin, u.phone_index
-    FROM imports AS i JOIN orgs AS o ON o.id = i.org_id JOIN users AS u ON u.id = o.main_admin_id
-    WHERE i.state = 'done' AND o.status = 'live'
-      AND EXISTS (SELECT FROM units WHERE org_id = o.id AND removed_at IS NULL)
-    ORDER BY i.id DESC LIMIT 1
-), leaf AS (
+    SELECT o.id, o.main_admin_id AS admin, u.phone_index, u.phone_cipher
+    FROM orgs AS first_subordinate JOIN LATERAL (
+        SELECT superior_id FROM certifications WHERE subordinate_id = first_subordinate.id ORDER BY id LIMIT 1
+    ) AS edge ON true
+    JOIN orgs AS o ON o.id = edge.superior_id JOIN users AS u ON u.id = o.main_admin_id
+    WHERE first_subordinate.name ~ '^中共示范街道[0-9]+号小区支部委员会$' AND o.status = 'live'
+    ORDER BY first_subordinate.id DESC LIMIT 1
+)
+"""
+_ORG = """
+{demo}, leaf AS (
     SELECT u.id,
         EXISTS (SELECT FROM unit_memberships WHERE org_id = u.org_id AND unit_id = u.id AND until IS NULL) AS peopled,
         EXISTS (SELECT FROM promotions WHERE org_id = u.org_id AND unit_id = u.id AND state = 'pending') AS offered
@@ -45,6 +52,7 @@ WITH demo AS (
 )
 SELECT demo.id AS org, demo.admin AS user, {columns} FROM demo
 """
+_PHONE = text(f"{_DEMO} SELECT admin, phone_cipher FROM demo")  # noqa: S608 — a constant of this file
 
 # Requests that wait for the demo's main admin: the source, and the order of its rows for each decision.
 _PERSON = "FROM person WHERE position = "
@@ -178,10 +186,18 @@ _VALUES = {
     "ORDER BY v.id DESC",
 }
 _STATEMENT = text(
-    _ORG.format(columns=", ".join(f'(SELECT {source} LIMIT 1) AS "{name}"' for name, source in _VALUES.items()))
+    _ORG.format(
+        demo=_DEMO, columns=", ".join(f'(SELECT {source} LIMIT 1) AS "{name}"' for name, source in _VALUES.items())
+    )
 )
 _MERGER = text("SELECT org_id, to_id FROM mergers WHERE id = :id")
 _TRANSFERS = text("SELECT id, certification_id, from_id, to_id FROM transfers WHERE id = ANY (:ids)")
+
+
+async def find_demo_phone(db: AsyncConnection, cipher: Cipher) -> str | None:
+    """Return the phone of the first administrator of the newest demo, or None without a demo."""
+    row = (await db.execute(_PHONE)).one_or_none()
+    return None if row is None else cipher.decrypt_text(row.phone_cipher, row.admin)
 
 
 async def find_example_values(db: AsyncConnection) -> dict[str, str]:
