@@ -40,6 +40,7 @@ _COLUMNS = (
     Column("added", gettext_noop("加入日期"), 12),
     Column("party_kind", gettext_noop("党员类型"), 14),
     Column("post", gettext_noop("职务"), 18),
+    Column("number", gettext_noop("编号"), 40),
 )
 _REASONS = {
     InactiveReason.NEVER_REGISTERED: gettext_noop("该号码从未注册"),
@@ -108,6 +109,7 @@ def _make_row(request: ExportRequest, person: MemberRow, paths: dict[UUID, str],
         person.created_at.astimezone(SHANGHAI).date(),
         gettext(_describe_party_kind(person)),
         person.post,
+        str(person.id),
     ]
 
 

@@ -225,7 +225,8 @@ class Import(Table):
 
 
 class ImportFile(Table):
-    """The uploaded sheet, encrypted in parts. It is deleted after the check."""
+    """The uploaded sheet, encrypted in parts. It is stored until the import is over, so that an admin can have it read
+    in another way."""
 
     __tablename__ = "import_files"
     __table_args__ = (

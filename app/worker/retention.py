@@ -50,6 +50,7 @@ STORED_FOREVER: Mapping[str, tuple[str, ...]] = {
         "orgs",
         "org_admins",
         "org_blocks",
+        "import_headings",
         "index_rotations",
         "pgqueuer_schedules",
         "alembic_version",

@@ -7,7 +7,7 @@ first problem of each row.
 import io
 import struct
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.members.sheets import HEADER, xlsx
@@ -118,8 +118,14 @@ def ods_row(attributes: str = "") -> str:
     return f"<table:table-row {attributes}>{''.join(map(ods_cell, ROW))}</table:table-row>"
 
 
-def xls(rows: Sequence[Sequence[str]] = (HEADER, ROW), hide: int | None = None) -> bytes:
-    """Return a minimal BIFF8 workbook in a compound file; `hide` is the index of a hidden row."""
+def xls(
+    rows: Sequence[Sequence[str]] = (HEADER, ROW), hide: int | None = None, errors: Mapping[str, int] | None = None
+) -> bytes:
+    """Return a minimal BIFF8 workbook in a compound file.
+
+    `hide` is the index of a hidden row; `errors` has the codes of the error values that have these texts.
+    """
+    errors = errors or {}
 
     def record(kind: int, data: bytes) -> bytes:
         return struct.pack("<HH", kind, len(data)) + data
@@ -130,6 +136,9 @@ def xls(rows: Sequence[Sequence[str]] = (HEADER, ROW), hide: int | None = None) 
         sheet += record(0x0208, struct.pack("<HHHHLL", hide, 0, 3, 255, 0, 0x120))
     for row_no, row in enumerate(rows):
         for column, text in enumerate(row):
+            if text in errors:
+                sheet += record(0x0205, struct.pack("<HHHBB", row_no, column, 0, errors[text], 1))
+                continue
             body = struct.pack("<HHHHB", row_no, column, 0, len(text), 1) + text.encode("utf-16-le")
             sheet += record(0x0204, body)
     sheet += record(0x000A, b"")

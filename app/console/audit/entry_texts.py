@@ -39,6 +39,7 @@ _ACTIONS: dict[str, tuple[str, str]] = {
     "export.finished": pgettext_noop("audit", "完成导出"),
     "import.canceled": pgettext_noop("audit", "取消导入"),
     "import.confirmed": pgettext_noop("audit", "确认导入"),
+    "import.reread": pgettext_noop("audit", "重新读取导入的表格"),
     "import.merged": pgettext_noop("audit", "完成导入"),
     "import.uploaded": pgettext_noop("audit", "上传导入表格"),
     "invitation.created": pgettext_noop("audit", "发出认证邀请"),

@@ -1,6 +1,6 @@
 """The import wizard (批量导入, S9): template, upload, preview that changes nothing, confirmation, progress, result."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,12 +14,19 @@ from app.console.frame.forms import PageForm, catch_problem
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import ProblemContext, is_partial, render_page, render_part
 from app.core.cipher import Cipher, CipherDep
-from app.core.i18n import gettext, ngettext
+from app.core.i18n import gettext, join_words, ngettext
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.members.imports.operations import cancel_import, confirm_import, create_import
-from app.members.imports.queries import describe_related_rows, draw_failed_rows, get_import, list_imports, list_rows
+from app.members.imports.queries import (
+    describe_places,
+    describe_related_rows,
+    draw_failed_rows,
+    get_import,
+    list_imports,
+    list_rows,
+)
 from app.members.imports.schemas import (
     STATES_WITHOUT_JOB,
     ImportOut,
@@ -54,6 +61,8 @@ class ImportsPage(FrameContext, ProblemContext, template="imports/imports.html")
 
 class ImportProgress(FrameContext, ProblemContext, template="imports/import_state.html"):
     viewed_import: ImportOut
+    name_places: Callable[[Sequence[RowPlaceOut]], str] = describe_places
+    join_words: Callable[[Iterable[str]], str] = join_words
 
     @property
     def waits(self) -> bool:

@@ -181,6 +181,18 @@ class ImportNotReady(Conflict):
     advice = gettext_noop("只有检查完毕、尚未确认的导入（state 为 ready）可以确认。")
 
 
+class ImportNotRereadable(Conflict):
+    """The file of the import cannot be read again."""
+
+    slug, extension = "import-not-rereadable", ImportState
+    title = gettext_noop("该导入不能重新读取")
+    advice = gettext_noop("等待确认的导入和因表头被退回的导入可以重新读取；其他情况请重新上传文件。")
+
+
+# The refusals after which the file remains, since another choice of columns or sheets may help.
+REREADABLE = frozenset({"header-missing", "header-ambiguous", "header-doubled", "header-merged", "no-rows"})
+
+
 class ImportSettled(Conflict):
     """The import cannot be canceled in its present state."""
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import Delete, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit_log.entries import Actor, record
@@ -21,9 +21,10 @@ from app.database.locks import Lock, try_lock
 from app.database.rows import fetch_row
 from app.members import activation
 from app.members.imports import merge
-from app.members.imports.errors import SheetRefused, TooManyNewUnits
+from app.members.imports.errors import REREADABLE, SheetRefused, TooManyNewUnits
 from app.members.imports.files import stream_file
 from app.members.imports.reader import SheetReading, SheetRow
+from app.members.imports.reading import get_remembered_headings
 from app.members.imports.rows import StagedRow, stage_rows
 from app.members.imports.staging import outcomes
 from app.members.imports.staging.rows import load_rows, load_stored_rows
@@ -32,7 +33,7 @@ from app.messages.delivery import add_message
 from app.messages.kinds import MessageKind
 from app.orgs.names import Kind
 from app.queue.jobs import Busy, Job, Payload, Worker
-from app.schema.members import Import, ImportFile
+from app.schema.members import Import, ImportFile, ImportRow
 from app.schema.orgs import Org
 from app.web.forms import open_anonymous_file
 
@@ -90,8 +91,10 @@ async def check_import(worker: Worker, payload: Payload) -> None:
             async with worker.engine.begin() as db:
                 await _update_import(db, org_id, import_id, ("checking",), **values)
                 if values["state"] == "refused":
+                    await db.execute(_delete_rows(org_id, import_id))
                     await _add_failure_message(db, org_id, running)
-                await _delete_file(db, org_id, import_id)
+                    if values["refusal"]["code"] not in REREADABLE:
+                        await _delete_file(db, org_id, import_id)
 
 
 async def _check_sheet(worker: Worker, org_id: UUID, running: _RunningImport) -> dict[str, Any]:
@@ -103,7 +106,8 @@ async def _check_sheet(worker: Worker, org_id: UUID, running: _RunningImport) ->
                 file.write(part)
             file.flush()
             file.seek(0)
-            reading = SheetReading(running.format, file.fileno(), running.reading_options)
+            options = running.reading_options | {"remembered": await get_remembered_headings(db, org_id)}
+            reading = SheetReading(running.format, file.fileno(), options)
             batches = _stage_batches(worker, indexer, org_id, running, reading, party_org=kind == Kind.PARTY)
             await load_rows(db, batches)
         await resolve_units(db, org_id, create_units=running.unknown_units == "create")
@@ -111,6 +115,7 @@ async def _check_sheet(worker: Worker, org_id: UUID, running: _RunningImport) ->
         counts = await outcomes.count_outcomes(db, org_id, running.mode)
         if len(counts.new_units) > MAX_NEW_UNITS:
             raise TooManyNewUnits(limit=MAX_NEW_UNITS)
+        await db.execute(_delete_rows(org_id, running.id))
         await outcomes.store_rows(db, org_id, running.id)
     return {"state": "ready", "rows_done": counts.rows_total, "reading": reading.result, **counts._asdict()}
 
@@ -206,6 +211,7 @@ async def _merge_rows(db: AsyncConnection, cipher: Cipher, org_id: UUID, running
         await outcomes.decide_outcomes(db, org_id)
     await merge.merge_people(db, actor, org_id, party_org=kind == Kind.PARTY, replace_all=replace_all)
     await outcomes.update_stored_rows(db, org_id, running.id)
+    await _delete_file(db, org_id, running.id)
     await _finish_import(db, org_id, running.id, {"state": "done", "finished_at": func.now(), **counts._asdict()})
     shown = ("added", "changed", "moved", "leaving", "unchanged", "refused", "new_units")
     after = {"mode": running.mode, **{name: getattr(counts, name) for name in shown}}
@@ -256,6 +262,10 @@ async def _update_import(
         )
     )
     return await fetch_row(db, statement, _RunningImport)
+
+
+def _delete_rows(org_id: UUID, import_id: UUID) -> Delete:
+    return delete(ImportRow).where(ImportRow.org_id == org_id, ImportRow.import_id == import_id)
 
 
 async def _delete_file(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:

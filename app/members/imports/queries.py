@@ -214,8 +214,13 @@ def _describe_reasons(places: RowPlaces, row: _SheetRecord) -> str:
 def describe_related_rows(rows: Sequence[RowPlaceOut]) -> str:
     """Return a sentence that names the related rows of a row."""
     if rows[0].sheet is not None:
-        return gettext("另见{places}", places=join_words(map(_describe_place, rows)))
+        return gettext("另见{places}", places=describe_places(rows))
     return ngettext("另见第 {rows} 行", len(rows), rows=join_words(str(row.row_no) for row in rows))
+
+
+def describe_places(rows: Sequence[RowPlaceOut]) -> str:
+    """Return the rows as a list of words."""
+    return join_words(str(row.row_no) if row.sheet is None else _describe_place(row) for row in rows)
 
 
 def _describe_place(place: RowPlaceOut) -> str:

@@ -3,6 +3,10 @@
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.i18n import gettext, gettext_noop
 from app.members.imports.schemas import (
@@ -13,6 +17,7 @@ from app.members.imports.schemas import (
     SkipCause,
     SkippedRowsOut,
 )
+from app.schema.members import ImportHeading
 
 _CAUSES: dict[str, str] = {
     SkipCause.EXAMPLE: gettext_noop("示例"),
@@ -30,6 +35,9 @@ _NOT_READ: dict[str, str] = {
     "header-ambiguous": gettext_noop("有多列都可能是需要的一列"),
     "header-merged": gettext_noop("表头横跨多列"),
 }
+
+
+_HEADINGS = select(ImportHeading.heading, ImportHeading.field).where(ImportHeading.org_id == bindparam("org_id"))
 
 
 class RowPlaces:
@@ -76,3 +84,9 @@ def _make_not_read_out(name: str, reason: str) -> SheetNotReadOut:
 
 def _make_skipped_out(places: RowPlaces, cause: SkipCause, count: int, rows: Sequence[int]) -> SkippedRowsOut:
     return SkippedRowsOut(cause=cause, title=gettext(_CAUSES[cause]), count=count, rows=list(map(places.find, rows)))
+
+
+async def get_remembered_headings(db: AsyncConnection, org_id: UUID) -> dict[str, str | None]:
+    """Return what admins of the org chose for headings of earlier files."""
+    rows = await db.execute(_HEADINGS, {"org_id": org_id})
+    return {row.heading: row.field for row in rows}

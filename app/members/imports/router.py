@@ -10,7 +10,7 @@ from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.members.imports import operations, queries
+from app.members.imports import operations, queries, rereading
 from app.members.imports.errors import (
     FileBomb,
     FileDamaged,
@@ -19,6 +19,7 @@ from app.members.imports.errors import (
     FileRenamed,
     FileTypeUnknown,
     ImportNotReady,
+    ImportNotRereadable,
     ImportSettled,
     RemovalsNeedConsent,
 )
@@ -27,6 +28,7 @@ from app.members.imports.schemas import (
     ConfirmationUpdate,
     ImportMode,
     ImportOut,
+    ImportReadingPut,
     ImportRowOut,
     RowOutcome,
     UnknownUnits,
@@ -182,6 +184,23 @@ async def confirm_import(scope: Writer, import_id: UUID, body: ConfirmationUpdat
     again with that number as `leaving`.
     """
     await operations.confirm_import(db, scope, import_id, body.leaving)
+    return await queries.get_import(db, scope.org_id, import_id)
+
+
+@router.put(
+    "/{import_id}/reading",
+    summary="Read the file in another way",
+    status_code=202,
+    responses=problems(ImportNotRereadable),
+)
+async def change_reading(scope: Writer, import_id: UUID, body: ImportReadingPut, db: WriteDb) -> ImportOut:
+    """Have the file read again without a new upload: choose what a column is read as, which sheets are read, and
+    whether an empty unit is that of the row above. It also helps an import that is refused for its header.
+
+    `reading` of the import has the columns as they were read; `refusal.headings` those of a refused one. The import is
+    checked again: wait until its state is `ready`. The choice for a heading is remembered for later files of the org.
+    """
+    await rereading.change_reading(db, scope, import_id, body)
     return await queries.get_import(db, scope.org_id, import_id)
 
 

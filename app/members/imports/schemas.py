@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -46,18 +46,6 @@ class RowOutcome(StrEnum):
     REFUSED = "refused"
 
 
-class RefusalOut(Out):
-    """The reason why the whole sheet is refused."""
-
-    code: str = Field(description="Stable code.", examples=["header-missing"])
-    title: str
-    detail: str
-    columns: list[str] | None = Field(default=None, description="The columns that the refusal concerns.")
-    sheets: list[str] | None = Field(default=None, description="The sheets that the refusal concerns.")
-    limit: int | None = None
-    row: int | None = Field(default=None, description="The row of the sheet at which the file is damaged.")
-
-
 class ColumnField(StrEnum):
     """What a column is read as."""
 
@@ -74,6 +62,21 @@ class ColumnOut(Out):
     column: str = Field(description="Its letters in the sheet.", examples=["B"])
     heading: str = Field(description="Its heading as typed.", examples=["联系电话"])
     field: ColumnField | None = Field(description="What it is read as; null if it is not read.")
+
+
+class RefusalOut(Out):
+    """The reason why the whole sheet is refused."""
+
+    code: str = Field(description="Stable code.", examples=["header-missing"])
+    title: str
+    detail: str
+    columns: list[str] | None = Field(default=None, description="The columns that the refusal concerns.")
+    sheets: list[str] | None = Field(default=None, description="The sheets that the refusal concerns.")
+    limit: int | None = None
+    row: int | None = Field(default=None, description="The row of the sheet at which the file is damaged.")
+    headings: list[ColumnOut] | None = Field(
+        default=None, description="The columns that were found where the header is missing; `PUT …/reading` chooses."
+    )
 
 
 class UnitSource(StrEnum):
@@ -228,3 +231,27 @@ class ImportRowOut(Out):
     warnings: list[CodeOut] = Field(description="Warnings; the row is imported nevertheless.")
     related_rows: list[RowPlaceOut] = Field(description="Other rows that the problem concerns.")
     member_id: UUID | None = Field(description="The member that the row is about, existing or new.")
+
+
+class ColumnChoice(Body):
+    """What the columns with a heading are read as."""
+
+    heading: str = Field(min_length=1, max_length=50, description="As in `reading.sheets`.", examples=["联系方式"])
+    column: str | None = Field(
+        default=None,
+        pattern="^[A-Z]{1,3}$",
+        description="Only the column with these letters; needed where a heading occurs twice.",
+    )
+    field: ColumnField | None = Field(description="Null: the column is not read.")
+
+
+class ImportReadingPut(Body):
+    """How the file is to be read, in place of what was chosen before."""
+
+    columns: list[ColumnChoice] = Field(
+        default=[], max_length=100, description="Columns that are not named here are read by their headings."
+    )
+    sheets: list[Annotated[str, Field(max_length=100)]] | None = Field(
+        default=None, max_length=100, description="The sheets to read; all with people if it is left out."
+    )
+    fill_units: bool = Field(default=False, description="An empty unit is that of the row above.")

@@ -56,7 +56,10 @@ def iterate_rows(text: str, delimiter: str) -> Iterator[Row]:
             raise Refused("file-damaged", row=row_no) from None
         if len(cells) > _MAX_CELLS:
             raise Refused("file-damaged", row=row_no)
-        if reader.line_num > last_line + 1 and _is_torn("".join(lines.taken), delimiter):
+        # A quotation mark that nothing closes makes a row of several lines, or is in the last line.
+        quotes = sum(line.count('"') for line in lines.taken)
+        torn = quotes and (quotes % 2 or reader.line_num > last_line + 1) and _is_torn("".join(lines.taken), delimiter)
+        if torn:
             raise Refused("file-damaged", row=row_no, cause="quote-open")
         last_line = reader.line_num
         lines.taken.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from .cells import convert_to_text
 from .headings import HEADINGS, REQUIRED, SYNONYMS, Columns, normalize_heading
@@ -27,6 +28,7 @@ _GENERIC_NAME = re.compile(
     r"|.*(?:人员|名单|名册|信息|通讯录|汇总|统计|模板|导入|总表|数据|台账|党员|全体|全部|说明)表?[0-9]*",
     re.IGNORECASE,
 )
+_PHONE = re.compile(r"[0-9](?:[ .-]?[0-9]){6}")
 _LABEL = re.compile(r"\s*([^:：]{2,12})[:：]\s*(.*)", re.DOTALL)
 
 
@@ -38,7 +40,9 @@ class Header:
         self.unit, self.unit_from = unit, unit_from
 
 
-def find_header(head: Sequence[Row], merged: Spans, choices: Choices, sheet_name: str = "") -> Header | None:
+def find_header(
+    head: Sequence[Row], merged: Spans, choices: Choices, sheet_name: str = "", left: int = 0
+) -> Header | None:
     """Return the header of a sheet, of which `head` has the first rows, or None.
 
     It is the first row, or the first two rows together, with the columns of names and phones and with units: in a
@@ -47,7 +51,7 @@ def find_header(head: Sequence[Row], merged: Spans, choices: Choices, sheet_name
     """
     best: Columns | None = None
     for place, (row_no, cells) in enumerate(head):
-        columns = Columns(cells, choices)
+        columns = Columns(cells, choices, left)
         if not columns.positions:
             continue
         candidates: list[tuple[Columns, int, dict[int, int]]] = [(columns, row_no, {})]
@@ -55,25 +59,49 @@ def find_header(head: Sequence[Row], merged: Spans, choices: Choices, sheet_name
             below_no, below = head[place + 1]
             joined, sources = _join_rows(cells, below)
             if below_no == row_no + 1:
-                candidates.append((Columns(joined, choices), below_no, sources))
+                candidates.append((Columns(joined, choices, left), below_no, sources))
+        refusal: Refused | None = None
         for found, last, sources in candidates:
             missing = found.list_missing()
+            unit, source = "", "column"
             if missing == ["unit"] and (last == row_no or len(found.positions) > len(columns.positions)):
-                unit, source = _find_common_unit(head[:place], choices, sheet_name)
-                if unit:
+                unit, source = _find_common_unit(head[:place], sheet_name)
+            if not missing or unit:
+                try:
                     return _make_header(found, row_no, last, merged, sources, unit, source)
-            if not missing:
-                return _make_header(found, row_no, last, merged, sources)
+                except Refused as refused:  # a heading over several columns may have one for each below it
+                    refusal = refusal or refused
+        if refusal is not None:
+            raise refusal
         if best is None or len(columns.list_missing()) < len(best.list_missing()):
             best = columns
     if best is not None and len(best.list_missing()) < len(REQUIRED) - 1:
-        raise make_missing(best.list_missing())
+        raise make_missing(best.list_missing(), best)
+    guessed = best or _guess_header(head, choices, left)
+    if guessed is not None:
+        raise make_missing(REQUIRED, guessed)
     return None
 
 
-def make_missing(fields: Sequence[str]) -> Refused:
-    """Return the refusal of a sheet whose header lacks the columns of these fields."""
-    return Refused("header-missing", columns=[HEADINGS[field] for field in fields], searched=SEARCHED_ROWS)
+def make_missing(fields: Sequence[str], columns: Columns | None = None) -> Refused:
+    """Return the refusal of a sheet whose header, with these columns, lacks those of some fields."""
+    described = [] if columns is None else columns.describe()
+    return Refused("header-missing", columns=[HEADINGS[field] for field in fields], headings=described)
+
+
+def _guess_header(head: Sequence[Row], choices: Choices, left: int) -> Columns | None:
+    """Return the headings above the first row with a phone, or None. A row that may be about a person is no header."""
+    shown = [cells for _, cells in head if any(cell != "" for cell in cells)]
+    for cells, below in pairwise(shown):
+        if any(map(_has_phone, cells)):
+            return None
+        if any(map(_has_phone, below)) and sum(isinstance(cell, str) and cell != "" for cell in cells) > 1:
+            return Columns(cells, choices, left)
+    return None
+
+
+def _has_phone(cell: Any) -> bool:
+    return _PHONE.search(convert_to_text(cell)) is not None
 
 
 def _join_rows(upper: Sequence[Any], lower: Sequence[Any]) -> tuple[list[Any], dict[int, int]]:
@@ -91,8 +119,8 @@ def _make_header(
     last: int,
     merged: Spans,
     sources: dict[int, int],
-    unit: str = "",
-    unit_from: str = "column",
+    unit: str,
+    unit_from: str,
 ) -> Header:
     for field in REQUIRED:
         for_tied = columns.tied.get(field)
@@ -110,7 +138,7 @@ def _make_header(
     return Header(columns, first, last, unit, unit_from)
 
 
-def _find_common_unit(above: Sequence[Row], choices: Choices, sheet_name: str) -> tuple[str, str]:
+def _find_common_unit(above: Sequence[Row], sheet_name: str) -> tuple[str, str]:
     """Return the unit of all rows and where it was found: in a label above the header, or as the sheet's name."""
     for _, cells in above:
         for place, cell in enumerate(cells):

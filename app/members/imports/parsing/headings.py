@@ -49,6 +49,9 @@ SYNONYMS: dict[str, tuple[str, int]] = {
 }
 """The field and the rank of each word."""
 LONGEST_HEADING = 50
+# What an admin chose for the file comes before all words; what an admin chose earlier comes after the words of the
+# template, and before all others.
+_CHOSEN, _REMEMBERED, _LAST = -1, 0.5, 9
 
 _NOTES = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|【[^【】]*】|〔[^〔〕]*〕|〖[^〖〗]*〗|<[^<>]*>|「[^「」]*」")
 _NUMBERING = re.compile(r"^[0-9一二三四五六七八九十]{1,3}[.、,:)）．-]+")
@@ -81,29 +84,34 @@ class Choices:
         self.chosen = {(key, column): field for key, column, field in chosen}
         self.remembered = remembered or {}
 
-    def find_field(self, key: str, column: int) -> tuple[str | None, int]:
+    def find_field(self, key: str, column: int) -> tuple[str | None, float]:
         """Return the field of a column and how definite it is; the lowest rank is the most definite."""
         for choice in ((key, get_letters(column)), (key, None)):
             if choice in self.chosen:
-                return self.chosen[choice], -2
-        if key in self.remembered:
-            return self.remembered[key], -1
-        return SYNONYMS.get(key, (None, 0))
+                return self.chosen[choice], _CHOSEN
+        field, rank = SYNONYMS.get(key, (None, 0))
+        if key not in self.remembered:
+            return field, rank
+        if self.remembered[key] is not None:
+            return self.remembered[key], _REMEMBERED
+        # Another column was read instead. Where there is none, a sheet needs this one.
+        return (field, _LAST) if field in REQUIRED else (None, 0)
 
 
 class Columns:
     """The columns of a header row.
 
     `positions` has the column of each field that is read, `keys` the normalized headings, `tied` the columns that could
-    each be the column of a field.
+    each be the column of a field. Columns are counted from the first one of the sheet that is not empty; `left` are
+    empty before it.
     """
 
-    def __init__(self, cells: Sequence[Any], choices: Choices) -> None:
-        self.cells = cells
+    def __init__(self, cells: Sequence[Any], choices: Choices, left: int = 0) -> None:
+        self.cells, self._left = cells, left
         self.keys = [normalize_heading(cell) for cell in cells]
-        found: dict[str, list[tuple[int, int]]] = {}
+        found: dict[str, list[tuple[float, int]]] = {}
         for column, key in enumerate(self.keys):
-            field, rank = choices.find_field(key, column) if key else (None, 0)
+            field, rank = choices.find_field(key, column + left) if key else (None, 0)
             if field is not None:
                 found.setdefault(field, []).append((rank, column))
         self.positions: dict[str, int] = {}
@@ -125,7 +133,7 @@ class Columns:
         fields = {column: field for field, column in self.positions.items()}
         return [
             {
-                "column": get_letters(column),
+                "column": get_letters(column + self._left),
                 "heading": str(cell).strip()[:LONGEST_HEADING],
                 "field": fields.get(column),
             }

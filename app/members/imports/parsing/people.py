@@ -62,13 +62,20 @@ class Skipped:
 
 
 class SheetReader:
-    """Reads one sheet. `before` is the number of rows of the sheets before it: rows are numbered through the file."""
+    """Reads one sheet.
 
-    def __init__(self, name: str, rows: Iterator[Row], merged: Spans, choices: Choices, before: int = 0) -> None:
-        self.name, self._merged, self._before = name, merged, before
+    `before` is the number of rows of the sheets before it: rows are numbered through the file. The cells of each row
+    begin after `left` empty columns.
+    """
+
+    def __init__(
+        self, name: str, rows: Iterator[Row], merged: Spans, choices: Choices, before: int = 0, left: int = 0
+    ) -> None:
+        self.name, self._before, self._left = name, before, left
+        self._merged = [(top, first - left, bottom, last - left) for top, first, bottom, last in merged]
         head = list(islice(rows, SEARCHED_ROWS + 1))
         self.is_empty = not any(any(cell != "" for cell in cells) for _, cells in head)
-        self.header: Header | None = find_header(head[:SEARCHED_ROWS], merged, choices, name)
+        self.header: Header | None = find_header(head[:SEARCHED_ROWS], self._merged, choices, name, left)
         self._rows = chain(head, rows)
         self.people = 0
 
@@ -113,7 +120,7 @@ class SheetReader:
             if filler.spans:
                 filler.fill(row_no, texts)
             if errors:
-                _put_errors(errors, row_no, columns, texts)
+                _put_errors(errors, row_no, self._left, columns, texts)
             phone = texts[PHONE]
             if (not (len(phone) == 11 and phone.isdigit())) or phone == EXAMPLE[1]:
                 cause = find_cause(cells, texts)
@@ -177,11 +184,11 @@ class _Filler:
 
 
 def _put_errors(
-    errors: Mapping[tuple[int, int], str], row_no: int, columns: list[int | None], texts: list[str]
+    errors: Mapping[tuple[int, int], str], row_no: int, left: int, columns: list[int | None], texts: list[str]
 ) -> None:
     for place, column in enumerate(columns):
         if column is not None and not texts[place]:
-            texts[place] = errors.get((row_no, column), "")
+            texts[place] = errors.get((row_no, column + left), "")
 
 
 def _mark_dates(cells: list[Any], columns: list[int | None], texts: list[str], marks: list[str]) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .people import Cell
     from .raw_parts import Details
 
-_PICTURES = (
+PICTURES = (
     "xl/media/",
     "Pictures/",
     "Thumbnails/",
@@ -31,6 +31,7 @@ _PICTURES = (
     "media/",
     "ObjectReplacements/",
 )
+"""Where a workbook has its pictures and other embedded files."""
 
 
 class Options:
@@ -110,7 +111,8 @@ class FileReader:
         before = 0
         for sheet in sheets:
             merged = details[sheet.name].merged if sheet.merged_cell_ranges is None else list_merged_cells(sheet)
-            yield SheetReader(sheet.name, iterate_sheet(sheet), merged, self._options.choices, before)
+            left = sheet.start[1] if sheet.start else 0
+            yield SheetReader(sheet.name, iterate_sheet(sheet), merged, self._options.choices, before, left)
             before += sheet.end[0] + 1 if sheet.end else 0
 
     def _choose_sheets(self, sheets: Iterable[Any], details: Mapping[str, Details]) -> list[Any]:
@@ -189,7 +191,7 @@ def scan_parts(content: bytes, max_bytes: int) -> bool:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as packed:
             for entry in packed.infolist():
-                if entry.filename.startswith(_PICTURES):
+                if entry.filename.startswith(PICTURES):
                     continue
                 with packed.open(entry) as part:
                     beginning = b""

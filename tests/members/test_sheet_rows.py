@@ -1,0 +1,154 @@
+"""The rows under the header: merged and repeated cells, skipped rows, error values, dates and torn quotation marks."""
+
+import datetime
+
+import pytest
+
+from tests.members.hostile import make_row, make_sheet, part, text_cell
+from tests.members.hostile import xls as make_xls
+from tests.members.workbooks import HEAD, A, B, C, Result, by_openpyxl, by_xlsxwriter, csv, in_all_formats, ods, refusal
+
+D = ("赵敏", "13900000004", "二支部")
+
+
+def test_cells_merged_downwards_are_filled() -> None:
+    rows = [HEAD, A, (*B[:2], ""), C, (*D[:2], "")]
+    merged = ["C2:C3", "C4:C5"]
+    for kind, content in (
+        ("xlsx", by_openpyxl({"a": rows}, merge=merged)),
+        ("xlsx", by_xlsxwriter({"a": rows}, merge=merged)),
+        ("ods", ods({"a": rows}, merge={(1, 2): 2, (3, 2): 2})),
+    ):
+        assert Result(kind, content).people == [A, B, C, D], kind
+    below = [(), (), HEAD, A, B, ("王芳", C[1], "")]
+    read = Result("xlsx", by_openpyxl({"a": below}, merge=["C5:C6"]))
+    assert (read.numbers, read.people[2]) == ([4, 5, 6], ("王芳", C[1], "一支部"))
+
+
+def test_person_whose_cells_are_merged_over_several_units_is_in_all_of_them() -> None:
+    rows = [HEAD, A, ("", "", "二支部"), C]
+    read = Result("xlsx", by_openpyxl({"a": rows}, merge=["A2:A3", "B2:B3"]))
+    assert read.people == [A, (*A[:2], "二支部"), C]
+
+
+@pytest.mark.parametrize("ditto", ["同上", "〃", "″", '"'])
+def test_ditto_mark_is_the_row_above(ditto: str) -> None:
+    rows = [HEAD, A, (*B[:2], ditto), ("王芳", C[1], ditto), ("", "", "二支部")]
+    assert Result("xlsx", by_openpyxl({"a": rows})).people[:3] == [A, B, ("王芳", C[1], "一支部")]
+
+
+def test_empty_unit_is_filled_only_by_choice() -> None:
+    content = by_openpyxl({"a": [HEAD, A, (*B[:2], ""), C, (*D[:2], "")]})
+    assert [unit for _, _, unit in Result("xlsx", content).people] == ["一支部", "", "二支部", ""]
+    filled = Result("xlsx", content, fill_units=True)
+    assert filled.people == [A, B, C, D]
+    assert [row[-1] for row in filled.rows] == [[], ["unit-filled-down"], [], ["unit-filled-down"]]
+
+
+def test_rows_that_are_not_about_people_are_skipped_and_counted() -> None:
+    rows = [
+        ("序号", *HEAD),
+        ("1", "示例：张三", "13800138000", "机关第一党支部"),
+        ("2", *A),
+        ("", "", "", ""),
+        ("", "小计", "1", ""),
+        ("序号", *HEAD),
+        ("3", *B),
+        ("合计", "", "", ""),
+        ("合计", "2人", "", ""),
+        ("共 2 人", "", "", ""),
+        ("制表人：", "王丽", "审核人：", "李强"),
+        ("填表日期：2026年3月1日", "", "", ""),
+        ("", "", "", ""),
+        ("备注：以上人员均已核实", "", "", ""),
+        ("党支部书记（签字）：", "", "", ""),
+        ("（盖章）", "", "", ""),
+        ("", "", "", ""),
+    ]
+    for writer, (kind, content) in in_all_formats(rows).items():
+        read = Result(kind, content)
+        assert (read.people, read.numbers) == ([A, B], [3, 7]), writer
+        assert read.skipped == {
+            "example": [2],
+            "blank": [4, 13],
+            "total": [5, 8, 9, 10],
+            "repeated-header": [6],
+            "note": [11, 12, 14, 15, 16],
+        }, writer
+
+
+def test_row_with_only_a_number_of_its_own_is_an_empty_row() -> None:
+    read = Result("csv", csv([("序号", *HEAD), ("1", *A), ("2", "", "", ""), ("3", "", "", "")]))
+    assert (read.people, read.skipped) == ([A], {"blank": [3, 4]})
+
+
+def test_person_is_not_taken_for_a_note() -> None:
+    people = [
+        ("合计", A[1], "x"),
+        ("备注", B[1], "x"),
+        ("示例:李娜", C[1], "x"),
+        ("注音", D[1], "x"),
+        ("示例：张三", "13900000009", "x"),
+    ]
+    assert Result("csv", csv([HEAD, *people])).people == people
+    assert Result("csv", csv([HEAD, ("负责同志", "", "x")])).people == [("负责同志", "", "x")]
+
+
+def test_error_values_are_read_as_what_they_are() -> None:
+    cells = f'<c r="A2" t="e"><f>NA()</f><v>#N/A</v></c>{text_cell("B2", A[1])}<c r="C2" t="e"><v>#REF!</v></c>'
+    read = Result("xlsx", make_sheet(f'<row r="2">{cells}</row>{make_row(number=3)}'))
+    assert read.people[0] == ("#N/A", A[1], "#REF!")
+    assert Result("ods", ods({"a": [HEAD, ("#N/A", *A[1:])]})).people == [("#N/A", *A[1:])]
+
+
+def test_unit_that_became_a_date_is_marked() -> None:
+    read = Result("xlsx", by_openpyxl({"a": [HEAD, (*A[:2], datetime.date(2026, 3, 1)), B]}))
+    assert (read.people[0][2], read.rows[0][-1], read.rows[1][-1]) == ("3月1日", ["cell-date:unit"], [])
+    for text in ("3月1日", "2026-03-01", "2026/3/1"):
+        assert Result("csv", csv([HEAD, (*A[:2], text)])).rows[0][-1] == ["cell-date:unit"]
+    assert Result("csv", csv([HEAD, (*A[:2], "1-1支部")])).rows[0][-1] == []
+
+
+def test_texts_that_systems_protect_are_read() -> None:
+    protected = ('张伟,="13900000001",="一支部"', '李娜,"=""13900000002""",一支部', "王芳,13900000003\t,'+二支部")
+    content = "\r\n".join([",".join(HEAD), *protected])
+    assert Result("csv", content.encode()).people == [A, B, (*C[:2], "+二支部")]
+
+
+def test_invisible_characters_at_the_ends_are_no_part_of_a_text() -> None:
+    read = Result("csv", csv([HEAD, ("张伟\u200b", f"\ufeff{A[1]}\u202c", "\u3000一支部\u00ad")]))
+    assert read.people == [A]
+
+
+TORN = [
+    ('张伟,13900000001,一支部,"在职\r\n李娜,13900000002,一支部,\r\n王芳,13900000003,二支部,\r\n', 2),
+    ('张伟,13900000001,一支部,\r\n李娜,13900000002,一支部,"在职\r\n王芳,13900000003,二支部,"离职\r\n', 3),
+    ('张伟,13900000001,一支部,"在职\r\n李娜,13900000002,一支部,离职"\r\n', 2),
+    ('"张伟,13900000001,一支部,\r\n', 2),
+]
+
+
+@pytest.mark.parametrize(("rows", "row_no"), TORN)
+def test_quotation_mark_without_partner_is_refused_with_its_row(rows: str, row_no: int) -> None:
+    answer = refusal("csv", f"姓名,手机号码,支部名称,备注\r\n{rows}".encode())
+    assert answer == {"refused": "file-damaged", "row": row_no, "cause": "quote-open"}
+
+
+def test_quotation_marks_that_belong_to_a_cell_are_read() -> None:
+    rows = (
+        '张伟,13900000001,一支部,"第一行\r\n第二行，13900000009"\r\n'
+        '李娜,13900000002,一支部,"a"b\r\n王芳,13900000003,二支部,5"\r\n'
+    )
+    read = Result("csv", f"姓名,手机号码,支部名称,备注\r\n{rows}".encode())
+    assert (read.people, read.numbers) == ([A, B, C], [2, 3, 4])  # numbers as in a spreadsheet program
+
+
+def test_error_values_of_an_old_workbook_are_read() -> None:
+    content = make_xls([HEAD, ("#N/A", *A[1:]), ("#REF!", *B[1:]), A], errors={"#N/A": 0x2A, "#REF!": 0x17})
+    assert [name for name, _, _ in Result("xls", content).people] == ["#N/A", "#REF!", "张伟"]
+
+
+def test_pictures_of_a_workbook_are_not_unpacked() -> None:
+    svg = b"<?xml version='1.0'?><!DOCTYPE svg PUBLIC 'x' 'y'><svg/>"
+    assert Result("xlsx", part("xl/media/image1.svg")(lambda _: svg)).people
+    assert refusal("xlsx", part("xl/comments1.xml")(lambda _: svg))["refused"] == "file-has-dtd"
