@@ -58,6 +58,11 @@ class Contract:
             assert problem["title"]
             assert problem["status"] == response.status_code
 
+        if response.status_code >= 400 and path.startswith("/oauth/"):
+            await response.aread()
+            error = response.json()["error"]
+            assert f"`{error}`" in declared[status]["description"], f"{method} {path} does not declare {error}"
+
     def _list_members(self, slug: str) -> set[str]:
         """Return the members that a problem can have by its schema."""
         kind = next(kind for kind in list_problems() if kind.slug == slug)

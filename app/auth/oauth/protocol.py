@@ -6,7 +6,7 @@ Standard clients do not accept problem+json here. An error is `{"error", "error_
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote_plus
@@ -160,28 +160,35 @@ def describe_form(*required: str, **properties: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {_FORM: {"schema": schema}}}}
 
 
-_ERRORS: Mapping[int, str] = {
-    400: """\
-- `invalid_request`: A parameter is missing, given twice or not readable. Correct what `error_description` names.
-- `invalid_grant`: The code, secret or token is wrong, used or expired. Begin the sign-in again.
-- `unsupported_grant_type`: The service does not know this `grant_type`. Use one that the metadata lists.
-- `unauthorized_client`: The client may not use this grant type. Use the one that its program is registered for.
-- `invalid_scope`: The client does not have the scope. Request fewer scopes, or ask a platform operator to grant it.
-- `authorization_pending`: The person has not decided yet. Ask again after `interval` seconds.
-- `slow_down`: The client asks too often. Wait five seconds longer from now on.
-- `access_denied`: The person has refused the sign-in. Show a new code only if the person wants one.
-- `expired_token`: The code has expired. Ask for a new one with `POST /oauth/device_authorization`.""",
+_BAD_REQUESTS: Mapping[str, str] = {
+    "invalid_request": "A parameter is missing, given twice or not readable. Correct what `error_description` names.",
+    "invalid_grant": "The code, secret or token is wrong, used or expired. Begin the sign-in again.",
+    "unsupported_grant_type": "The service does not know this `grant_type`. Use one that the metadata lists.",
+    "unsupported_token_type": "A service's token ends by itself. Let an operator revoke the client instead.",
+    "unauthorized_client": "The client may not use this grant type. Use the one that its program is registered for.",
+    "invalid_scope": "The client does not have the scope. Request fewer, or ask a platform operator to grant it.",
+    "authorization_pending": "The person has not decided yet. Ask again after `interval` seconds.",
+    "slow_down": "The client asks too often. Wait five seconds longer from now on.",
+    "access_denied": "The person has refused the sign-in. Show a new code only if the person wants one.",
+    "expired_token": "The code has expired. Ask for a new one with `POST /oauth/device_authorization`.",
+}
+_OTHERS: Mapping[int, str] = {
     401: "- `invalid_client`: The client is unknown or revoked, or its secret is wrong. Check both.",
     413: "- `invalid_request`: The body is too large. Send only the parameters that are listed here.",
     429: "- `temporarily_unavailable`: Too many requests. Wait for the seconds of `Retry-After`.",
     503: "- `temporarily_unavailable`: The service cannot answer now. Try again after `Retry-After`.",
 }
-"""The meaning of each error and the reaction of the client (RFC 6749 §5.2, RFC 8628 §3.5)."""
+"""The meaning of each error and the reaction of the client (RFC 6749 §5.2, RFC 7009 §2.2.1, RFC 8628 §3.5)."""
 
 
-def describe_oauth_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses=` of an OAuth route that answers errors with these statuses."""
-    return {status: {"model": OAuthErrorOut, "description": _ERRORS[status]} for status in statuses}
+def describe_oauth_errors(*statuses: int, bad_requests: Sequence[str] = ()) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses=` of an OAuth route that answers errors with these statuses, and with these codes as 400.
+
+    Each route answers `invalid_request`.
+    """
+    described = [f"- `{code}`: {_BAD_REQUESTS[code]}" for code in ("invalid_request", *bad_requests)]
+    texts = {400: "\n".join(described)} | {status: _OTHERS[status] for status in statuses}
+    return {status: {"model": OAuthErrorOut, "description": text} for status, text in texts.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ _GRANT_FORM = {
 @router.get(
     "/.well-known/oauth-authorization-server",
     summary="Addresses for an OAuth client (RFC 8414)",
-    responses=describe_oauth_errors(400),
+    responses=describe_oauth_errors(),
 )
 async def metadata(request: Request) -> dict[str, Any]:
     """Read this once, before the first sign-in: it names every other address. A standard OAuth client needs nothing
@@ -63,7 +63,7 @@ async def metadata(request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/oauth/jwks", summary="Public keys of the access tokens (RFC 7517)", responses=describe_oauth_errors(400))
+@router.get("/oauth/jwks", summary="Public keys of the access tokens (RFC 7517)", responses=describe_oauth_errors())
 async def jwks(request: Request, response: Response) -> dict[str, list[dict[str, str]]]:
     """List the public keys with which a service checks access tokens. They are the key that signs now, the key that
     will sign next, and each earlier key until its last token has expired.
@@ -80,7 +80,16 @@ async def jwks(request: Request, response: Response) -> dict[str, list[dict[str,
     "/oauth/token",
     summary="Get tokens (RFC 6749)",
     response_model=TokenOut,
-    responses=describe_oauth_errors(400, 401, 413, 429, 503),
+    responses=describe_oauth_errors(
+        401,
+        413,
+        429,
+        503,
+        bad_requests=(
+            *("invalid_grant", "unsupported_grant_type", "unauthorized_client", "invalid_scope"),
+            *("authorization_pending", "slow_down", "access_denied", "expired_token"),
+        ),
+    ),
     openapi_extra=describe_form("grant_type", **_GRANT_FORM),
 )
 async def token(request: Request, db: WriteDb, form: Form) -> Response:
@@ -103,7 +112,7 @@ async def token(request: Request, db: WriteDb, form: Form) -> Response:
 @router.post(
     "/oauth/revoke",
     summary="Sign out by a token (RFC 7009)",
-    responses=describe_oauth_errors(400, 401, 413, 503),
+    responses=describe_oauth_errors(401, 413, 503, bad_requests=["unsupported_token_type"]),
     openapi_extra=describe_form(
         "token",
         token="A refresh or access token: its whole session ends.",
