@@ -141,6 +141,8 @@ _NOT_MESSAGES = {
     "app/members/retention.py": "ranges of characters",
     "app/members/sheets.py": "the sheet's format",
     "app/members/names.py": "ranges of characters",
+    "app/org_loads/rows.py": "cells of the sheet",
+    "app/org_loads/sheets.py": "the sheet's format",
     "app/orgs/names.py": "parts of names",
     "app/orgs/regions.py": "names of regions",
     "app/run.py": "what the terminal shows",

@@ -3,7 +3,8 @@
 import asyncio
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +43,14 @@ class SheetRow(NamedTuple):
     marks: Sequence[str] = ()
 
 
+class CellRow(NamedTuple):
+    """One row of a table: its number, whether it is hidden, and the text of the cell under each heading."""
+
+    row_no: int
+    hidden: bool
+    cells: Sequence[str]
+
+
 class SheetReading:
     """Reads the rows of a file. After the last row, `result` says what was read (`reading.Reading`, as JSON)."""
 
@@ -57,29 +66,57 @@ class SheetReading:
         Raises a SheetRefused, also if a limit killed the child process; some rows may have been yielded before. The
         child process has always ended when this generator ends.
         """
-        limits = (max_rows, memory_mb, cpu_seconds, MAX_UNPACKED >> 20)
-        options = orjson.dumps(self._options).decode()
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(PROGRAM), PACKAGES, self._kind, *map(str, limits), options),
-            stdin=self._file,
-            stdout=PIPE,
-            stderr=DEVNULL,  # error messages of the parser contain personal data of the sheet
-            env={},
-            cwd="/",
-            limit=_MAX_LINE_BYTES,
-        )
-        try:
-            while True:
-                answer = await _read_answer(child)
+        limits = (max_rows, memory_mb, cpu_seconds)
+        async with aclosing(_run_parser(self._kind, self._file, self._options, limits)) as answers:
+            async for answer in answers:
                 if isinstance(answer, dict):
-                    _raise_refusal(answer)
                     self.result = answer["reading"]
                     return
                 yield [SheetRow._make(row) for row in answer]
-        finally:
-            if child.returncode is None:
-                child.kill()
-            await child.wait()
+
+
+async def read_table(
+    kind: str, file: int, required: Sequence[str], optional: Sequence[str], limits: tuple[int, int, int]
+) -> AsyncGenerator[list[CellRow]]:
+    """Yield the rows under these headings, a few hundred at a time, with bounded memory.
+
+    `limits` are the most rows, the memory in MB and the processor time in seconds. Raises a SheetRefused, also if a
+    limit killed the child process. The child process has always ended when this generator ends: close it with
+    `aclosing`.
+    """
+    options = {"table": {"required": required, "optional": optional}}
+    async with aclosing(_run_parser(kind, file, options, limits)) as answers:
+        async for answer in answers:
+            if isinstance(answer, list):
+                yield [CellRow._make((row[0], row[1], row[2:])) for row in answer]
+
+
+async def _run_parser(
+    kind: str, file: int, options: Mapping[str, Any], limits: tuple[int, int, int]
+) -> AsyncGenerator[dict[str, Any] | list[list[Any]]]:
+    """Yield the rows that the child process writes, and at the end its final object. Raises a SheetRefused."""
+    numbers = map(str, (*limits, MAX_UNPACKED >> 20))
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", str(PROGRAM), PACKAGES, kind, *numbers, orjson.dumps(options).decode()),
+        stdin=file,
+        stdout=PIPE,
+        stderr=DEVNULL,  # error messages of the parser contain personal data of the sheet
+        env={},
+        cwd="/",
+        limit=_MAX_LINE_BYTES,
+    )
+    try:
+        while True:
+            answer = await _read_answer(child)
+            if isinstance(answer, dict):
+                _raise_refusal(answer)
+                yield answer
+                return
+            yield answer
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.wait()
 
 
 async def _read_answer(child: asyncio.subprocess.Process) -> dict[str, Any] | list[list[Any]]:

@@ -6,8 +6,9 @@ has no open files except the sheet (stdin) and the pipe to the parent (stdout), 
 
     python -I -S sheet_parser.py PACKAGES FORMAT MAX_ROWS MEMORY_MB CPU_SECONDS MAX_UNPACKED_MB OPTIONS  < sheet
 
-PACKAGES is the directory where the parser library is installed, OPTIONS a JSON object (`workbooks.Options`). The
-program writes JSON lines: arrays of a few hundred rows `[row_no, hidden, name, phone, unit, party, party_kind, post,
+PACKAGES is the directory where the parser library is installed, OPTIONS a JSON object (`workbooks.Options`). With the
+option `table` (`{"required": […], "optional": […]}`, headings) the sheet is read by `tables`, and a row is `[row_no,
+hidden, one text for each heading]`. Else the program writes JSON lines: arrays of a few hundred rows `[row_no, hidden, name, phone, unit, party, party_kind, post,
 number, marks]`, and at the end one object, `{"done": true, "reading": …}` or `{"refused": code, …}`. If the program
 ends without this object, the parent decides what to report.
 
@@ -23,6 +24,7 @@ import sys
 # The package of this program is not on the path of the process. It comes last, after the standard library.
 sys.path.append(os.path.dirname(os.path.dirname(__file__)))  # pathlib takes long to import
 from parsing.refusals import Refused  # type: ignore[import-not-found]  # found by the path above
+from parsing.tables import TableReader  # type: ignore[import-not-found]  # found by the path above
 from parsing.workbooks import FileReader, Options  # type: ignore[import-not-found]  # found by the path above
 
 TYPE_CHECKING = False
@@ -43,8 +45,15 @@ def main() -> None:
     output = sys.stdout
     try:
         count = 0
-        file = FileReader(kind, sys.stdin.buffer.read(), unpacked << 20, max_rows, Options(json.loads(options)))
-        for batch in make_batches(file.read_people()):
+        given = json.loads(options)
+        sheet = (kind, sys.stdin.buffer.read(), unpacked << 20, max_rows)
+        if "table" in given:
+            file = TableReader(*sheet, **given["table"])
+            rows = file.read_rows()
+        else:
+            file = FileReader(*sheet, Options(given))
+            rows = file.read_people()
+        for batch in make_batches(rows):
             count += len(batch)
             output.write(json.dumps(batch) + "\n")
         if not count:
