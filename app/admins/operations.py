@@ -85,6 +85,11 @@ async def withdraw_admin_invitation(db: AsyncConnection, scope: OrgScope, invita
 
 class _Invitation(NamedTuple):
     main_admin_before: UUID | None
+    first_main_admin: bool
+
+    @property
+    def is_recovery(self) -> bool:
+        return self.first_main_admin or self.main_admin_before is not None
 
 
 async def accept_admin_invitation(
@@ -107,14 +112,13 @@ async def accept_admin_invitation(
     if org.kind == Kind.PARTY and not user.party_member:
         raise PartyMemberRequired
     decision = _build_decision(State.ACCEPTED, user, invitation_id, AdminInvitation.user_id == user.user_id)
-    columns = [AdminInvitation.main_admin_before]
+    columns = [AdminInvitation.main_admin_before, AdminInvitation.first_main_admin]
     invitation, repeated = await get_request_to_decide(db, decision, columns, _Invitation)
     if repeated:
         return org
     if (refused := await decline_if_name_differs(db, ADMIN_INVITATION, user, org_id, invitation_id)) is not None:
         return refused
-    is_recovery = invitation.main_admin_before is not None
-    if is_recovery and (stale := await supersede_stale_recovery(db, user, org, invitation_id)) is not None:
+    if invitation.is_recovery and (stale := await supersede_stale_recovery(db, user, org, invitation_id)) is not None:
         return stale
     await insert_admin(db, org_id, user.user_id)
     await ensure_admin_row(db, cipher, user.actor, org_id, user.user_id)
@@ -123,7 +127,7 @@ async def accept_admin_invitation(
     await record(db, user.actor, "admin.added", org_id=org_id, subject=("admin", user.user_id), after=after)
     # The one message about an act of one's own: it says on all devices that the role is taken up.
     await add_message(db, user.user_id, MessageKind.ADMIN_ADDED, org_id, actor_id=None)
-    if is_recovery:
+    if invitation.is_recovery:
         await set_recovered_main_admin(db, user, org, invitation_id)
     return org
 

@@ -62,7 +62,7 @@ class _Invitation(NamedTuple):
     reason: Literal["name-differs"] | None
 
 
-_IS_RECOVERY = AdminInvitation.main_admin_before.is_not(None)
+_IS_RECOVERY = AdminInvitation.is_recovery()
 # The org does not learn the name of the person who offers a recovery.
 _INVITED_BY = case((_IS_RECOVERY, None), else_=User.verified_name).label("requested_by")
 _INVITATIONS_OF_ORG = (

@@ -3,6 +3,9 @@
 The superior's main admin offers the org to a person by phone; for an org without a superior, the platform operator
 does. When this person accepts (`operations.accept_admin_invitation`), the person becomes an admin and the main admin.
 The former main admin remains an admin, finds the offer in the inbox while it waits, and can withdraw it.
+
+An org that a load has created has no main admin yet (`org_loads`). The operator may name one for it even where it has a
+superior, since the superior may have none either. The person who accepts first becomes the main admin.
 """
 
 from typing import Any
@@ -66,9 +69,9 @@ async def withdraw_recovery(db: AsyncConnection, scope: OrgScope, subordinate_id
 async def offer_recovery_as_operator(
     db: AsyncConnection, cipher: Cipher, operator: OperatorScope, org_id: UUID, phone: str, reason: str
 ) -> UUID:
-    """Offer a person the office of main admin of an org without a superior. The caller is a platform operator. Return
-    the offer's id. Raises NotFound, AdminsLeft, AdminInvitationOpen."""
-    org = await _lock_org_without_superior(db, org_id)
+    """Offer a person the office of main admin of an org without a superior, or of one that has never had a main admin.
+    The caller is a platform operator. Return the offer's id. Raises NotFound, AdminsLeft, AdminInvitationOpen."""
+    org = await _lock_org_for_operator(db, org_id)
     offer_id = await _create_offer(db, cipher, org, phone, requested_by=operator.user.user_id, superior_id=None)
     subject = ("admin_invitation", offer_id)
     await record(db, operator.actor, "recovery.offered", org_id=org_id, subject=subject, after={"reason": reason})
@@ -91,7 +94,8 @@ async def supersede_stale_recovery(
     db: AsyncConnection, user: UserScope, org: LockedOrg, offer_id: UUID
 ) -> RecoveryOfferStale | None:
     """Supersede the offer if the org's main admin or superior has changed since the offer, or if an admin can now
-    request a recovery. The caller has locked the org.
+    request a recovery. An operator's offer of an org without a main admin does not depend on the superior. The caller
+    has locked the org.
 
     Return RecoveryOfferStale, or None if the user may accept. The error is returned and not raised, so that the
     superseded offer is committed. Raises AlreadyMainAdmin.
@@ -100,7 +104,9 @@ async def supersede_stale_recovery(
         raise AlreadyMainAdmin
     offer = select(AdminInvitation.main_admin_before, AdminInvitation.superior_id).where(AdminInvitation.id == offer_id)
     before, superior_id = (await db.execute(offer)).one()
-    unchanged = before == org.main_admin_id and superior_id == await tree.find_superior_id(db, org.id)
+    unchanged = before == org.main_admin_id
+    if before is not None or superior_id is not None:
+        unchanged = unchanged and superior_id == await tree.find_superior_id(db, org.id)
     if unchanged and not await _has_admins_left(db, org):
         return None
     await finish_request(db, ADMIN_INVITATION, State.SUPERSEDED, AdminInvitation.id == offer_id, by=user.user_id)
@@ -115,11 +121,13 @@ async def set_recovered_main_admin(db: AsyncConnection, user: UserScope, org: Lo
     values = {"main_admin_id": user.user_id, "version": Org.version + 1}
     await db.execute(update(Org).where(Org.id == org.id).values(values))
     await supersede_main_admin_requests(db, user.actor, org.id, offer_id)
-    before, after = {"main_admin_id": str(org.main_admin_id)}, {"main_admin_id": str(user.user_id)}
+    before = None if org.main_admin_id is None else {"main_admin_id": str(org.main_admin_id)}
+    after = {"main_admin_id": str(user.user_id)}
     subject = ("org", org.id)
     await record(db, user.actor, "org.recovered", org_id=org.id, subject=subject, before=before, after=after)
-    replaced = MessageKind.MAIN_ADMIN_REPLACED
-    await add_message(db, org.main_admin_id, replaced, org.id, actor_id=user.user_id)
+    if org.main_admin_id is not None:
+        replaced = MessageKind.MAIN_ADMIN_REPLACED
+        await add_message(db, org.main_admin_id, replaced, org.id, actor_id=user.user_id)
 
 
 async def _lock_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_id: UUID) -> LockedOrg:
@@ -132,10 +140,12 @@ async def _lock_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_id
     return orgs[subordinate_id]
 
 
-async def _lock_org_without_superior(db: AsyncConnection, org_id: UUID) -> LockedOrg:
-    """Lock a live org without a superior, and return it. Raises NotFound."""
+async def _lock_org_for_operator(db: AsyncConnection, org_id: UUID) -> LockedOrg:
+    """Lock a live org that has no superior or has never had a main admin, and return it. Raises NotFound."""
     org = (await lock_orgs(db, org_id)).get(org_id)
-    if org is None or org.status == "closed" or await tree.find_superior_id(db, org_id) is not None:
+    if org is None or org.status == "closed":
+        raise NotFound
+    if org.main_admin_id is not None and await tree.find_superior_id(db, org_id) is not None:
         raise NotFound
     return org
 
@@ -148,6 +158,7 @@ async def _create_offer(
     offer_id = make_id()
     columns: dict[str, Any] = await build_invitee_columns(db, cipher, org.id, Invitee(phone=phone), offer_id)
     columns |= {"requested_by": requested_by, "superior_id": superior_id, "main_admin_before": org.main_admin_id}
+    columns["first_main_admin"] = org.main_admin_id is None
     return await create_request(db, ADMIN_INVITATION, AdminInvitationOpen, id=offer_id, org_id=org.id, **columns)
 
 
@@ -164,7 +175,7 @@ async def _has_admins_left(db: AsyncConnection, org: LockedOrg) -> bool:
 
 def _build_offer_conditions(superior_id: UUID | None) -> tuple[ColumnElement[bool], ...]:
     """Return the SQL conditions that select the recovery offers of this superior (None: of a platform operator)."""
-    return AdminInvitation.main_admin_before.is_not(None), AdminInvitation.superior_id.is_not_distinct_from(superior_id)
+    return AdminInvitation.is_recovery(), AdminInvitation.superior_id.is_not_distinct_from(superior_id)
 
 
 async def _withdraw_offer(

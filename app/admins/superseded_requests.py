@@ -25,7 +25,7 @@ async def supersede_main_admin_requests(db: AsyncConnection, actor: Actor, org_i
     await finish_requests(db, CHANGE_REQUEST, State.SUPERSEDED, *requests, actor=actor, of_org=org_id)
     offers = (
         AdminInvitation.org_id == org_id,
-        AdminInvitation.main_admin_before.is_not(None),
+        AdminInvitation.is_recovery(),
         AdminInvitation.id != accepted_id,
     )
     await finish_requests(db, ADMIN_INVITATION, State.SUPERSEDED, *offers, actor=actor, of_org=org_id)

@@ -134,6 +134,9 @@ OPERATORS: Mapping[str, Example] = {
     "POST /v1/operator/recovery-offers": Example(
         {"org_id": Stored("org"), "phone": Stored("invited_phone"), "reason": "组织已无管理员"}
     ),
+    "POST /v1/operator/org-loads": Example({}),
+    "PUT /v1/operator/org-loads/{load_id}/confirmation": Example({"preview": 1}),
+    "PUT /v1/operator/org-loads/{load_id}/reversal": Example({"only_unused": False}),
     "POST /v1/operator/key-recoveries": Example({"phone": Stored("phone"), "reason": "lost"}),
     "POST /v1/operator/suspensions": Example({"phone": Stored("phone"), "reason": "security"}),
     "POST /v1/operator/clients": Example({"name": "积分系统", "kind": "service", "scopes": ["point-events:write"]}),

@@ -267,9 +267,12 @@ For platform operators, each with a proved security key. `xuezu operators add` m
   `PUT …/rejection` decides.
 - **Accounts**: recover from lost security keys, suspend a user, end a suspension.
 - **Organisations without a superior**: decide recoveries, or name a main admin where no admin is left.
+- **Organisations of an old system**: `GET …/org-loads/template` gives the sheet to fill in, `POST …/org-loads` uploads
+  it. Read the load until its state is `ready`, look at its rows, and confirm what you have seen with
+  `PUT …/confirmation`. `PUT …/reversal` closes what it has created, as long as it is not in use.
 - **Clients**: register programs and services, rotate secrets, revoke.
 
-平台管理员：身份证审核、安全密钥恢复、停用账号、没有上级的组织更换主管理员、服务接入。须使用安全密钥。""",
+平台管理员：身份证审核、安全密钥恢复、停用账号、没有上级的组织更换主管理员、载入原系统的组织、服务接入。须使用安全密钥。""",
     ),
     (
         "simulators",

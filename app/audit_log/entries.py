@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Text, bindparam, text
+from sqlalchemy import Text, TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -143,6 +143,20 @@ async def record_each(
         "request_id": actor.request_id,
     }
     await db.execute(_RECORD_EACH, acting | {"action": action, "subject_type": subject_type, "entries": given})
+
+
+def build_record_statement(source: str) -> TextClause:
+    """Return a statement that writes the audit entries and outgoing events of many changes of one user.
+
+    `source` is a SELECT with the columns `org_id`, `is_own` (whether the entry names the user), `action`,
+    `subject_type`, `subject_id`, `before` and `after`. The statement has the parameter `user_id`.
+    """
+    values = f"""
+    SELECT s.org_id, CASE WHEN s.is_own THEN CAST(:user_id AS uuid) END, NULL, NULL, NULL, s.action, s.subject_type,
+        s.subject_id, s.before, s.after
+    FROM ({source}) AS s
+"""  # noqa: S608 — a constant
+    return text(f"WITH entry AS ({_ENTRY.format(values=values)})\n{_EVENT}")
 
 
 def build_audit_ctes(action: str, subject_type: str, after: str, source: str) -> str:

@@ -89,7 +89,7 @@ class OrgCard(NamedTuple):
     version: int
     created_at: datetime
     closed_at: datetime | None
-    main_admin_id: UUID
+    main_admin_id: UUID | None
     superior_id: UUID | None
 
 

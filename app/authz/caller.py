@@ -100,7 +100,7 @@ class OrgRow(NamedTuple):
     version: int
     created_at: datetime
     closed_at: datetime | None
-    main_admin_id: UUID
+    main_admin_id: UUID | None
     superior_id: UUID | None
     main_admin: bool | None
     admin: bool

@@ -64,6 +64,10 @@ class Lock(IntEnum):
     """The schema. One `xuezu migrate` at a time. Tried by `database.migration`, exclusive, in a transaction of its
     own that lasts as long as all migrations."""
 
+    ORG_LOADS = 517365660281
+    """The loads of orgs. One load is checked, loaded or reversed at a time. Tried by `org_loads.jobs`, exclusive, in a
+    transaction of its own that lasts as long as the job."""
+
     INDEX_KEY = 115922851690597
     """The progress of a rotation of the index key. Transactions that write or compare a blind index take it shared
     (`blind_index.keys`); a step of the rotation takes it exclusive (`key_rotation.index_key`)."""

@@ -17,6 +17,7 @@ from app.schema.exports import Export, ExportPart
 from app.schema.idempotency import IdempotencyKey
 from app.schema.joins import JoinLink
 from app.schema.members import ImportFile, ImportRow, Member
+from app.schema.org_loads import OrgLoadFile, OrgLoadRow
 from app.schema.orgs import Promotion
 
 
@@ -58,6 +59,11 @@ ENCRYPTED_COLUMNS = (
     EncryptedColumn(ImportRow.cells_cipher, [ImportRow.new_member_id], _build_cells_id),
     EncryptedColumn(
         ImportFile.content_cipher, [ImportFile.import_id, ImportFile.part], _build_part_id, PART_BATCH_SIZE
+    ),
+    EncryptedColumn(OrgLoadRow.phone_cipher, [OrgLoadRow.offer_id]),
+    EncryptedColumn(OrgLoadRow.cells_cipher, [OrgLoadRow.new_id], _build_cells_id),
+    EncryptedColumn(
+        OrgLoadFile.content_cipher, [OrgLoadFile.load_id, OrgLoadFile.part], _build_part_id, PART_BATCH_SIZE
     ),
     EncryptedColumn(Export.question_cipher, [Export.id]),
     EncryptedColumn(

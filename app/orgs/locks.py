@@ -31,7 +31,7 @@ class LockedOrg(NamedTuple):
     kind: str
     status: str
     version: int
-    main_admin_id: UUID
+    main_admin_id: UUID | None
 
 
 _ORGS = (

@@ -114,7 +114,9 @@ class OrgOut(Out):
     version: int
     created_at: datetime
     closed_at: datetime | None
-    main_admin_id: UUID
+    main_admin_id: UUID | None = Field(
+        description="The `user_id` of the main admin. Null for an org of an old system until the named person accepts."
+    )
     superior_id: UUID | None = Field(description="The org it is certified under, if any.")
     level: Level
     region: str = Field(description="The region's names from the province down.", examples=["江苏省南京市玄武区"])

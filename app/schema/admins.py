@@ -6,7 +6,7 @@ The main admin is `orgs.main_admin_id`, which must refer to a row of `org_admins
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Text, func, text
+from sqlalchemy import Boolean, CheckConstraint, ColumnElement, DateTime, ForeignKey, Index, Text, func, or_, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.db import Table
@@ -34,7 +34,8 @@ class AdminInvitation(Offer):
     """An offer to become an admin of the org (S4). `user_id` is the account that accepted it.
 
     With `main_admin_before` it is a recovery: the person who accepts it replaces this main admin. The superior makes
-    the offer, or the platform operator if the superior is null.
+    the offer, or the platform operator if the superior is null. With `first_main_admin` the org has had no main admin
+    yet (it comes from a load), and the person who accepts the offer becomes it.
     """
 
     __tablename__ = "admin_invitations"
@@ -63,9 +64,17 @@ class AdminInvitation(Offer):
     main_admin_before: Mapped[UUID | None] = mapped_column(
         ForeignKey("users.id"), comment="the main admin whom a recovery replaces; NULL: no recovery"
     )
+    first_main_admin: Mapped[bool] = mapped_column(
+        Boolean, server_default=text("false"), comment="the org has had no main admin; who accepts becomes it"
+    )
     superior_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("orgs.id"), comment="the superior that made the recovery offer; NULL: a platform operator"
     )
+
+    @classmethod
+    def is_recovery(cls) -> ColumnElement[bool]:
+        """Return the SQL condition that the offer is for the office of main admin."""
+        return or_(cls.main_admin_before.is_not(None), cls.first_main_admin)
 
 
 class ChangeRequest(ExpiringApproval):

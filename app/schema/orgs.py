@@ -26,8 +26,11 @@ from app.schema.approvals import ExpiringApproval, Offer
 
 
 class Org(Table):
-    """A learning organisation (学习组织). It always has exactly one main admin: the column is never null and refers to
-    one of its admins (checked at commit, so that both rows can be written together).
+    """A learning organisation (学习组织). It has exactly one main admin: the column refers to one of its admins
+    (checked at commit, so that both rows can be written together).
+
+    Only an org that a load has created (`load_id`) can have none, until the first person accepts the offer to be it. A
+    trigger refuses to set the column to null again.
 
     `version` counts every change of its card: name, region, main admin, superior, status.
     """
@@ -37,6 +40,7 @@ class Org(Table):
         CheckConstraint("kind IN ('party', 'outside-party')", name="kind"),
         CheckConstraint("(status = 'closed') = (closed_at IS NOT NULL)", name="closed"),
         CheckConstraint("status IN ('live', 'closed')", name="status"),
+        CheckConstraint("main_admin_id IS NOT NULL OR load_id IS NOT NULL", name="main_admin"),
         CheckConstraint("region_code ~ '^[0-9]{6}([0-9]{3}([0-9]{3})?)?$'", name="region_code"),
         ForeignKeyConstraint(
             ["id", "main_admin_id"],
@@ -56,6 +60,7 @@ class Org(Table):
         # Partial indexes for rare states, in the order of the lists.
         Index("orgs_closed_by_key_idx", "sort_key", "id", postgresql_where=text("status = 'closed'")),
         Index("orgs_outside_party_by_key_idx", "sort_key", "id", postgresql_where=text("kind = 'outside-party'")),
+        Index("orgs_load_id_idx", "load_id", postgresql_where=text("load_id IS NOT NULL")),
         Index("orgs_without_sort_key_idx", "id", postgresql_where=text("sort_key = ''")),
     )
 
@@ -74,7 +79,8 @@ class Org(Table):
     )
     region_code: Mapped[str] = mapped_column(Text, comment="the administrative division code, 6, 9 or 12 digits")
     kind: Mapped[str] = mapped_column(Text)
-    main_admin_id: Mapped[UUID] = mapped_column(Uuid, comment="an admin of the org; checked at commit")
+    main_admin_id: Mapped[UUID | None] = mapped_column(Uuid, comment="an admin of the org; checked at commit")
+    load_id: Mapped[UUID | None] = mapped_column(ForeignKey("org_loads.id"), comment="the load that created the org")
     status: Mapped[str] = mapped_column(Text, server_default="live")
     version: Mapped[int] = mapped_column(
         Integer, server_default="1", comment="the number of changes of name, region, main admin, superior and status"

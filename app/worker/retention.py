@@ -19,6 +19,7 @@ from app.idempotency import retention as idempotency
 from app.members import retention as members
 from app.members.imports import retention as imports
 from app.messages import retention as messages
+from app.org_loads import retention as org_loads
 from app.orgs import retention as orgs
 from app.queue import retention as queue
 from app.queue.jobs import Job, Payload, Worker, enqueue_once
@@ -35,6 +36,7 @@ CLEAN_UPS: tuple[CleanUp, ...] = (
     *members.CLEAN_UPS,
     *exports.CLEAN_UPS,
     *imports.CLEAN_UPS,
+    *org_loads.CLEAN_UPS,
     *rollup.CLEAN_UPS,
     *queue.CLEAN_UPS,
 )

@@ -27,6 +27,7 @@ from app.database.db import create_engine
 from app.database.driver import build_application_name
 from app.database.retention import CleanUp
 from app.members import jobs as members
+from app.org_loads import jobs as org_loads
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue, unpack_payload
 from app.reports import jobs as reports
 from app.reports.rollup.worker import run_rollup
@@ -34,7 +35,7 @@ from app.worker import retention
 
 log = structlog.get_logger()
 
-JOBS: Mapping[str, Job] = {**members.JOBS, **reports.JOBS, **retention.JOBS}
+JOBS: Mapping[str, Job] = {**members.JOBS, **org_loads.JOBS, **reports.JOBS, **retention.JOBS}
 
 MAX_CONCURRENT_JOBS = 6
 """The limit of concurrent jobs. Slow kinds have a lower limit (`Job.concurrency_limit`), so that short jobs can run."""

@@ -56,6 +56,17 @@ async def test_org_has_one_verified_main_admin(world: World) -> None:
     assert get_body(await world.main_admin.get("/v1/me"))["verified_at"] is not None
 
 
+async def test_only_an_org_of_a_load_can_be_without_a_main_admin(world: World, engine: AsyncEngine) -> None:
+    """Only an org of an old system has none, until the first one accepts (E3)."""
+    created = """
+        INSERT INTO orgs (name, pinyin, initials, region_code, kind, created_by)
+        VALUES ('无主管理员', 'w', 'w', '320102', 'party', :user_id)
+    """
+    await refuse(engine, created, "orgs_main_admin_check", user_id=world.main_admin.user_id)
+    taken = "UPDATE orgs SET main_admin_id = NULL WHERE id = :org_id"
+    await refuse(engine, taken, "keeps one", org_id=world.org["id"])
+
+
 async def test_org_without_a_main_admin_or_with_an_unverified_one_is_refused_by_the_database(
     world: World, engine: AsyncEngine
 ) -> None:

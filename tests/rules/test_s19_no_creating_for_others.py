@@ -9,7 +9,9 @@ from tests.rules.world import World
 
 @pytest.mark.parametrize("field", ["main_admin_id", "owner", "superior_id"])
 async def test_org_for_another_person_is_refused(world: World, field: str) -> None:
-    """No call creates an org for somebody else (422 `invalid`)."""
+    """No call creates an org for somebody else (422 `invalid`), except that the platform operator loads the orgs of an
+    old system (E3).
+    """
     body = {"name": fresh_org_name(), "region_code": "320102", field: world.stranger.user_id}
     assert get_refusal(await world.superior_admin.post("/v1/orgs", json=body)) == (422, "invalid")
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
@@ -21,6 +21,9 @@ MEMORY_MB = 1024
 CPU_SECONDS = 20
 MAX_SILENCE_SECONDS = 40.0
 _MAX_LINE_BYTES = 16 << 20
+
+
+Cell: TypeAlias = int | bool | str | list[str]
 
 
 class SheetRow(NamedTuple):
@@ -93,7 +96,7 @@ async def read_table(
 
 async def _run_parser(
     kind: str, file: int, options: Mapping[str, Any], limits: tuple[int, int, int]
-) -> AsyncGenerator[dict[str, Any] | list[list[Any]]]:
+) -> AsyncGenerator[dict[str, Any] | list[list[Cell]]]:
     """Yield the rows that the child process writes, and at the end its final object. Raises a SheetRefused."""
     numbers = map(str, (*limits, MAX_UNPACKED >> 20))
     child = await asyncio.create_subprocess_exec(
@@ -119,7 +122,7 @@ async def _run_parser(
         await child.wait()
 
 
-async def _read_answer(child: asyncio.subprocess.Process) -> dict[str, Any] | list[list[Any]]:
+async def _read_answer(child: asyncio.subprocess.Process) -> dict[str, Any] | list[list[Cell]]:
     """Return the final object or the next rows. Raises FileExhausting, FileDamaged."""
     assert child.stdout is not None
     try:
@@ -128,7 +131,7 @@ async def _read_answer(child: asyncio.subprocess.Process) -> dict[str, Any] | li
     except (TimeoutError, ValueError):
         raise FileExhausting from None
     if line.endswith(b"\n"):
-        answer: dict[str, Any] | list[list[Any]] = orjson.loads(line)
+        answer: dict[str, Any] | list[list[Cell]] = orjson.loads(line)
         return answer
     # The child ended without the final object: a limit killed it, or the parser library crashed.
     raise FileExhausting if await child.wait() < 0 else FileDamaged

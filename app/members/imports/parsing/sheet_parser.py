@@ -6,11 +6,13 @@ has no open files except the sheet (stdin) and the pipe to the parent (stdout), 
 
     python -I -S sheet_parser.py PACKAGES FORMAT MAX_ROWS MEMORY_MB CPU_SECONDS MAX_UNPACKED_MB OPTIONS  < sheet
 
-PACKAGES is the directory where the parser library is installed, OPTIONS a JSON object (`workbooks.Options`). With the
-option `table` (`{"required": […], "optional": […]}`, headings) the sheet is read by `tables`, and a row is `[row_no,
-hidden, one text for each heading]`. Else the program writes JSON lines: arrays of a few hundred rows `[row_no, hidden, name, phone, unit, party, party_kind, post,
+PACKAGES is the directory where the parser library is installed, OPTIONS a JSON object (`workbooks.Options`). The
+program writes JSON lines: arrays of a few hundred rows `[row_no, hidden, name, phone, unit, party, party_kind, post,
 number, marks]`, and at the end one object, `{"done": true, "reading": …}` or `{"refused": code, …}`. If the program
 ends without this object, the parent decides what to report.
+
+With the option `table` (`{"required": […], "optional": […]}`, headings) `tables` reads the file, and a row is `[row_no,
+hidden, one text for each heading]`.
 
 The start takes most of the time of a small sheet. Therefore the reading code is in modules, whose bytecode is cached,
 and the program imports only the necessary parts of the standard library.
