@@ -123,7 +123,7 @@ class _Imports:
                     assert found["state"] in {"uploaded", "checking", "confirmed", "merging"}, found["state"]
                     time.sleep(0.05)
                 if wanted == "ready":
-                    client.put(f"{path}/confirmation", json={}).raise_for_status()
+                    client.put(f"{path}/confirmation", json={"preview": found["preview"]}).raise_for_status()
         assert found["counts"]["refused"] == 0, found["counts"]
         return taken.each()
 

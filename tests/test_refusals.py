@@ -68,6 +68,7 @@ REFUSED = {
         (413, "body-too-large", [f"POST {ORG}/imports"]),
         (409, "import-not-ready", [f"PUT {ORG}/imports/{{import_id}}/confirmation"]),
         (409, "import-not-rereadable", [f"PUT {ORG}/imports/{{import_id}}/reading"]),
+        (409, "import-preview-stale", [f"PUT {ORG}/imports/{{import_id}}/confirmation"]),
         (409, "removals-need-consent", [f"PUT {ORG}/imports/{{import_id}}/confirmation"]),
     ],
     "S10": [(409, "unit-name-taken", [f"POST {ORG}/units", f"PATCH {ORG}/units/{{unit_id}}"])],

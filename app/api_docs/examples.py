@@ -255,7 +255,7 @@ MEMBERS: Mapping[str, Example] = {
     f"POST {_ORG}/rankings/exports": Example({"format": "xlsx", "by": "total"}),
     f"DELETE {_ORG}/exports/{{export_id}}": Example(values={"export_id": Stored("export_to_delete")}),
     f"POST {_ORG}/imports": Example({"mode": "add-and-update", "unknown_units": "create"}),
-    f"PUT {_ORG}/imports/{{import_id}}/confirmation": Example({}),
+    f"PUT {_ORG}/imports/{{import_id}}/confirmation": Example({"preview": 1}),
     f"DELETE {_ORG}/imports/{{import_id}}": Example(values={"import_id": Stored("open_import")}),
 }
 

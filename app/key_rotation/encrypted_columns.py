@@ -16,7 +16,7 @@ from app.schema.certification import Invitation
 from app.schema.exports import Export, ExportPart
 from app.schema.idempotency import IdempotencyKey
 from app.schema.joins import JoinLink
-from app.schema.members import ImportFile, ImportRow, Member
+from app.schema.members import ImportChange, ImportFile, ImportRow, Member
 from app.schema.org_loads import OrgLoadFile, OrgLoadRow
 from app.schema.orgs import Promotion
 
@@ -57,6 +57,7 @@ ENCRYPTED_COLUMNS = (
     EncryptedColumn(JoinLink.token_cipher, [JoinLink.id]),
     EncryptedColumn(ImportRow.phone_cipher, [ImportRow.new_member_id]),
     EncryptedColumn(ImportRow.cells_cipher, [ImportRow.new_member_id], _build_cells_id),
+    EncryptedColumn(ImportChange.phone_cipher, [ImportChange.member_id]),
     EncryptedColumn(
         ImportFile.content_cipher, [ImportFile.import_id, ImportFile.part], _build_part_id, PART_BATCH_SIZE
     ),

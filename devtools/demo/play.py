@@ -115,7 +115,7 @@ class Play:
         self.report("console", f"sees the preview, with nothing written: {preview['counts']}")
         people = f"/v1/orgs/{self.org['id']}/members"
         expect(len(console.call("GET", people, 200)["items"]) == 1, "the preview wrote members")
-        console.call("PUT", f"{imports}/{uploaded['id']}/confirmation", 202, json={})
+        console.call("PUT", f"{imports}/{uploaded['id']}/confirmation", 202, json={"preview": preview["preview"]})
         done = console.wait_for_state(f"{imports}/{uploaded['id']}", {"done"})
         expect(done["counts"]["added"] == preview["counts"]["added"] > 3, str(done))
         self.report("worker", f"imports: {done['counts']}")

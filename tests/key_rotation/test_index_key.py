@@ -146,7 +146,7 @@ async def make_scene(api: httpx.AsyncClient, work: Callable[[], Awaitable[None]]
     get_body(await users[4].post("/v1/me/verifications", json=card), 201)
     rows = [("表中人", fresh_phone(), "一支部"), ("同一人", shared_phone, "一支部")]
     imports = [await check(admin, subordinate["id"], work, xlsx(rows))]
-    rows = [("表中人", fresh_phone(), "一支部") for _ in range(30)]
+    rows = [(f"表中人{number}", fresh_phone(), "一支部") for number in range(30)]
     imports.append(await check(admin, subordinate["id"], work, xlsx(rows)))
     ids = [item["id"] for item in imports]
     return Scene(
@@ -157,7 +157,7 @@ async def make_scene(api: httpx.AsyncClient, work: Callable[[], Awaitable[None]]
 async def confirm(scene: Scene, import_id: str, settings: Settings) -> Json:
     """Merge a staged import and return its counts."""
     path = f"/v1/orgs/{scene.subordinate['id']}/imports/{import_id}"
-    get_body(await scene.admin.put(f"{path}/confirmation", json={}), 202)
+    get_body(await scene.admin.put(f"{path}/confirmation", json={"preview": 1}), 202)
     await run_worker(settings, until_idle=True)
     found: Json = get_body(await scene.admin.get(path))
     assert found["state"] == "done"
@@ -321,7 +321,7 @@ async def finish_rotation_beside_writers(scene: Scene, keys: Keys, api: httpx.As
 
     async def import_a_sheet() -> None:
         phone = fresh_phone()
-        rows = [("表中人", phone, "一支部"), ("表中人", fresh_phone(), "一支部")]
+        rows = [("另一人", phone, "一支部"), ("又一人", fresh_phone(), "一支部")]
         imported, added = await asyncio.gather(
             merge(admin, subordinate["id"], lambda: run_worker(keys.both, until_idle=True), xlsx(rows)),
             admin.post(path, json={"name": "表中人", "phone": phone}),

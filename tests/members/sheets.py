@@ -45,12 +45,20 @@ async def check(admin: Person, org_id: str, worker: Work, content: bytes, **opti
 
 
 async def merge(
-    admin: Person, org_id: str, worker: Work, content: bytes, *, leaving: int | None = None, **options: str
+    admin: Person,
+    org_id: str,
+    worker: Work,
+    content: bytes,
+    *,
+    leaving: int | None = None,
+    decisions: dict[str, list[int]] | None = None,
+    **options: str,
 ) -> dict[str, Any]:
     """Upload a sheet, run the check, confirm it and run the merge. Return the import after the merge."""
     checked = await check(admin, org_id, worker, content, **options)
     assert checked["state"] == "ready", checked
-    confirmed = await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={"leaving": leaving})
+    body = {"preview": checked["preview"], "leaving": leaving} | (decisions or {})
+    confirmed = await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json=body)
     assert confirmed.status_code == 202, confirmed.text
     await worker()
     return await read(admin, org_id, checked["id"])

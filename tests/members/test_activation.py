@@ -73,6 +73,7 @@ async def merge_with_operation(
     monkeypatch: pytest.MonkeyPatch,
     meanwhile: Operation,
     *rows: Any,
+    decisions: dict[str, list[int]] | None = None,
     **options: str,
 ) -> Json:
     """Merge a sheet, and run `meanwhile` after the outcomes are decided and before anything is written."""
@@ -86,7 +87,7 @@ async def merge_with_operation(
     monkeypatch.setattr(merge, "merge_people", wrapped)
     checked = await check(admin, org["id"], worker, xlsx(rows), unknown_units="create", **options)
     path = f"/v1/orgs/{org['id']}/imports/{checked['id']}/confirmation"
-    get_body(await admin.put(path, json={"leaving": checked["counts"]["left"]}), 202)
+    get_body(await admin.put(path, json={"preview": 1, "leaving": checked["counts"]["left"], **(decisions or {})}), 202)
     await worker()
     return await read(admin, org["id"], checked["id"])
 
@@ -131,14 +132,22 @@ async def test_member_without_the_phone_at_the_merge_is_replaced_by_new_member(
     new = {"phone": fresh_phone()}
     operation: Operation = (lambda: admin.delete(path)) if way == "is removed" else lambda: admin.patch(path, json=new)
     outcome = await merge_with_operation(
-        admin, org, worker, monkeypatch, operation, ("新名", phone, "一支部"), mode="replace-all"
+        admin,
+        org,
+        worker,
+        monkeypatch,
+        operation,
+        ("新名", phone, "一支部"),
+        mode="replace-all",
+        decisions={"accepted_rows": [2]},
     )
-    if way == "gets another phone":  # the row would now be removed, which needs consent
-        assert (outcome["state"], outcome["counts"]["left"]) == ("ready", 1)
-        confirmation = f"/v1/orgs/{org['id']}/imports/{outcome['id']}/confirmation"
-        get_body(await admin.put(confirmation, json={"leaving": 1}), 202)
-        await worker()
-        outcome = await read(admin, org["id"], outcome["id"])
+    # Another person would now be added, and the row with another phone removed. The preview did not show that.
+    left = 1 if way == "gets another phone" else 0
+    assert (outcome["state"], outcome["preview"], outcome["counts"]["left"]) == ("ready", 2, left)
+    confirmation = f"/v1/orgs/{org['id']}/imports/{outcome['id']}/confirmation"
+    get_body(await admin.put(confirmation, json={"preview": 2, "leaving": left}), 202)
+    await worker()
+    outcome = await read(admin, org["id"], outcome["id"])
     assert (outcome["counts"]["added"], outcome["counts"]["changed"]) == (1, 0)
     assert [member["name"] for member in await list_members(admin, org["id"], q="名")] == ["新名"]
     memberships = "SELECT count(*) FROM unit_memberships WHERE member_id = :id AND until IS NULL"

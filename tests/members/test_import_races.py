@@ -59,7 +59,8 @@ def _run_once(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[None]
 
 
 async def confirm(admin: Person, org_id: str, import_id: str) -> None:
-    answer = await admin.put(f"/v1/orgs/{org_id}/imports/{import_id}/confirmation", json={})
+    body = {"preview": (await read(admin, org_id, import_id))["preview"]}
+    answer = await admin.put(f"/v1/orgs/{org_id}/imports/{import_id}/confirmation", json=body)
     assert answer.status_code == 202, answer.text
 
 
@@ -156,7 +157,9 @@ async def test_unit_removed_after_the_preview_is_refused_or_created(
     )
     assert (checked["counts"]["added"], checked["new_units"]) == (2, [])
     assert (await admin.delete(f"/v1/orgs/{org_id}/units/{branch}")).status_code == 204
-    await confirm(admin, org_id, checked["id"])
+    path = f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation"
+    answer = await admin.put(path, json={"preview": 1})
+    assert answer.status_code == (202 if unknown == "refuse" else 409), answer.text
     await worker()
     done = await read(admin, org_id, checked["id"])
     rows = await rows_of(admin, org_id, checked["id"])
@@ -164,6 +167,12 @@ async def test_unit_removed_after_the_preview_is_refused_or_created(
         assert (done["counts"]["added"], done["counts"]["refused"]) == (1, 1)
         assert [[code["code"] for code in row["problems"]] for row in rows] == [["unit-unknown"], []]
     else:
+        # The preview did not show that the unit is created again.
+        assert (done["state"], done["preview"], done["new_units"]) == ("ready", 2, ["甲"])
+        await confirm(admin, org_id, checked["id"])
+        await worker()
+        done = await read(admin, org_id, checked["id"])
+        rows = await rows_of(admin, org_id, checked["id"])
         assert (done["counts"]["added"], done["new_units"]) == (2, ["甲"])
         assert [row["outcome"] for row in rows] == ["added", "added"]
 

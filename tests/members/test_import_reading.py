@@ -155,7 +155,7 @@ async def test_units_are_filled_down_by_choice(admin: Person, org_id: str, worke
     assert [row["unit"] for row in rows] == ["一支部", "一支部", "二支部", "二支部"]
     assert [warning["code"] for warning in rows[1]["warnings"]] == ["unit-filled-down"]
     path = f"/v1/orgs/{org_id}/imports/{checked['id']}"
-    assert (await admin.put(f"{path}/confirmation", json={})).status_code == 202
+    assert (await admin.put(f"{path}/confirmation", json={"preview": filled["preview"]})).status_code == 202
     assert get_refusal(await admin.put(f"{path}/reading", json={})) == (409, "import-not-rereadable")
     await worker()
     assert await count_file_parts(engine, checked["id"]) == 0

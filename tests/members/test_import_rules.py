@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.members.imports.jobs import needs_consent
+from app.members.imports.previews import needs_consent
 from tests.members.sheets import Work, check, list_members, merge, open_xlsx, read, rows_of, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
 from tests.retention import clean_up
@@ -28,7 +28,7 @@ async def org_id(admin: Person) -> str:
 def test_removals_need_consent_above_fifty_people_or_a_fifth() -> None:
     for people in range(600):
         for leaving in range(min(people, 130) + 1):
-            assert needs_consent(leaving, people) == (leaving > 50 or leaving > Fraction(people, 5))
+            assert needs_consent(leaving, people, 0) == (leaving > 50 or leaving > Fraction(people, 5))
 
 
 async def test_replacement_needs_consent_above_fifty_people_or_a_fifth(
@@ -68,7 +68,7 @@ async def test_party_flags_follow_the_sheet_or_the_kind_of_the_org(admin: Person
     assert (again["counts"]["changed"], again["counts"]["unchanged"]) == (1, 2)
     checked = await check(admin, outside, worker, xlsx([(*no, "甲", "是"), (*no, "乙", "否")], header))
     codes = [[code["code"] for code in row["problems"]] for row in await rows_of(admin, outside, checked["id"])]
-    assert codes == [["party-contradiction"], ["unit-unknown"]]
+    assert codes == [["party-contradiction"], ["unit-unknown", "party-contradiction"]]
 
 
 @pytest.fixture(scope="session")
@@ -137,4 +137,4 @@ async def test_import_rows_are_deleted_after_thirty_days(
         assert open_xlsx(failed.content).worksheets[0].max_row == 1
     assert len(await rows_of(admin, org_id, young["id"])) == 2
     path = f"/v1/orgs/{org_id}/imports/{ready['id']}/confirmation"
-    assert (await admin.put(path, json={})).status_code == 409
+    assert (await admin.put(path, json={"preview": 1})).status_code == 409

@@ -28,7 +28,7 @@ async def org_id(admin: Person) -> str:
 
 
 def counts(**some: int) -> dict[str, int]:
-    return dict.fromkeys(("added", "changed", "moved", "left", "unchanged", "refused"), 0) | some
+    return dict.fromkeys(("added", "changed", "moved", "left", "unchanged", "undecided", "refused"), 0) | some
 
 
 async def test_filled_template_is_previewed_and_imported(admin: Person, org_id: str, worker: Work) -> None:
@@ -56,7 +56,7 @@ async def test_filled_template_is_previewed_and_imported(admin: Person, org_id: 
     assert (checked["state"], checked["rows_total"]) == ("ready", 1)  # the example row is ignored
     assert checked["counts"] == counts(added=1)
     assert len(await list_members(admin, org_id)) == 1  # a preview writes nothing
-    confirmed = await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={})
+    confirmed = await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={"preview": 1})
     assert (confirmed.status_code, confirmed.json()["state"]) == (202, "confirmed")
     await worker()
     done = await read(admin, org_id, checked["id"])
@@ -132,12 +132,16 @@ async def test_rows_are_added_changed_moved_or_unchanged(admin: Person, org_id: 
     new = (fresh_name(), fresh_phone())
     sheet = xlsx([(*unchanged, "甲"), ("改名", renamed[1], "甲"), (*moved, "乙"), (*both, "乙"), (*new, "乙")])
     checked = await check(admin, org_id, worker, sheet)
-    assert checked["counts"] == counts(added=1, changed=1, moved=2, unchanged=1)
+    # A name is not changed without the admin's decision, and a person in two units stays in both.
+    assert checked["counts"] == counts(added=1, undecided=1, moved=1, unchanged=2)
     rows = await rows_of(admin, org_id, checked["id"])
-    assert [row["outcome"] for row in rows] == ["unchanged", "changed", "moved", "moved", "added"]
+    assert [row["outcome"] for row in rows] == ["unchanged", "undecided", "moved", "unchanged", "added"]
+    by_sheet = await check(admin, org_id, worker, sheet, units="replace")
+    rows = await rows_of(admin, org_id, by_sheet["id"])
+    assert [row["outcome"] for row in rows] == ["unchanged", "undecided", "moved", "moved", "added"]
     assert (await list_members(admin, org_id, q=renamed[0])) != []
-    done = await merge(admin, org_id, worker, sheet)
-    assert done["counts"] == checked["counts"]
+    done = await merge(admin, org_id, worker, sheet, units="replace", decisions={"accepted_rows": [3]})
+    assert done["counts"] == counts(added=1, changed=1, moved=2, unchanged=1)
     units_by_name = {
         member["name"]: [unit["name"] for unit in member["units"]] for member in await list_members(admin, org_id)
     }
@@ -208,7 +212,7 @@ async def test_refused_rows_have_reasons_and_can_be_corrected(admin: Person, org
     assert lines[8][0] == "=1+1"
     assert "8" in lines[0][7]
 
-    await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={})
+    await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={"preview": 1})
     await worker()
     assert (await read(admin, org_id, checked["id"]))["counts"] == checked["counts"]
     # The sheet of refused rows can be uploaded again. Here both rows with two names are corrected.
@@ -262,10 +266,15 @@ async def test_imported_registered_people_are_active_if_the_names_agree(
     found = {member["name"]: member for member in await list_members(admin, org_id)}
     assert (found[registered.name]["active"], found["随便"]["active"], found["前机主"]["active"]) == (True, True, False)
     assert found["前机主"]["inactive_reason"] == "name-mismatch"
-    # A row becomes active when it gets the verified name of the user with the phone. A sheet can do that too.
-    await merge(admin, org_id, worker, xlsx([(recycled.name, recycled.phone, "甲"), ("他人", registered.phone, "甲")]))
+    # A row becomes active when it gets the verified name of the user with the phone. A sheet can do that too, with the
+    # admin's decision. It cannot change the name of a verified person.
+    sheet = xlsx([(recycled.name, recycled.phone, "甲"), ("他人", registered.phone, "甲")])
+    done = await merge(admin, org_id, worker, sheet, decisions={"accepted_rows": [2]})
+    assert done["counts"] == counts(changed=1, refused=1)
     found = {member["name"]: member for member in await list_members(admin, org_id)}
-    assert (found[recycled.name]["active"], found["他人"]["active"]) == (True, False)
+    assert (found[recycled.name]["active"], found[registered.name]["active"]) == (True, True)
+    (refused,) = await rows_of(admin, org_id, done["id"], outcome="refused")
+    assert [code["code"] for code in refused["problems"]] == ["name-verified"]
 
 
 async def test_replacement_removes_people_outside_the_file_after_consent(
@@ -279,24 +288,35 @@ async def test_replacement_removes_people_outside_the_file_after_consent(
     checked = await check(admin, org_id, worker, xlsx(people_[5:]), mode="replace-all")
     assert (checked["counts"]["left"], checked["people"], checked["leaving_needs_consent"]) == (4, 10, True)
     path = f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation"
-    for body in ({}, {"leaving": 3}):
-        stopped = await admin.put(path, json=body)
+    for leaving in (None, 3, 5, 10_000_000):
+        stopped = await admin.put(path, json={"preview": 1, "leaving": leaving})
         assert (stopped.status_code, stopped.json()["type"]) == (409, "/problems/removals-need-consent")
         assert (stopped.json()["leaving"], stopped.json()["people"]) == (4, 10)
-    # A person is added meanwhile. The consented number is too low now, and the merge needs a new consent.
-    assert (await admin.put(path, json={"leaving": 4})).status_code == 202
+    listed = await admin.get(stopped.json()["list_href"])
+    assert {change["name"] for change in listed.json()["items"]} == {name for name, _, _ in people_[1:5]}
+    # A person is added meanwhile. The preview does not show that they would leave, so there is a new one.
     branch = (await admin.get(f"/v1/orgs/{org_id}/units")).json()["items"][0]["id"]
-    late = await admin.post(
-        f"/v1/orgs/{org_id}/members", json={"name": "迟来", "phone": fresh_phone(), "unit_ids": [branch]}
-    )
-    assert late.status_code == 201
+
+    async def add(name: str) -> None:
+        body = {"name": name, "phone": fresh_phone(), "unit_ids": [branch]}
+        assert (await admin.post(f"/v1/orgs/{org_id}/members", json=body)).status_code == 201
+
+    await add("迟来")
+    stale = await admin.put(path, json={"preview": 1, "leaving": 4})
+    assert (stale.status_code, stale.json()["type"]) == (409, "/problems/import-preview-stale")
+    assert (stale.json()["preview"], stale.json()["leaving"], stale.json()["people"]) == (2, 5, 11)
+    again = await admin.put(path, json={"preview": 1, "leaving": 5})
+    assert (again.status_code, again.json()["preview"]) == (409, 2)
+    assert "迟来" in {change["name"] for change in (await admin.get(stale.json()["list_href"])).json()["items"]}
+    assert (await admin.put(path, json={"preview": 2, "leaving": 5})).status_code == 202
+    await add("更迟")  # after the confirmation: the merge finds it
     await worker()
     returned = await read(admin, org_id, checked["id"])
-    assert (returned["state"], returned["counts"]["left"]) == ("ready", 5)
-    assert len(await list_members(admin, org_id)) == 11
-    assert (await admin.put(path, json={"leaving": 5})).status_code == 202
+    assert (returned["state"], returned["preview"], returned["counts"]["left"]) == ("ready", 3, 6)
+    assert len(await list_members(admin, org_id)) == 12
+    assert (await admin.put(path, json={"preview": 3, "leaving": 6})).status_code == 202
     await worker()
-    assert (await read(admin, org_id, checked["id"]))["counts"] == counts(left=5, unchanged=5)
+    assert (await read(admin, org_id, checked["id"]))["counts"] == counts(left=6, unchanged=5)
     assert {member["name"] for member in await list_members(admin, org_id)} == {
         admin.name,
         *(p[0] for p in people_[5:]),
@@ -307,13 +327,13 @@ async def test_canceled_import_has_no_effect(admin: Person, org_id: str, worker:
     sheet = xlsx([(fresh_name(), fresh_phone(), "甲")])
     checked = await check(admin, org_id, worker, sheet, unknown_units="create")
     path = f"/v1/orgs/{org_id}/imports/{checked['id']}"
-    assert (await admin.put(f"{path}/confirmation", json={})).status_code == 202
+    assert (await admin.put(f"{path}/confirmation", json={"preview": 1})).status_code == 202
     assert (await admin.delete(path)).status_code == 204
     await worker()
     assert (await read(admin, org_id, checked["id"]))["state"] == "canceled"
     assert len(await list_members(admin, org_id)) == 1
     assert (await admin.delete(path)).status_code == 204
-    late = await admin.put(f"{path}/confirmation", json={})
+    late = await admin.put(f"{path}/confirmation", json={"preview": 1})
     assert (late.status_code, late.json()["type"]) == (409, "/problems/import-not-ready")
     done = await merge(admin, org_id, worker, sheet, unknown_units="create")
     over = await admin.delete(f"/v1/orgs/{org_id}/imports/{done['id']}")
@@ -333,7 +353,9 @@ async def test_import_is_visible_only_to_admins_of_its_org(
     rows = await admin.get(f"/v1/orgs/{org_id}/imports/{checked['id']}/rows", params=beyond)
     assert (rows.status_code, rows.json()["items"]) == (200, [])
     assert (await stranger.delete(f"/v1/orgs/{own}/imports/{checked['id']}")).status_code == 404
-    assert (await stranger.put(f"/v1/orgs/{own}/imports/{checked['id']}/confirmation", json={})).status_code == 404
+    assert (
+        await stranger.put(f"/v1/orgs/{own}/imports/{checked['id']}/confirmation", json={"preview": 1})
+    ).status_code == 404
     assert [item["id"] for item in (await admin.get(f"/v1/orgs/{org_id}/imports")).json()["items"]] == [checked["id"]]
 
 
@@ -399,7 +421,7 @@ async def test_concurrent_imports_of_an_org_add_each_person_once(admin: Person, 
         ids.append(uploaded.json()["id"])
     await worker()
     for import_id in ids:
-        confirmed = await admin.put(f"/v1/orgs/{org_id}/imports/{import_id}/confirmation", json={})
+        confirmed = await admin.put(f"/v1/orgs/{org_id}/imports/{import_id}/confirmation", json={"preview": 1})
         assert confirmed.status_code == 202
     await worker()
     outcomes = [(await read(admin, org_id, import_id))["counts"] for import_id in ids]
@@ -413,16 +435,16 @@ async def test_failed_merge_is_repeated_completely(
     admin: Person, org_id: str, worker: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked = await check(admin, org_id, worker, xlsx([(fresh_name(), fresh_phone(), "甲")]), unknown_units="create")
-    await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={})
+    await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={"preview": 1})
     failures = iter([True, False])
-    update_stored_rows = outcomes.update_stored_rows
+    store_row_outcomes = outcomes.store_row_outcomes
 
-    async def fail_once(*arguments: Any) -> None:
-        await update_stored_rows(*arguments)
+    async def fail_once(*arguments: Any, **options: Any) -> None:
+        await store_row_outcomes(*arguments, **options)
         if next(failures):
             raise ConnectionError("the worker is gone, with everything written and nothing committed")
 
-    monkeypatch.setattr(outcomes, "update_stored_rows", fail_once)
+    monkeypatch.setattr(outcomes, "store_row_outcomes", fail_once)
     monkeypatch.setattr(working, "POLL_INTERVAL", timedelta(milliseconds=200))
     await worker()
     assert next(failures, None) is None
@@ -436,15 +458,15 @@ async def test_import_canceled_during_the_merge_is_rolled_back(
 ) -> None:
     checked = await check(admin, org_id, worker, xlsx([(fresh_name(), fresh_phone(), "甲")]), unknown_units="create")
     path = f"/v1/orgs/{org_id}/imports/{checked['id']}"
-    await admin.put(f"{path}/confirmation", json={})
-    update_stored_rows = outcomes.update_stored_rows
+    await admin.put(f"{path}/confirmation", json={"preview": 1})
+    store_row_outcomes = outcomes.store_row_outcomes
 
-    async def cancel_during_merge(*arguments: Any) -> None:
-        await update_stored_rows(*arguments)
+    async def cancel_during_merge(*arguments: Any, **options: Any) -> None:
+        await store_row_outcomes(*arguments, **options)
         assert (await admin.get(path)).json()["state"] == "merging"
         assert (await admin.delete(path)).status_code == 204
 
-    monkeypatch.setattr(outcomes, "update_stored_rows", cancel_during_merge)
+    monkeypatch.setattr(outcomes, "store_row_outcomes", cancel_during_merge)
     await worker()
     assert (await read(admin, org_id, checked["id"]))["state"] == "canceled"
     assert len(await list_members(admin, org_id)) == 1

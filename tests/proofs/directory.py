@@ -161,7 +161,7 @@ async def upload_sheet(directory: Directory, dice: random.Random) -> httpx.Respo
 
 async def settle_sheet(directory: Directory, dice: random.Random) -> httpx.Response | None:
     """Confirm an import that was checked, or cancel one that is being merged."""
-    waiting = "SELECT org_id, id FROM imports WHERE state = ANY (:states) ORDER BY random() LIMIT 1"
+    waiting = "SELECT org_id, id, preview, leaving FROM imports WHERE state = ANY (:states) ORDER BY random() LIMIT 1"
     cancel = dice.random() < 0.1
     found = await directory.find_row(waiting, states=["confirmed", "merging"] if cancel else ["ready"])
     if found is None:
@@ -173,7 +173,7 @@ async def settle_sheet(directory: Directory, dice: random.Random) -> httpx.Respo
     free = await directory.list_free_phones()
     some = dice.sample(free, min(3, len(free)))
     registering = asyncio.gather(*(directory.sign_in(phone, dice.random() / 2) for phone in some))
-    answer = await admin.put(f"{path}/confirmation", json={"leaving": 1000})
+    answer = await admin.put(f"{path}/confirmation", json={"preview": found[2], "leaving": found[3]})
     await registering
     return answer
 

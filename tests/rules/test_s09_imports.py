@@ -50,7 +50,7 @@ async def scene(people: People, worker: Work) -> Scene:
     book.save(content)
     checked = await check(admin, org_id, worker, content.getvalue(), unknown_units="create")
     members = len(await list_members(admin, org_id))
-    assert (await admin.put(f"{path}/{checked['id']}/confirmation", json={})).status_code == 202
+    assert (await admin.put(f"{path}/{checked['id']}/confirmation", json={"preview": 1})).status_code == 202
     await worker()
     done = await read(admin, org_id, checked["id"])
     return Scene(admin, org_id, content.getvalue(), checked, members, done, await rows_of(admin, org_id, done["id"]))
@@ -111,9 +111,9 @@ async def test_import_that_removes_many_waits_for_the_admins_consent(people: Peo
     sheet = xlsx([("王小明", phones[0], "甲")])
     checked = await check(admin, org["id"], worker, sheet, mode="replace-all")
     path = f"/v1/orgs/{org['id']}/imports/{checked['id']}/confirmation"
-    assert get_refusal(await admin.put(path, json={})) == (409, "removals-need-consent")
+    assert get_refusal(await admin.put(path, json={"preview": 1})) == (409, "removals-need-consent")
     assert len(await list_members(admin, org["id"])) == 6
-    assert (await admin.put(path, json={"leaving": 4})).status_code == 202
+    assert (await admin.put(path, json={"preview": 1, "leaving": 4})).status_code == 202
     await worker()
     assert len(await list_members(admin, org["id"])) == 2
 

@@ -10,7 +10,7 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.confirmations import Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
-from app.console.frame.forms import PageForm, catch_problem
+from app.console.frame.forms import Form, PageForm, catch_problem
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import ProblemContext, is_partial, render_page, render_part
 from app.core.cipher import Cipher, CipherDep
@@ -29,6 +29,7 @@ from app.members.imports.queries import (
 )
 from app.members.imports.schemas import (
     STATES_WITHOUT_JOB,
+    ConfirmationUpdate,
     ImportOut,
     ImportRowOut,
     ImportState,
@@ -152,21 +153,26 @@ async def read_failed_rows(
 
 
 @router.post("/{import_id}/confirmation")
-async def submit_confirmation(request: Request, db: WriteDb, scope: Writer, import_id: ImportId) -> Response:
+async def submit_confirmation(
+    request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, import_id: ImportId, form: PageForm
+) -> Response:
     """Confirm the preview of the import. An import with many removals needs `confirm_removals` instead."""
-    outcome = await catch_problem(db, confirm_import(db, scope, import_id, None))
+    body = ConfirmationUpdate(preview=_read_number(form, "preview") or 0, accepted_rows=[], separate_rows=[])
+    outcome = await catch_problem(db, confirm_import(db, cipher, scope, import_id, body))
     return await _show_import(request, db, scope, import_id, outcome)
 
 
 @add_confirmation_routes(router, "/{import_id}/removals")
 async def confirm_removals(
-    request: Request, db: ReadableDb, scope: Writer, import_id: ImportId, form: PageForm
+    request: Request, db: ReadableDb, cipher: CipherDep, scope: Writer, import_id: ImportId, form: PageForm
 ) -> Confirmation:
     """Confirm an import that removes many people. The user types the org's name and confirms the number of removed
     people."""
     found = await get_import(db, scope.org_id, import_id)
-    given = form.get("leaving", "")
-    leaving = int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else found.counts.left
+    preview, leaving = _read_number(form, "preview"), _read_number(form, "leaving")
+    preview = found.preview if preview is None else preview
+    leaving = found.counts.left if leaving is None else leaving
+    body = ConfirmationUpdate(preview=preview, leaving=leaving, accepted_rows=[], separate_rows=[])
     return Confirmation(
         title=ngettext("移除 {count} 人并导入", leaving),
         explanation=ngettext(
@@ -176,11 +182,16 @@ async def confirm_removals(
             people=found.people,
         ),
         button=gettext("移除并导入"),
-        operation=lambda db, _: confirm_import(db, scope, import_id, leaving),
+        operation=lambda db, _: confirm_import(db, cipher, scope, import_id, body),
         message=gettext("已确认，正在导入"),
         name=scope.org.name,
-        hidden_fields={"leaving": str(leaving)},
+        hidden_fields={"leaving": str(leaving), "preview": str(preview)},
     )
+
+
+def _read_number(form: Form, name: str) -> int | None:
+    given = form.get(name, "")
+    return int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else None
 
 
 @router.post("/{import_id}/cancellation")

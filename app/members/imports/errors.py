@@ -202,15 +202,63 @@ class ImportSettled(Conflict):
 
 
 class Removals(BaseModel):
-    """Extension members: how many people leave."""
+    """Extension members: how many people leave, and where they are listed."""
 
     leaving: int = Field(description="The number of people that the replacement would remove.", examples=[40])
     people: int = Field(description="The number of people in the directory.", examples=[60])
+    list_href: str = Field(
+        description="The list of the people who would leave.",
+        examples=["/v1/orgs/0197…/imports/0197…/changes?outcome=left"],
+    )
 
 
 class RemovalsNeedConsent(Conflict):
-    """The replacement would remove many people, and the request does not confirm their number."""
+    """The replacement would remove many people, and the request does not confirm their number exactly."""
 
     slug, extension = "removals-need-consent", Removals
     title = gettext_noop("此次整体替换将移除较多人员")
     advice = gettext_noop("请核对将被移除的人员；确认无误后，在请求中以 leaving 给出该人数。")
+
+
+class StalePreview(Removals):
+    """Extension members: the present preview."""
+
+    preview: int = Field(description="The number of the present preview.", examples=[2])
+
+
+class ImportPreviewStale(Conflict):
+    """The directory or the preview has changed since the admin saw the preview. There is a new preview."""
+
+    slug, extension = "import-preview-stale", StalePreview
+    title = gettext_noop("预览之后情况有变化")
+    advice = gettext_noop("通讯录或表格的内容在预览之后有改动。请查看新的预览，再确认一次。")
+
+
+class RowNotUndecided(Conflict):
+    """The confirmation decides about a row that waits for no decision."""
+
+    slug = "row-not-undecided"
+    title = gettext_noop("该行无需选择")
+    advice = gettext_noop("只有 outcome 为 undecided 的行可以选择；同一行只能有一种选择。")
+
+
+class ImportNotReversible(Conflict):
+    """The import cannot be undone (any more)."""
+
+    slug = "import-not-reversible"
+    title = gettext_noop("该导入不能撤销")
+    advice = gettext_noop("只有完成后 24 小时内、尚未撤销的导入可以撤销。请在通讯录中修改。")
+
+
+class Blocked(BaseModel):
+    """Extension members: how many people were edited since."""
+
+    blocked: int = Field(description="The number of people who were edited since the import.", examples=[3])
+
+
+class ImportEditedSince(Conflict):
+    """Some people of the import were edited since, and the request does not accept that they stay as they are."""
+
+    slug, extension = "import-edited-since", Blocked
+    title = gettext_noop("有人员在导入之后又被修改")
+    advice = gettext_noop("这些人员不能撤销。如只撤销其余人员，请在请求中给出 partial: true。")

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Delete, delete, func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit_log.entries import Actor, record
@@ -21,19 +21,22 @@ from app.database.locks import Lock, try_lock
 from app.database.rows import fetch_row
 from app.members import activation
 from app.members.imports import merge
-from app.members.imports.errors import REREADABLE, SheetRefused, TooManyNewUnits
+from app.members.imports.errors import REREADABLE, SheetRefused
 from app.members.imports.files import stream_file
+from app.members.imports.previews import decide_outcomes, make_preview, store_preview
 from app.members.imports.reader import SheetReading, SheetRow
 from app.members.imports.reading import get_remembered_headings
 from app.members.imports.rows import StagedRow, stage_rows
 from app.members.imports.staging import outcomes
-from app.members.imports.staging.rows import load_rows, load_stored_rows
-from app.members.imports.staging.units import MAX_NEW_UNITS, resolve_units
+from app.members.imports.staging.changes import count_unseen_changes, store_changes, store_versions
+from app.members.imports.staging.people import decide_people
+from app.members.imports.staging.plan import ImportPlan
+from app.members.imports.staging.rows import store_rows
 from app.messages.delivery import add_message
 from app.messages.kinds import MessageKind
 from app.orgs.names import Kind
 from app.queue.jobs import Busy, Job, Payload, Worker
-from app.schema.members import Import, ImportFile, ImportRow
+from app.schema.members import Import, ImportChange, ImportFile, ImportRow, ImportUnit
 from app.schema.orgs import Org
 from app.web.forms import open_anonymous_file
 
@@ -44,9 +47,6 @@ LARGE_BYTES = 256 << 10
 LARGE_ROWS = 5000
 
 BATCH_ROWS = 2000
-# A replacement that removes more people than this number, or than this share of all people, needs consent.
-MAX_PEOPLE_WITHOUT_CONSENT = 50
-MAX_SHARE_WITHOUT_CONSENT = 0.2
 
 
 class _RunningImport(NamedTuple):
@@ -54,20 +54,22 @@ class _RunningImport(NamedTuple):
 
     id: UUID
     mode: str
+    unit_id: UUID | None
+    units: str
     unknown_units: str
     reading_options: dict[str, Any]
     format: str
+    file_name: str
     accepted_leaving: int | None
+    new_units: list[str]
     created_by: UUID
+
+    def make_plan(self, org_id: UUID) -> ImportPlan:
+        return ImportPlan(org_id, self.id, self.mode, self.unit_id, self.units, self.unknown_units)
 
 
 class ImportCanceled(Exception):
     """An admin cancelled the import while its job was running. The job's transaction rolls back."""
-
-
-def needs_consent(leaving: int, people: int) -> bool:
-    """Return whether the removal of `leaving` of `people` needs an admin's consent to that number."""
-    return leaving > MAX_PEOPLE_WITHOUT_CONSENT or leaving > people * MAX_SHARE_WITHOUT_CONSENT
 
 
 async def check_import(worker: Worker, payload: Payload) -> None:
@@ -91,13 +93,14 @@ async def check_import(worker: Worker, payload: Payload) -> None:
             async with worker.engine.begin() as db:
                 await _update_import(db, org_id, import_id, ("checking",), **values)
                 if values["state"] == "refused":
-                    await db.execute(_delete_rows(org_id, import_id))
+                    await _delete_rows(db, org_id, import_id)
                     await _add_failure_message(db, org_id, running)
                     if values["refusal"]["code"] not in REREADABLE:
                         await _delete_file(db, org_id, import_id)
 
 
 async def _check_sheet(worker: Worker, org_id: UUID, running: _RunningImport) -> dict[str, Any]:
+    plan = running.make_plan(org_id)
     async with worker.engine.begin() as db:
         indexer = await lock_index_key(db, worker.cipher)
         kind = await db.scalar(select(Org.kind).where(Org.id == org_id))
@@ -109,15 +112,10 @@ async def _check_sheet(worker: Worker, org_id: UUID, running: _RunningImport) ->
             options = running.reading_options | {"remembered": await get_remembered_headings(db, org_id)}
             reading = SheetReading(running.format, file.fileno(), options)
             batches = _stage_batches(worker, indexer, org_id, running, reading, party_org=kind == Kind.PARTY)
-            await load_rows(db, batches)
-        await resolve_units(db, org_id, create_units=running.unknown_units == "create")
-        await outcomes.decide_outcomes(db, org_id)
-        counts = await outcomes.count_outcomes(db, org_id, running.mode)
-        if len(counts.new_units) > MAX_NEW_UNITS:
-            raise TooManyNewUnits(limit=MAX_NEW_UNITS)
-        await db.execute(_delete_rows(org_id, running.id))
-        await outcomes.store_rows(db, org_id, running.id)
-    return {"state": "ready", "rows_done": counts.rows_total, "reading": reading.result, **counts._asdict()}
+            await store_rows(db, plan, batches)
+        preview = await make_preview(db, indexer, plan)
+    rows = preview.counts.rows_total
+    return {"state": "ready", "rows_done": rows, "reading": reading.result, **preview.values}
 
 
 async def _stage_batches(
@@ -169,8 +167,8 @@ _NEW_IDS = text("SELECT uuidv7() FROM generate_series(1, :count)")
 async def merge_import(worker: Worker, payload: Payload) -> None:
     """Write a confirmed import into the directory, completely or not at all.
 
-    If a replacement would now remove more people than the admin consented to, the import returns to the state `ready`.
-    Raises Busy if another import of the org is running, or if a member changed during the merge.
+    If it would now do something that the preview does not show, the import returns to the state `ready` with a new
+    preview. Raises Busy if another import of the org is running, or if a member changed during the merge.
     """
     org_id, import_id = UUID(payload["org_id"]), UUID(payload["import_id"])
     async with _lock_imports_of_org(worker.engine, org_id):
@@ -198,23 +196,28 @@ async def _merge_rows(db: AsyncConnection, cipher: Cipher, org_id: UUID, running
         await _finish_import(db, org_id, running.id, {"state": "canceled"})
         return
     indexer = await lock_index_key(db, cipher)
-    create, replace_all = running.unknown_units == "create", running.mode == "replace-all"
-    await load_stored_rows(db, indexer, org_id, running.id)
-    await resolve_units(db, org_id, create_units=create)
-    await outcomes.decide_outcomes(db, org_id)
-    counts = await outcomes.count_outcomes(db, org_id, running.mode)
-    if needs_consent(counts.leaving, counts.people) and counts.leaving > (running.accepted_leaving or 0):
-        await _finish_import(db, org_id, running.id, {"state": "ready", "accepted_leaving": None, **counts._asdict()})
+    plan = running.make_plan(org_id)
+    digest = await outcomes.compute_directory_digest(db, plan)
+    await decide_outcomes(db, indexer, plan)
+    counts = await outcomes.count_outcomes(db, plan, final=True)
+    if set(counts.new_units) - set(running.new_units) or await count_unseen_changes(db, plan):
+        preview = await store_preview(db, plan, digest)
+        await _finish_import(db, org_id, running.id, {"state": "ready", **preview.values})
         return
+    await store_changes(db, plan, with_undecided=False)
     actor = Actor(user_id=running.created_by)
-    if create and await merge.create_units(db, org_id):
-        await outcomes.decide_outcomes(db, org_id)
-    await merge.merge_people(db, actor, org_id, party_org=kind == Kind.PARTY, replace_all=replace_all)
-    await outcomes.update_stored_rows(db, org_id, running.id)
+    created = await merge.create_units(db, plan) if counts.new_units else []
+    if created:
+        await decide_people(db, plan)
+    await merge.merge_people(db, cipher, actor, plan, party_org=kind == Kind.PARTY)
+    await outcomes.store_row_outcomes(db, plan, final=True)
+    await store_versions(db, plan)
     await _delete_file(db, org_id, running.id)
-    await _finish_import(db, org_id, running.id, {"state": "done", "finished_at": func.now(), **counts._asdict()})
+    values = counts._asdict() | {"created_units": created}
+    await _finish_import(db, org_id, running.id, {"state": "done", "finished_at": func.now(), **values})
+    await merge.record_changes(db, actor, plan, running.file_name)
     shown = ("added", "changed", "moved", "leaving", "unchanged", "refused", "new_units")
-    after = {"mode": running.mode, **{name: getattr(counts, name) for name in shown}}
+    after = {"mode": running.mode, "file_name": running.file_name, **{name: getattr(counts, name) for name in shown}}
     subject = ("import", running.id)
     await record(db, actor, "import.merged", org_id=org_id, subject=subject, after=after)
     kind = MessageKind.IMPORT_DONE
@@ -251,21 +254,14 @@ async def _update_import(
         update(Import)
         .where(Import.org_id == org_id, Import.id == import_id, Import.state.in_(states))
         .values(**values)
-        .returning(
-            Import.id,
-            Import.mode,
-            Import.unknown_units,
-            Import.reading_options,
-            Import.format,
-            Import.accepted_leaving,
-            Import.created_by,
-        )
+        .returning(*(getattr(Import, name) for name in _RunningImport._fields))
     )
     return await fetch_row(db, statement, _RunningImport)
 
 
-def _delete_rows(org_id: UUID, import_id: UUID) -> Delete:
-    return delete(ImportRow).where(ImportRow.org_id == org_id, ImportRow.import_id == import_id)
+async def _delete_rows(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:
+    for table in (ImportRow, ImportChange, ImportUnit):
+        await db.execute(delete(table).where(table.org_id == org_id, table.import_id == import_id))
 
 
 async def _delete_file(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Integer, bindparam, select
+from sqlalchemy import Integer, and_, bindparam, select
 
 from app.core.cipher import Cipher
 from app.core.i18n import gettext, join_sentences, join_words, ngettext
@@ -13,10 +13,11 @@ from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import fetch_rows, one_or_404
 from app.members.encryption import decrypt_masked_phone, decrypt_phone
+from app.members.imports.change_texts import make_changes
 from app.members.imports.errors import describe_refusal
-from app.members.imports.jobs import needs_consent
+from app.members.imports.previews import needs_consent
 from app.members.imports.reading import RowPlaces, count_skipped, make_reading_out
-from app.members.imports.retention import ROWS_RETENTION
+from app.members.imports.retention import REVERSIBLE, ROWS_RETENTION
 from app.members.imports.row_problems import get_problem_title
 from app.members.imports.rows import decrypt_cells
 from app.members.imports.schemas import (
@@ -34,57 +35,90 @@ from app.members.imports.schemas import (
 from app.members.imports.values.phones import mask_typed_phone
 from app.members.sheets import NO_PHONE, draw_refused_rows
 from app.orgs.unit_queries import list_unit_paths
-from app.schema.members import Import, ImportRow
+from app.schema.auth import User
+from app.schema.members import Import, ImportChange, ImportRow
 
-_IMPORTS = select(
-    Import.id,
-    Import.state,
-    Import.mode,
-    Import.unknown_units,
-    Import.format,
-    Import.file_name,
-    Import.refusal,
-    Import.reading,
-    Import.reading_options,
-    Import.rows_total,
-    Import.rows_done,
-    Import.added,
-    Import.changed,
-    Import.moved,
-    Import.leaving,
-    Import.unchanged,
-    Import.refused,
-    Import.people,
-    Import.new_units,
-    Import.created_at,
-    Import.finished_at,
-).where(Import.org_id == bindparam("org_id"))
+_IMPORTS = (
+    select(
+        Import.id,
+        Import.state,
+        Import.mode,
+        Import.unit_id,
+        Import.units,
+        Import.unknown_units,
+        Import.preview,
+        User.verified_name.label("created_by"),
+        Import.format,
+        Import.file_name,
+        Import.refusal,
+        Import.reading,
+        Import.reading_options,
+        Import.rows_total,
+        Import.rows_done,
+        Import.added,
+        Import.changed,
+        Import.moved,
+        Import.leaving,
+        Import.unchanged,
+        Import.refused,
+        Import.undecided,
+        Import.unidentified,
+        Import.people,
+        Import.new_units,
+        Import.created_at,
+        Import.finished_at,
+        Import.reversed_at,
+    )
+    .join(User, User.id == Import.created_by)
+    .where(Import.org_id == bindparam("org_id"))
+)
 
-_ROWS = select(
-    ImportRow.row_no,
-    ImportRow.outcome,
-    ImportRow.name,
-    ImportRow.new_member_id,
-    ImportRow.phone_cipher,
-    ImportRow.masked_phone,
-    ImportRow.known_id,
-    ImportRow.unit_path,
-    ImportRow.party,
-    ImportRow.probationary,
-    ImportRow.post,
-    ImportRow.cells_cipher,
-    ImportRow.problems,
-    ImportRow.warnings,
-    ImportRow.related_rows,
-    ImportRow.member_id,
-).where(ImportRow.org_id == bindparam("org_id"), ImportRow.import_id == bindparam("import_id"))
+# Each row with what becomes of the existing person.
+_ROWS = (
+    select(
+        ImportRow.row_no,
+        ImportRow.outcome,
+        ImportRow.name,
+        ImportRow.new_member_id,
+        ImportRow.phone_cipher,
+        ImportRow.masked_phone,
+        ImportRow.known_id,
+        ImportRow.unit_path,
+        ImportRow.party,
+        ImportRow.probationary,
+        ImportRow.post,
+        ImportRow.cells_cipher,
+        ImportRow.problems,
+        ImportRow.warnings,
+        ImportRow.related_rows,
+        ImportRow.member_id,
+        ImportRow.decision,
+        ImportChange.before,
+        ImportChange.after,
+        ImportChange.new_phone,
+        ImportChange.phone_cipher.label("old_phone_cipher"),
+    )
+    .outerjoin(
+        ImportChange,
+        and_(
+            ImportChange.org_id == ImportRow.org_id,
+            ImportChange.import_id == ImportRow.import_id,
+            ImportChange.member_id == ImportRow.member_id,
+        ),
+    )
+    .where(ImportRow.org_id == bindparam("org_id"), ImportRow.import_id == bindparam("import_id"))
+)
 
 
 class _ImportRecord(NamedTuple):
     id: UUID
     state: str
     mode: str
+    unit_id: UUID | None
+    units: str
     unknown_units: str
+    preview: int
+    created_by: str | None
     format: str
     file_name: str
     refusal: dict[str, Any] | None
@@ -98,10 +132,13 @@ class _ImportRecord(NamedTuple):
     leaving: int
     unchanged: int
     refused: int
+    undecided: int
+    unidentified: int
     people: int
     new_units: list[str]
     created_at: datetime
     finished_at: datetime | None
+    reversed_at: datetime | None
 
 
 class _SheetRecord(NamedTuple):
@@ -123,6 +160,11 @@ class _SheetRecord(NamedTuple):
     warnings: list[str]
     related_rows: list[int]
     member_id: UUID | None
+    decision: str | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    new_phone: bool | None
+    old_phone_cipher: bytes | None
 
 
 _IMPORTS_NEWEST_FIRST = PagedStatement(_IMPORTS, Import.id.desc(), row=_ImportRecord)
@@ -161,12 +203,13 @@ async def list_rows(
 ) -> Page[ImportRowOut]:
     """Return a page of the rows of a sheet with their outcomes, in the order of the sheet."""
     parameters = {"org_id": org_id, "import_id": import_id} | ({} if outcome is None else {"outcome": outcome})
-    places = await _get_places(db, org_id, import_id)
+    places = await get_places(db, org_id, import_id)
     found = await (_ROWS_IN_ORDER if outcome is None else _ROWS_BY_OUTCOME).fetch(db, paging, **parameters)
     return Page[ImportRowOut].from_slice(found.map(lambda row: _make_row_out(cipher, places, row)))
 
 
-async def _get_places(db: Readable, org_id: UUID, import_id: UUID) -> RowPlaces:
+async def get_places(db: Readable, org_id: UUID, import_id: UUID) -> RowPlaces:
+    """Return where the rows of the import are in its file."""
     return RowPlaces(await db.scalar(_READING, {"org_id": org_id, "import_id": import_id}))
 
 
@@ -175,7 +218,7 @@ async def stream_refused_rows(
 ) -> AsyncIterator[list[str | int]]:
     """Yield the refused rows: the original cells, then the row number and the reasons."""
     parameters = {"org_id": org_id, "import_id": import_id, "last": 0}
-    places = await _get_places(db, org_id, import_id)
+    places = await get_places(db, org_id, import_id)
     while rows := await fetch_rows(db, _REFUSED_ROWS, _SheetRecord, parameters):
         for row in rows:
             *cells, number = _get_typed_cells(cipher, row)
@@ -235,7 +278,11 @@ def _make_row_out(cipher: Cipher, places: RowPlaces, row: _SheetRecord) -> Impor
         *cells, _ = decrypt_cells(cipher, row.new_member_id, row.cells_cipher)
         typed = TypedCellsOut(**dict(zip(TypedCellsOut.model_fields, cells, strict=True)))
         typed.phone = phone or mask_typed_phone(typed.phone)
+    phones = None
+    if row.new_phone and row.member_id is not None:
+        phones = (decrypt_masked_phone(cipher, row.old_phone_cipher, row.member_id), phone)
     return ImportRowOut(
+        id=row.row_no,
         sheet=place.sheet,
         row_no=place.row_no,
         outcome=row.outcome,
@@ -247,6 +294,8 @@ def _make_row_out(cipher: Cipher, places: RowPlaces, row: _SheetRecord) -> Impor
         warnings=[_make_code_out(warning) for warning in row.warnings],
         related_rows=list(map(places.find, row.related_rows)),
         member_id=row.member_id,
+        changes=make_changes(row.before or {}, row.after or {}, phones),
+        decision=row.decision,
     )
 
 
@@ -272,9 +321,12 @@ def _make_import_out(row: _ImportRecord) -> ImportOut:
     )
     counts = ImportCountsOut(
         left=fields.pop("leaving"),
-        **{name: fields.pop(name) for name in ("added", "changed", "moved", "unchanged", "refused")},
+        **{name: fields.pop(name) for name in ("added", "changed", "moved", "unchanged", "undecided", "refused")},
     )
-    consent_needed = row.state == ImportState.READY and needs_consent(row.leaving, row.people)
+    unidentified = fields.pop("unidentified")
+    consent_needed = row.state == ImportState.READY and needs_consent(row.leaving, row.people, unidentified)
+    reversible = row.state == ImportState.DONE and row.finished_at is not None and row.reversed_at is None
+    fields["reversible_until"] = row.finished_at + REVERSIBLE if reversible and row.finished_at else None
     fields["rows_kept_until"] = row.created_at + ROWS_RETENTION
     fields |= {
         "refusal": refusal,

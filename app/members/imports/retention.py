@@ -8,9 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import Actor, record
 from app.database.retention import CleanUp
 from app.members.imports.schemas import FINISHED_STATES, ImportState
-from app.schema.members import Import, ImportFile, ImportRow
+from app.schema.members import Import, ImportChange, ImportFile, ImportRow, ImportUnit
 
 ROWS_RETENTION = timedelta(days=30)
+REVERSIBLE = timedelta(days=1)
+"""How long an import can be undone."""
 
 _EXPIRED = (Import.created_at < func.now() - ROWS_RETENTION) & Import.rows_forgotten_at.is_(None)
 
@@ -48,7 +50,7 @@ async def delete_import_rows(db: AsyncConnection, limit: int) -> int:
         .with_for_update(skip_locked=True)
     )
     finished = [tuple(row) for row in (await db.execute(due)).all()]
-    for table in (ImportRow, ImportFile):
+    for table in (ImportRow, ImportChange, ImportUnit, ImportFile):
         await db.execute(delete(table).where(tuple_(table.org_id, table.import_id).in_(finished)))
     await db.execute(
         update(Import).where(tuple_(Import.org_id, Import.id).in_(finished)).values(rows_forgotten_at=func.now())
@@ -68,8 +70,8 @@ CLEAN_UPS = (
     ),
     CleanUp(
         name="import-rows",
-        deletes="rows and files of imports; each import stays, with its counts",
-        tables=("import_rows", "import_files"),
+        deletes="rows, changes and files of imports; each import stays, with its counts",
+        tables=("import_rows", "import_changes", "import_units", "import_files"),
         after=ROWS_RETENTION,
         since="the sheet was uploaded",
         run=delete_import_rows,

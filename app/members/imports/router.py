@@ -10,7 +10,7 @@ from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.members.imports import operations, queries, rereading
+from app.members.imports import change_queries, operations, queries, rereading
 from app.members.imports.errors import (
     FileBomb,
     FileDamaged,
@@ -20,25 +20,31 @@ from app.members.imports.errors import (
     FileTypeUnknown,
     ImportNotReady,
     ImportNotRereadable,
+    ImportPreviewStale,
     ImportSettled,
     RemovalsNeedConsent,
+    RowNotUndecided,
 )
 from app.members.imports.progress import follow_import
 from app.members.imports.schemas import (
+    ChangeOutcome,
     ConfirmationUpdate,
+    ImportChangeOut,
     ImportMode,
     ImportOut,
     ImportReadingPut,
     ImportRowOut,
     RowOutcome,
+    UnitsOption,
     UnknownUnits,
 )
 from app.members.imports.upload_form import MAX_UPLOAD_BYTES, read_upload_form
 from app.members.sheets import draw_template
+from app.orgs.errors import UnknownUnit
 from app.orgs.unit_queries import list_unit_paths
 from app.sheets.writer import XLSX
 from app.web.downloads import build_download
-from app.web.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, problems
+from app.web.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, build_problem_response, problems
 from app.web.event_stream import STREAMS, EventStream, describe_events
 from app.web.locations import describe_location, set_location
 
@@ -57,6 +63,7 @@ UPLOAD_PROBLEMS = problems(
     FileEncrypted,
     FileDamaged,
     FileBomb,
+    UnknownUnit,
 )
 
 
@@ -104,7 +111,21 @@ async def read_template(scope: Reader, db: ReadDb) -> Response:
                                 "type": "string",
                                 "enum": list(ImportMode),
                                 "default": ImportMode.ADD_AND_UPDATE,
-                                "description": "`replace-all` also removes the people who are not in the file.",
+                                "description": "`replace-all` also removes the people who are not in the file; "
+                                "`replace-unit` takes those of one unit, and of the units under it, out of them.",
+                            },
+                            "unit_id": {
+                                "type": "string",
+                                "format": "uuid",
+                                "description": "With `replace-unit`: the unit. The sheet may name only it and units "
+                                "under it.",
+                            },
+                            "units": {
+                                "type": "string",
+                                "enum": list(UnitsOption),
+                                "default": UnitsOption.KEEP,
+                                "description": "A person in several units whom the file does not name in all of them: "
+                                "keep the others, or replace them. A person in one unit moves.",
                             },
                             "unknown_units": {
                                 "type": "string",
@@ -174,16 +195,23 @@ async def stream_progress(request: Request, scope: Reader, import_id: UUID, db: 
     "/{import_id}/confirmation",
     summary="Confirm an import",
     status_code=202,
-    responses=problems(ImportNotReady, RemovalsNeedConsent),
+    response_model=ImportOut,
+    responses=problems(ImportNotReady, ImportPreviewStale, RemovalsNeedConsent, RowNotUndecided),
 )
-async def confirm_import(scope: Writer, import_id: UUID, body: ConfirmationUpdate, db: WriteDb) -> ImportOut:
-    """Call this when the preview is right. A job then writes all accepted rows to the directory, or none of them;
-    refused rows are left out. Confirming again changes nothing.
+async def confirm_import(
+    request: Request, scope: Writer, import_id: UUID, body: ConfirmationUpdate, db: WriteDb, cipher: CipherDep
+) -> ImportOut | Response:
+    """Call this when the preview is right, with its number as `preview`. A job then writes all accepted rows to the
+    directory, or none of them; refused rows and undecided rows that are not accepted are left out. Confirming again
+    changes nothing.
 
-    An import that would remove many people answers 409 `removals-need-consent`. Check who would leave, and confirm
-    again with that number as `leaving`.
+    Where the directory has changed so that the import would do something else than the preview shows, the answer is 409
+    `import-preview-stale`: look at the new preview, and confirm that one. An import that would remove many people
+    answers 409 `removals-need-consent`. Check who would leave, and confirm again with exactly that number as `leaving`.
     """
-    await operations.confirm_import(db, scope, import_id, body.leaving)
+    stale = await operations.confirm_import(db, cipher, scope, import_id, body)
+    if stale is not None:
+        return build_problem_response(request, stale)  # the new preview is committed
     return await queries.get_import(db, scope.org_id, import_id)
 
 
@@ -202,6 +230,25 @@ async def change_reading(scope: Writer, import_id: UUID, body: ImportReadingPut,
     """
     await rereading.change_reading(db, scope, import_id, body)
     return await queries.get_import(db, scope.org_id, import_id)
+
+
+@router.get("/{import_id}/changes", summary="List who is changed or leaves")
+async def list_changes(
+    scope: Reader,
+    import_id: UUID,
+    db: ReadDb,
+    cipher: CipherDep,
+    paging: Annotated[Paging, paged_by(UUID)],
+    outcome: Annotated[ChangeOutcome | None, Query(description="Only people with this outcome.")] = None,
+) -> Page[ImportChangeOut]:
+    """List the people of the directory whom the import changes, moves or removes, each value before and after. With
+    `outcome=left` these are the people who leave.
+
+    Before the confirmation it is the preview, and afterwards the result. Nothing is changed. The list is stored for
+    thirty days.
+    """
+    await queries.get_import(db, scope.org_id, import_id)
+    return await change_queries.list_changes(db, cipher, scope.org_id, import_id, outcome, paging)
 
 
 @router.get("/{import_id}/rows", summary="Preview the rows")

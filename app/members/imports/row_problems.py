@@ -41,6 +41,15 @@ _TITLES: dict[str, str] = {
     "party-members-only": gettext_noop("党组织的学习组织不能添加非党员，请加入所在单位的“党外人士学习组织”"),
     "phone-has-two-names": gettext_noop("同一手机号码对应不同姓名"),
     "other-row-refused": gettext_noop("此人的另一行有错误，请一并修改"),
+    "unit-skipped": gettext_noop("按您的选择，此支部的人员不导入"),
+    "unit-outside": gettext_noop("不是所选支部或其下级支部"),
+    "person-has-two-phones": gettext_noop("同一人的多行手机号码不一致"),
+    "phone-taken": gettext_noop("此手机号码属于另一人"),
+    "phone-of-admin": gettext_noop("此人是学习管理员，手机号码不能通过导入更改"),
+    "name-verified": gettext_noop("此手机号码的使用者已实名认证，姓名以实名为准"),
+    # The row waits for the decision of the admin, and is refused without it.
+    "name-differs": gettext_noop("通讯录中此手机号码的姓名不同，请确认是否改名"),
+    "person-has-other-phone": gettext_noop("本支部已有同名的人，手机号码不同，请确认是否同一人"),
     # Warnings: the row is imported nevertheless.
     "row-hidden": gettext_noop("该行在表格中被隐藏"),
     "row-repeated": gettext_noop("与前面的行重复"),
@@ -50,7 +59,30 @@ _TITLES: dict[str, str] = {
     "name-question-mark": gettext_noop("姓名中有“?”，可能是没有保存下来的生僻字，请核对"),
     "name-unusual": gettext_noop("姓名中有数字或符号，请核对"),
     "phone-remark": gettext_noop("手机号码后的说明没有导入"),
+    "same-name-in-unit": gettext_noop("同一支部有同名的人，手机号码不同"),
 }
+
+SHEET_CODES = [
+    "unit-formula",
+    "unit-unknown",
+    "unit-ambiguous",
+    "unit-skipped",
+    "unit-outside",
+    "party-contradiction",
+    "post-contradiction",
+    "phone-has-two-names",
+    "other-row-refused",
+    "person-has-two-phones",
+    "phone-masked",
+    "phone-taken",
+    "phone-of-admin",
+    "name-verified",
+    "name-differs",
+    "person-has-other-phone",
+    "row-repeated",
+    "same-name-in-unit",
+]
+"""The codes that depend on other rows or on the directory. They are decided again with each preview."""
 
 
 def get_problem_title(problem: str) -> str:

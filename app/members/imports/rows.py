@@ -25,7 +25,7 @@ from app.members.names import FORMULA_PREFIXES, NameRefused
 
 
 class StagedRow(NamedTuple):
-    """A row of `staged`: the columns in the order of COPY. `person_key` is the phone's index (package `staging`).
+    """A row of `import_rows`: the columns in the order of COPY. Its outcome is not decided yet.
 
     A row names a person by the phone, by the number of a member row (`known_id`), or by both. A masked phone has no
     index, but an index of its last digits. A row without phone and masked phone is about a person who has none.
@@ -33,6 +33,7 @@ class StagedRow(NamedTuple):
 
     row_no: int
     new_member_id: UUID
+    member_id: UUID | None
     name: str | None
     pinyin: str | None
     initials: str | None
@@ -46,10 +47,9 @@ class StagedRow(NamedTuple):
     probationary: bool | None
     post: str | None
     cells_cipher: bytes | None
-    outcome: str | None
-    problems: list[str] | None
-    warnings: list[str] | None
-    person_key: bytes | None
+    outcome: str
+    problems: list[str]
+    warnings: list[str]
 
 
 _FIELDS = ("name", "phone", "unit", "party", "party_kind", "post", "number")
@@ -85,8 +85,6 @@ def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetR
         try:
             phone, masked, phone_warnings = read_phone(row.phone)
             warnings += phone_warnings
-            if masked is not None:
-                problems.append("phone-masked")
         except PhoneRefused as refused:
             problems.append(refused.code)
     if "unit" not in unreadable:
@@ -111,6 +109,7 @@ def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetR
     return StagedRow(
         row_no=row.row_no,
         new_member_id=new_id,
+        member_id=None if problems else new_id,
         name=name,
         pinyin=spelling and spelling.pinyin,
         initials=spelling and spelling.initials,
@@ -124,10 +123,9 @@ def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetR
         probationary=probationary,
         post=post,
         cells_cipher=encrypt_cells(indexer.cipher, new_id, row) if problems else None,
-        outcome="refused" if problems else None,
-        problems=problems or None,
-        warnings=warnings or None,
-        person_key=encrypted and encrypted["phone_index"],
+        outcome="refused" if problems else "added",
+        problems=problems,
+        warnings=warnings,
     )
 
 

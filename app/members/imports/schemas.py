@@ -13,6 +13,14 @@ from app.web.schemas import Body, Out
 class ImportMode(StrEnum):
     ADD_AND_UPDATE = "add-and-update"
     REPLACE_ALL = "replace-all"
+    REPLACE_UNIT = "replace-unit"
+
+
+class UnitsOption(StrEnum):
+    """What becomes of a person in several units whom the sheet does not name in all of them."""
+
+    KEEP = "keep"
+    REPLACE = "replace"
 
 
 class UnknownUnits(StrEnum):
@@ -43,7 +51,26 @@ class RowOutcome(StrEnum):
     CHANGED = "changed"
     MOVED = "moved"
     UNCHANGED = "unchanged"
+    UNDECIDED = "undecided"
     REFUSED = "refused"
+
+
+class ChangeOutcome(StrEnum):
+    CHANGED = "changed"
+    MOVED = "moved"
+    UNDECIDED = "undecided"
+    LEFT = "left"
+
+
+class RowDecision(StrEnum):
+    ACCEPTED = "accepted"
+    SEPARATE = "separate"
+
+
+class UnitChoice(StrEnum):
+    CREATE = "create"
+    USE = "use"
+    SKIP = "skip"
 
 
 class ColumnField(StrEnum):
@@ -150,13 +177,17 @@ class ImportRowCountsOut(Out):
 
 
 class ImportCountsOut(Out):
-    """Counts of people; `refused` counts rows. Before the state `done` they are the expected counts."""
+    """Counts of people; `refused` and `undecided` count rows. Before the state `done` they are the expected counts."""
 
     added: int = Field(description="New in the directory.")
     changed: int = Field(description="With a new name, party flag or post, and possibly new units.")
     moved: int = Field(description="With new units only.")
-    left: int = Field(description="Removed from the directory by `replace-all`.")
+    left: int = Field(
+        description="Removed from the directory by `replace-all`; with `replace-unit` taken out of the unit, and "
+        "removed if they are in no other place."
+    )
     unchanged: int = Field(description="Already in the directory as in the sheet.")
+    undecided: int = Field(description="Rows that wait for a decision. Those without one are refused in the end.")
     refused: int = Field(description="Rows with a problem; see the rows.")
 
 
@@ -166,7 +197,13 @@ class ImportOut(Out):
     id: UUID
     state: ImportState
     mode: ImportMode
+    unit_id: UUID | None = Field(description="The unit that `replace-unit` replaces, with the units under it.")
+    units: UnitsOption
     unknown_units: UnknownUnits
+    preview: int = Field(
+        description="The number of the preview. Each change of the preview increments it; the confirmation carries it."
+    )
+    created_by: str | None = Field(description="The verified name of the admin who uploaded the sheet.")
     format: Literal["xlsx", "xls", "ods", "csv"]
     file_name: str
     refusal: RefusalOut | None
@@ -175,27 +212,65 @@ class ImportOut(Out):
     rows_total: int = Field(description="Rows about people; 0 until the sheet is checked.")
     rows_done: int = Field(description="Rows checked so far.")
     counts: ImportCountsOut
-    people: int = Field(description="People in the directory when the sheet was checked.")
+    people: int = Field(
+        description="People in the directory when the sheet was checked; with `replace-unit`, people in the unit."
+    )
     new_units: list[str] = Field(description="Units that the import creates, in the order of the sheet.")
     leaving_needs_consent: bool = Field(
         description="It would remove many people: to confirm it, send their number as `leaving`."
     )
     created_at: datetime
     finished_at: datetime | None
+    reversible_until: datetime | None = Field(description="The import can be undone until then; null: it cannot.")
+    reversed_at: datetime | None = Field(description="When it was undone.")
     rows_kept_until: datetime = Field(
         description="Its rows are deleted then, and the counts stay. If it is not confirmed by then, it is cancelled."
     )
 
 
-class ConfirmationUpdate(Body):
-    """The confirmation of the preview."""
+_RowNumbers = Annotated[list[int], Field(default_factory=list, max_length=10_000)]
 
+
+class ConfirmationUpdate(Body):
+    """The confirmation of the preview that the admin has seen, and the decisions about its undecided rows."""
+
+    preview: int = Field(ge=0, le=2**31 - 1, description="The number of the preview (`preview` of the import).")
     leaving: int | None = Field(
         default=None,
         ge=0,
         le=10_000_000,
-        description="If `leaving_needs_consent` is true: the number of people that may be removed (`counts.left`).",
+        description="The number of people that leave, exactly as shown (`counts.left`). Required if "
+        "`leaving_needs_consent` is true.",
     )
+    accepted_rows: _RowNumbers = Field(
+        description="Undecided rows whose changes are made, by their `id`: the person gets the name of the sheet, or "
+        "is the person of that name with another phone."
+    )
+    separate_rows: _RowNumbers = Field(
+        description="Undecided rows, by their `id`, about another person of the same name, who is added."
+    )
+
+
+class FieldChangeOut(Out):
+    """One value of a person before and after the import."""
+
+    field: str = Field(
+        description="`name`, `phone` (masked), `units` (paths), `at-org`, `party`, `probationary`, `post`, `active`, "
+        "or `in-directory`.",
+        examples=["units"],
+    )
+    before: str | bool | list[str] | None = Field(examples=[["生产一部"]])
+    after: str | bool | list[str] | None = Field(examples=[["机关第二党支部"]])
+
+
+class ImportChangeOut(Out):
+    """A person of the directory whom the import changes, moves or removes."""
+
+    member_id: UUID
+    name: str = Field(description="The name before the import.")
+    outcome: ChangeOutcome
+    row: RowPlaceOut | None = Field(description="The first row about the person; null: the person is not in the sheet.")
+    changes: list[FieldChangeOut]
 
 
 class CodeOut(Out):
@@ -217,6 +292,7 @@ class TypedCellsOut(Out):
 class ImportRowOut(Out):
     """One row of the sheet and its outcome."""
 
+    id: int = Field(description="The number of the row in this import, for the calls about it.")
     sheet: str | None = Field(description="The name of its sheet; null if the file has one sheet only.")
     row_no: int = Field(description="The number of the row in its sheet, as a spreadsheet program shows it.")
     outcome: RowOutcome
@@ -231,6 +307,8 @@ class ImportRowOut(Out):
     warnings: list[CodeOut] = Field(description="Warnings; the row is imported nevertheless.")
     related_rows: list[RowPlaceOut] = Field(description="Other rows that the problem concerns.")
     member_id: UUID | None = Field(description="The member that the row is about, existing or new.")
+    changes: list[FieldChangeOut] = Field(description="What becomes of the existing member, before and after.")
+    decision: RowDecision | None = Field(description="The decision of the admin about an undecided row.")
 
 
 class ColumnChoice(Body):

@@ -1,6 +1,7 @@
 """The multipart form of an upload: the sheet, the mode, and what to do with unknown units."""
 
 from typing import Any
+from uuid import UUID
 
 from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
@@ -8,7 +9,7 @@ from starlette.datastructures import UploadFile
 
 from app.core.i18n import gettext
 from app.core.text import remove_unshowable
-from app.members.imports.schemas import ImportMode, UnknownUnits
+from app.members.imports.schemas import ImportMode, UnitsOption, UnknownUnits
 from app.members.imports.uploads import UNREADABLE_NAME, Upload
 from app.web.errors import Invalid, UnsupportedMediaType
 from app.web.forms import read_form
@@ -16,7 +17,12 @@ from app.web.forms import read_form
 MAX_UPLOAD_BYTES = 201 << 20
 """The largest `max_upload_mb`, and the other parts of the form."""
 
-_MODE, _UNKNOWN_UNITS = TypeAdapter(ImportMode), TypeAdapter(UnknownUnits)
+_CHOICES: tuple[tuple[str, TypeAdapter[Any], Any], ...] = (
+    ("mode", TypeAdapter(ImportMode), ImportMode.ADD_AND_UPDATE),
+    ("unit_id", TypeAdapter(UUID | None), None),
+    ("units", TypeAdapter(UnitsOption), UnitsOption.KEEP),
+    ("unknown_units", TypeAdapter(UnknownUnits), UnknownUnits.REFUSE),
+)
 
 
 async def read_upload_form(request: Request) -> Upload:
@@ -35,16 +41,19 @@ async def read_upload_form(request: Request) -> Upload:
     else:
         name = (file.filename or "").replace("\\", "/").rpartition("/")[2][-200:]
         found |= {"file": file.file, "file_name": remove_unshowable(name) or UNREADABLE_NAME}
-    choices: tuple[tuple[str, TypeAdapter[Any], str], ...] = (
-        ("mode", _MODE, ImportMode.ADD_AND_UPDATE),
-        ("unknown_units", _UNKNOWN_UNITS, UnknownUnits.REFUSE),
-    )
-    for name, adapter, default in choices:
+    for name, adapter, default in _CHOICES:
         try:
-            found[name] = adapter.validate_python(form.get(name, default))
+            found[name] = adapter.validate_python(form.get(name) or default)
         except ValidationError:
             wrong.append({"pointer": f"/{name}", "code": "enum", "detail": gettext("不是可选的值")})
-    for extra in sorted(set(form) - {"file", "mode", "unknown_units"})[:10]:
+    if (
+        "mode" in found
+        and "unit_id" in found
+        and (found["mode"] == ImportMode.REPLACE_UNIT) == (found["unit_id"] is None)
+    ):
+        detail = gettext("mode 为 replace-unit 时必须给出 unit_id，其他情况不能给出")
+        wrong.append({"pointer": "/unit_id", "code": "unit", "detail": detail})
+    for extra in sorted(set(form) - {"file", *(name for name, _, _ in _CHOICES)})[:10]:
         wrong.append({"pointer": f"/{extra[:100]}", "code": "extra_forbidden", "detail": gettext("不接受此项")})
     if wrong:
         raise Invalid(errors=wrong)

@@ -7,10 +7,11 @@ import struct
 from enum import StrEnum
 from pathlib import PurePath
 from typing import BinaryIO, NamedTuple
+from uuid import UUID
 
 from app.members.imports.errors import FileBomb, FileDamaged, FileEmpty, FileEncrypted, FileRenamed, FileTypeUnknown
 from app.members.imports.parsing.workbooks import PICTURES
-from app.members.imports.schemas import ImportMode, UnknownUnits
+from app.members.imports.schemas import ImportMode, UnitsOption, UnknownUnits
 
 MAX_ENTRIES = 1000
 MAX_PICTURES = 20_000
@@ -45,6 +46,8 @@ class Upload(NamedTuple):
     file: BinaryIO
     file_name: str
     mode: ImportMode
+    unit_id: UUID | None
+    units: UnitsOption
     unknown_units: UnknownUnits
 
 

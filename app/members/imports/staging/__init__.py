@@ -1,17 +1,23 @@
 """Temporary tables that decide, for all rows of a sheet at once, how an import changes the directory.
 
-- `staged`: the rows of the sheet, with the columns of `import_rows`. It is analyzed, because the planner has no
+- `staged`: the rows of the sheet, as far as the decision needs them. It is analyzed, because the planner has no
   statistics of a new table.
 - `paths`: the paths of the org's units, with their keys (`core.names`).
-- `resolved`: each path of the sheet, with its key, and its unit or a problem.
-- `without_phone`: which rows without a phone are about which people of the directory.
-- `people`: one row for each person, with the outcome.
+- `scope`: the units that `replace-unit` replaces.
+- `unit_parts`: each unit that the sheet names. `resolved`: each cell of the sheet, with its units or a problem.
+- `identified`: the rows about a person of the directory who is found otherwise than by the phone.
+- `persons`: one row for each person of the sheet, with the person of the directory who has the phone.
+- `candidates`: people of the directory who could be a person of the sheet with another phone.
+- `people`: one row for each person of the sheet, with the outcome.
+- `changes`: one row for each person of the directory whom the import changes, with the values before and after.
 
-`staged.person_key` says which rows are about one person. It is the phone's index. Rows without a phone are about one
-person if name and unit are the same, or if they name several units of one person of the directory who has no phone.
+`staged.person_key` says which rows are about one person. It is the index of the phone that the person has in the
+directory, or of the phone in the sheet. Rows without a phone are about one person if name and unit are the same, or if
+they name several units of one person of the directory who has no phone.
 
 A person is imported completely or not at all: if one row of a person is refused, the other rows are refused too.
 
-The modules, in the order of the work: `rows` fills `staged`, `units` creates `paths` and `resolved`, `outcomes` creates
-`without_phone` and `people` and stores the outcomes.
+The modules, in the order of the work: `rows` stores the rows of a sheet and creates `staged`, `units` creates `paths`,
+`scope`, `unit_parts` and `resolved`, `people` creates the tables up to `people`, `changes` creates `changes`, and
+`outcomes` counts and stores the outcome of each row.
 """

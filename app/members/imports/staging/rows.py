@@ -1,48 +1,56 @@
-"""The table `staged`: the rows of a new sheet, or the stored rows of a checked import."""
+"""The rows of a sheet: stored in `import_rows`, and the table `staged` that is made of them."""
 
 import asyncio
 from collections.abc import AsyncIterable, Sequence
 from typing import Any, NamedTuple
-from uuid import UUID
 
-from sqlalchemy import Integer, LargeBinary, bindparam, text
+from sqlalchemy import Integer, LargeBinary, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.blind_index.keys import BlindIndexer
 from app.database.rows import fetch_rows
+from app.members.imports.row_problems import SHEET_CODES
 from app.members.imports.rows import StagedRow
+from app.members.imports.staging.plan import ImportPlan
 
-_CREATE_STAGED = (
-    "CREATE TEMPORARY TABLE staged (LIKE import_rows) ON COMMIT DROP",
-    "ALTER TABLE staged ALTER outcome DROP NOT NULL, ALTER problems DROP NOT NULL,"
-    " ALTER warnings DROP NOT NULL, ALTER related_rows DROP NOT NULL,"
-    " ALTER org_id DROP NOT NULL, ALTER import_id DROP NOT NULL, ADD person_key bytea",
-)
+_COLUMNS = ("org_id", "import_id", *StagedRow._fields)
 
 
-async def load_rows(db: AsyncConnection, batches: AsyncIterable[Sequence[StagedRow]]) -> None:
-    """Create `staged` and write the batches into it with COPY."""
-    for statement in _CREATE_STAGED:
-        await db.execute(text(statement))
+_FORGET_ROWS = text("DELETE FROM import_rows WHERE org_id = :org_id AND import_id = :import_id")
+
+
+async def store_rows(db: AsyncConnection, plan: ImportPlan, batches: AsyncIterable[Sequence[StagedRow]]) -> None:
+    """Write the batches into `import_rows` with COPY, in place of stored ones. Their outcomes are not decided yet."""
+    await db.execute(_FORGET_ROWS, plan.parameters)
     driver: Any = (await db.get_raw_connection()).driver_connection
     async for batch in batches:
-        await driver.copy_records_to_table("staged", records=batch, columns=StagedRow._fields)
-    await _index_staged_rows(db)
+        records = [(plan.org_id, plan.id, *row) for row in batch]
+        await driver.copy_records_to_table("import_rows", records=records, columns=_COLUMNS)
 
 
-async def load_stored_rows(db: AsyncConnection, indexer: BlindIndexer, org_id: UUID, import_id: UUID) -> None:
-    """Create `staged` from the stored rows of a checked import. Phones get the current blind indexes."""
-    await db.execute(
-        text(
-            "CREATE TEMPORARY TABLE staged ON COMMIT DROP AS"
-            " SELECT *, phone_index AS person_key FROM import_rows WHERE org_id = :org_id AND import_id = :import_id"
-        ),
-        {"org_id": org_id, "import_id": import_id},
-    )
+# The problems and warnings that the sheet as a whole causes are decided again each time.
+_CREATE_STAGED = text("""
+CREATE TEMPORARY TABLE staged ON COMMIT DROP AS
+SELECT row_no, new_member_id, name, name_key(name) AS name_key, pinyin, phone_index, phone_last4_index,
+       masked_phone IS NOT NULL AS masked, known_id, unit_path, party, probationary, post,
+       cells_cipher IS NOT NULL AS refused, outcome AS shown_outcome, decision, phone_index AS person_key,
+       CASE WHEN cells_cipher IS NULL THEN '{}'
+            ELSE ARRAY(SELECT code FROM unnest(problems) AS code WHERE code <> ALL (:of_sheet)) END AS problems,
+       CASE WHEN warnings = '{}' THEN '{}'
+            ELSE ARRAY(SELECT code FROM unnest(warnings) AS code WHERE code <> ALL (:of_sheet)) END AS warnings
+FROM import_rows WHERE org_id = :org_id AND import_id = :import_id
+""").bindparams(bindparam("of_sheet", type_=ARRAY(Text)))
+
+
+async def create_staged(db: AsyncConnection, indexer: BlindIndexer, plan: ImportPlan) -> None:
+    """Create `staged` from the stored rows. Phones get the current blind indexes."""
+    await db.execute(text("DROP TABLE IF EXISTS staged"))
+    await db.execute(_CREATE_STAGED, plan.parameters | {"of_sheet": SHEET_CODES})
     if indexer.cipher.is_rotating:
         await _reindex_rows(db, indexer)
-    await _index_staged_rows(db)
+    await db.execute(text("CREATE INDEX ON staged (row_no)"))
+    await db.execute(text("ANALYZE staged"))
 
 
 class _IndexedRow(NamedTuple):
@@ -77,8 +85,3 @@ async def _reindex_rows(db: AsyncConnection, indexer: BlindIndexer) -> None:
 
     found = await fetch_rows(db, _INDEXED_ROWS, _IndexedRow)
     await db.execute(_REINDEX_ROWS, await asyncio.to_thread(compute_indexes, found))
-
-
-async def _index_staged_rows(db: AsyncConnection) -> None:
-    await db.execute(text("CREATE INDEX ON staged (row_no)"))
-    await db.execute(text("ANALYZE staged"))

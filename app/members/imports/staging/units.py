@@ -1,58 +1,129 @@
 # ruff: noqa: S608 — the SQL is built from constants only
-"""The tables `paths` and `resolved`: the units that a sheet names, and those that the import creates."""
+"""The tables `paths`, `scope`, `unit_parts` and `resolved`: the units that a sheet names, and those that the import
+creates."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from sqlalchemy import Column, MetaData, Table, Text, Uuid, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.hierarchy import tree
+from app.members.imports.staging.plan import ImportPlan
 
 MAX_NEW_UNITS = 1000
 
-# The temporary table of the current transaction.
+# The temporary tables of the current transaction.
 _PATHS = Table("paths", MetaData(), Column("unit_id", Uuid), Column("path", Text), Column("key", Text))
+_SCOPE = Table("scope", MetaData(), Column("unit_id", Uuid))
 
-_RESOLVE_UNITS = """
+# A cell names one unit, or several with `;` between them, as an export has them. `own_id` is the unit that the org has
+# by this path, or by an end of it that only one unit has. Where there is none, the admin's choice decides, or else the
+# option of the import.
+_RESOLVE_PARTS = """
+CREATE TEMPORARY TABLE unit_parts ON COMMIT DROP AS
+WITH cells AS (
+    SELECT unit_path, min(row_no) AS first_row, count(*) AS rows FROM staged WHERE unit_path IS NOT NULL
+    GROUP BY unit_path
+), parts AS (
+    SELECT c.unit_path, c.first_row, c.rows, part.path, name_key(part.path) AS key
+    FROM cells AS c CROSS JOIN LATERAL unnest(
+        CASE WHEN EXISTS (SELECT FROM paths WHERE paths.key = name_key(c.unit_path)) THEN ARRAY[c.unit_path]
+             ELSE string_to_array(c.unit_path, ';') END
+    ) AS part (path)
+), ends AS (
+    SELECT parts.key, count(DISTINCT paths.unit_id) AS units, (array_agg(paths.unit_id))[1] AS unit_id
+    FROM (SELECT DISTINCT key FROM parts) AS parts
+    JOIN paths ON paths.last_key = regexp_replace(parts.key, '^.*/', '')
+        AND right('/' || paths.key, length(parts.key) + 1) = '/' || parts.key
+    GROUP BY parts.key
+), found AS (
+    SELECT parts.*, coalesce(by_path.unit_id, CASE WHEN ends.units = 1 THEN ends.unit_id END) AS own_id,
+           by_path.unit_id IS NULL AND ends.units > 1 AS ambiguous,
+           by_path.unit_id IS NULL AND parts.key IN (name_key('管理组'), name_key('学习管理组'), name_key(o.name),
+               name_key(o.name || '学习管理组')) AS at_org
+    FROM parts CROSS JOIN (SELECT name FROM orgs WHERE id = :org_id) AS o
+    -- Two paths with one key are an older pair of siblings, or a slash of full width in a name.
+    LEFT JOIN LATERAL (
+        SELECT unit_id FROM paths WHERE paths.key = parts.key ORDER BY path <> parts.path, unit_id LIMIT 1
+    ) AS by_path ON true
+    LEFT JOIN ends ON ends.key = parts.key
+), chosen AS (
+    SELECT f.*, c.choice, coalesce(f.own_id, CASE WHEN NOT f.at_org THEN p.unit_id END) AS unit_id
+    FROM found AS f
+    LEFT JOIN import_units AS c ON c.org_id = :org_id AND c.import_id = :import_id AND c.key = f.key
+    LEFT JOIN paths AS p ON p.unit_id = c.unit_id
+)
+SELECT c.unit_path, c.path, c.key, c.first_row, c.rows, c.unit_id, c.at_org, c.own_id IS NOT NULL AS own,
+       min(c.path) OVER (PARTITION BY c.key) AS new_path,
+       CASE WHEN c.at_org AND CAST(:scope AS text) IS NULL THEN NULL
+            WHEN c.unit_id IS NOT NULL AND (CAST(:scope AS text) IS NULL
+                OR EXISTS (SELECT FROM scope WHERE scope.unit_id = c.unit_id)) THEN NULL
+            WHEN CAST(:scope AS text) IS NOT NULL AND (c.unit_id IS NOT NULL OR c.at_org) THEN 'unit-outside'
+            WHEN c.path ~ '(^|/)[-=+@＝＋－＠]' AND c.choice IS DISTINCT FROM 'skip' THEN 'unit-formula'
+            WHEN c.choice = 'skip' THEN 'unit-skipped'
+            WHEN c.ambiguous AND c.choice IS DISTINCT FROM 'create' THEN 'unit-ambiguous'
+            WHEN c.choice IS DISTINCT FROM 'create' AND NOT CAST(:create_units AS boolean) THEN 'unit-unknown'
+            WHEN CAST(:scope AS text) IS NOT NULL AND NOT starts_with(c.key, CAST(:scope AS text) || '/')
+                THEN 'unit-outside' END AS problem
+FROM chosen AS c
+"""
+_RESOLVE_CELLS = """
 CREATE TEMPORARY TABLE resolved ON COMMIT DROP AS
-SELECT given.unit_path, given.key,
-       coalesce(by_path.unit_id, by_name.unit_id) AS unit_id,
-       CASE WHEN coalesce(by_path.unit_id, by_name.unit_id) IS NOT NULL THEN NULL
-            WHEN by_name.ambiguous THEN 'unit-ambiguous'
-            WHEN given.unit_path ~ '(^|[/;])[-=+@＝＋－＠]' THEN 'unit-formula'
-            WHEN NOT CAST(:create_units AS boolean) THEN 'unit-unknown' END AS problem
-FROM (
-    SELECT unit_path, name_key(unit_path) AS key FROM staged WHERE unit_path IS NOT NULL GROUP BY unit_path
-) AS given
--- Two paths with one key are an older pair of siblings, or a slash of full width in a name.
-LEFT JOIN LATERAL (
-    SELECT unit_id FROM paths WHERE paths.key = given.key ORDER BY path <> given.unit_path, unit_id LIMIT 1
-) AS by_path ON true
--- A name without its path is enough if only one unit of the org has that name.
-LEFT JOIN (
-    SELECT regexp_replace(key, '^.*/', '') AS name, count(*) > 1 AS ambiguous,
-           CASE WHEN count(*) = 1 THEN (array_agg(unit_id))[1] END AS unit_id
-    FROM paths GROUP BY 1
-) AS by_name ON by_name.name = given.key AND by_path.unit_id IS NULL
+SELECT unit_path, min(problem) AS problem, bool_or(at_org) AS at_org,
+       coalesce(array_agg(DISTINCT unit_id) FILTER (WHERE unit_id IS NOT NULL), '{}') AS unit_ids,
+       coalesce(array_agg(DISTINCT new_path) FILTER (WHERE unit_id IS NULL AND NOT at_org), '{}') AS new_paths,
+       string_agg(DISTINCT coalesce(unit_id::text, key), ';') AS place
+FROM unit_parts GROUP BY unit_path
 """
 
 
-async def resolve_units(db: AsyncConnection, org_id: UUID, *, create_units: bool) -> None:
-    """Create `paths` and `resolved`: find each path of `staged` among the org's current units.
+async def resolve_units(db: AsyncConnection, plan: ImportPlan) -> None:
+    """Create `paths`, `scope`, `unit_parts` and `resolved`: find each unit of `staged` among the org's current units.
 
-    With `create_units` an unknown path is not a problem.
+    With the option to create units an unknown path is not a problem.
     """
     for statement in (
-        "DROP TABLE IF EXISTS paths, resolved",
-        "CREATE TEMPORARY TABLE paths (unit_id uuid, path text, key text) ON COMMIT DROP",
+        "DROP TABLE IF EXISTS paths, scope, unit_parts, resolved",
+        "CREATE TEMPORARY TABLE paths (unit_id uuid, path text, key text, last_key text"
+        " GENERATED ALWAYS AS (regexp_replace(key, '^.*/', '')) STORED) ON COMMIT DROP",
+        "CREATE TEMPORARY TABLE scope (unit_id uuid) ON COMMIT DROP",
     ):
         await db.execute(text(statement))
-    walk = tree.build_unit_paths(org_id)
+    walk = tree.build_unit_paths(plan.org_id)
     found = select(walk.c.id, walk.c.path, func.name_key(walk.c.path))
     await db.execute(insert(_PATHS).from_select(["unit_id", "path", "key"], found))
     await db.execute(text("CREATE INDEX ON paths (key)"))
-    await db.execute(text(_RESOLVE_UNITS), {"create_units": create_units})
+    await db.execute(text("CREATE INDEX ON paths (last_key)"))
+    scope: str | None = None
+    if plan.unit_id is not None:
+        subtree = tree.build_unit_subtree(plan.org_id, plan.unit_id)
+        live = select(subtree.c.id).join(_PATHS, _PATHS.c.unit_id == subtree.c.id)
+        await db.execute(insert(_SCOPE).from_select(["unit_id"], live))
+        scope = await db.scalar(select(_PATHS.c.key).where(_PATHS.c.unit_id == plan.unit_id)) or ""
+    options = {"create_units": plan.creates_units, "scope": scope}
+    await db.execute(text(_RESOLVE_PARTS), plan.parameters | options)
+    await db.execute(text(_RESOLVE_CELLS))
+    await db.execute(text("ANALYZE resolved"))
+
+
+# The units that the org does not have, for the admin to choose. A choice remains until the sheet no longer names it.
+_STORE_UNKNOWN_UNITS = text("""
+WITH named AS (
+    SELECT key, min(path) AS path, sum(rows) AS rows, min(first_row) AS first_row FROM unit_parts
+    WHERE NOT own AND NOT at_org GROUP BY key
+), gone AS (
+    DELETE FROM import_units WHERE org_id = :org_id AND import_id = :import_id AND key NOT IN (SELECT key FROM named)
+)
+INSERT INTO import_units AS u (org_id, import_id, key, path, rows, first_row)
+SELECT :org_id, :import_id, key, path, rows, first_row FROM named ORDER BY key
+ON CONFLICT (org_id, import_id, key) DO UPDATE SET rows = excluded.rows, first_row = excluded.first_row
+WHERE (u.rows, u.first_row) IS DISTINCT FROM (excluded.rows, excluded.first_row)
+""")
+
+
+async def store_unknown_units(db: AsyncConnection, plan: ImportPlan) -> None:
+    """Store the units of the sheet that the org does not have in `import_units`, with the number of their rows."""
+    await db.execute(_STORE_UNKNOWN_UNITS, plan.parameters)
 
 
 # The missing units on the way to the people of the sheet, each with its depth, in the order in which the sheet first
@@ -63,10 +134,12 @@ SELECT DISTINCT ON (part.key) array_to_string(w.names[1 : depth], '/') AS path, 
        array_to_string(w.keys[1 : depth - 1], '/') AS parent_key,
        w.names[depth] AS name, depth, w.row_no
 FROM (
-    SELECT string_to_array(r.unit_path, '/') AS names, string_to_array(r.key, '/') AS keys, min(s.row_no) AS row_no
-    FROM resolved AS r JOIN staged AS s ON s.unit_path = r.unit_path JOIN people AS p ON p.person_key = s.person_key
-    WHERE r.unit_id IS NULL AND r.problem IS NULL AND p.problem IS NULL
-    GROUP BY r.unit_path, r.key
+    SELECT string_to_array(u.path, '/') AS names, string_to_array(u.key, '/') AS keys, min(s.row_no) AS row_no
+    FROM unit_parts AS u JOIN resolved AS r USING (unit_path) JOIN staged AS s USING (unit_path)
+    JOIN people AS p ON p.person_key = s.person_key
+    WHERE u.unit_id IS NULL AND NOT u.at_org AND r.problem IS NULL AND p.outcome <> 'refused'
+      AND (CAST(:with_undecided AS boolean) OR p.outcome <> 'undecided')
+    GROUP BY u.path, u.key
 ) AS w
 CROSS JOIN LATERAL generate_series(1, cardinality(w.names)) AS depth
 CROSS JOIN LATERAL (SELECT array_to_string(w.keys[1 : depth], '/') AS key) AS part
@@ -74,11 +147,12 @@ WHERE NOT EXISTS (SELECT FROM paths WHERE paths.key = part.key)
 ORDER BY part.key, w.row_no
 """
 
-_NEW_UNITS = f"SELECT path FROM ({MISSING_UNITS}) AS missing ORDER BY row_no, depth LIMIT :max_paths"
+_NEW_UNITS = text(f"SELECT path FROM ({MISSING_UNITS}) AS missing ORDER BY row_no, depth LIMIT :max_paths")
 
 
-async def list_new_units(db: AsyncConnection) -> list[str]:
+async def list_new_units(db: AsyncConnection, *, with_undecided: bool) -> list[str]:
     """Return the paths of all units that the import creates, in the order of the sheet and each after its parent, at
-    most MAX_NEW_UNITS + 1."""
-    paths: Sequence[str] = (await db.scalars(text(_NEW_UNITS), {"max_paths": MAX_NEW_UNITS + 1})).all()
+    most MAX_NEW_UNITS + 1. `with_undecided`: also those of rows that wait for a decision."""
+    given = {"max_paths": MAX_NEW_UNITS + 1, "with_undecided": with_undecided}
+    paths: Sequence[str] = (await db.scalars(_NEW_UNITS, given)).all()
     return list(paths)
