@@ -87,7 +87,8 @@ def imported(group: str) -> dict[str, str]:
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module or ""]
             for name in (name.partition(".")[0] for name in names):
-                beside = (source.parent / f"{name}.py").exists()  # a script can import modules of its directory
+                # A script can import modules of its directory, or of the package that it is in.
+                beside = (source.parent / f"{name}.py").exists() or source.parent.name == name
                 ours = name in {"app", "bench", "checks", "devtools", "tests"} or beside
                 if not ours and name not in sys.stdlib_module_names:
                     found[name] = str(source.relative_to(ROOT))

@@ -256,6 +256,10 @@ MEMBERS: Mapping[str, Example] = {
     f"DELETE {_ORG}/exports/{{export_id}}": Example(values={"export_id": Stored("export_to_delete")}),
     f"POST {_ORG}/imports": Example({"mode": "add-and-update", "unknown_units": "create"}),
     f"PUT {_ORG}/imports/{{import_id}}/confirmation": Example({"preview": 1}),
+    f"PUT {_ORG}/imports/{{import_id}}/reading": Example(
+        {"columns": [{"heading": "联系方式", "field": "phone"}], "fill_units": True},
+        values={"import_id": Stored("open_import")},
+    ),
     f"DELETE {_ORG}/imports/{{import_id}}": Example(values={"import_id": Stored("open_import")}),
 }
 

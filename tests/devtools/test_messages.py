@@ -136,9 +136,9 @@ _NOT_MESSAGES = {
     "app/main.py": "the name of the service",
     "app/members/imports/merge.py": "kinds of units by their names",
     "app/members/imports/queries.py": "cells of the sheet",
-    "app/members/imports/parsing/tables.py": "cells of the sheet",
     "app/members/imports/rows.py": "cells of the sheet",
-    "app/members/imports/sheet_rows.py": "cells of the sheet",
+    "app/members/imports/parsing": "cells of the sheet",
+    "app/members/imports/values": "cells of the sheet",
     "app/members/retention.py": "ranges of characters",
     "app/members/sheets.py": "the sheet's format",
     "app/members/names.py": "ranges of characters",
@@ -146,6 +146,7 @@ _NOT_MESSAGES = {
     "app/org_loads/sheets.py": "the sheet's format",
     "app/orgs/names.py": "parts of names",
     "app/orgs/regions.py": "names of regions",
+    "app/schema/members.py": "a column of the sheet",
     "app/run.py": "what the terminal shows",
 }
 _LOOKED_UP = {*messages._KEYWORDS, "Field", "Query", "computed_field"}

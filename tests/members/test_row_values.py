@@ -119,6 +119,7 @@ def test_name_is_read_in_its_stored_form(text: str, name: str) -> None:
         ("示例：李娜", "李娜", "name-example"),
         ("张三1", "张三1", "name-unusual"),
         ("张三、李四", "张三、李四", "name-unusual"),
+        ("合计", "合计", "name-unusual"),
     ],
 )
 def test_unusual_name_is_read_with_a_warning(text: str, name: str, warning: str) -> None:

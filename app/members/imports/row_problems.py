@@ -57,7 +57,7 @@ _TITLES: dict[str, str] = {
     "name-example": gettext_noop("已去掉姓名前的“示例：”"),
     "name-private-use": gettext_noop("姓名中有自造字，在其他电脑上可能显示为空白，请核对"),
     "name-question-mark": gettext_noop("姓名中有“?”，可能是没有保存下来的生僻字，请核对"),
-    "name-unusual": gettext_noop("姓名中有数字或符号，请核对"),
+    "name-unusual": gettext_noop("不像姓名，或其中有数字、符号，请核对"),
     "phone-remark": gettext_noop("手机号码后的说明没有导入"),
     "same-name-in-unit": gettext_noop("同一支部有同名的人，手机号码不同"),
 }

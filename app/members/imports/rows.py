@@ -68,10 +68,7 @@ def stage_rows(
 
 
 def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetRow, new_id: UUID) -> StagedRow:
-    problems = [
-        f"cell-error:{field.replace('_', '-')}" for field in _FIELDS if _ERROR_VALUE.fullmatch(getattr(row, field))
-    ]
-    problems += [mark for mark in row.marks if mark.startswith("cell-date:")]
+    problems = _list_unreadable(row)
     unreadable = {problem.partition(":")[2] for problem in problems}
     warnings = [mark for mark in row.marks if not mark.startswith("cell-date:")]
     name = phone = masked = path = None
@@ -127,6 +124,16 @@ def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetR
         problems=problems,
         warnings=warnings,
     )
+
+
+def _list_unreadable(row: SheetRow) -> list[str]:
+    """Return the problems of cells that are error values of a spreadsheet program, or that it has made a date."""
+    problems = [mark for mark in row.marks if mark.startswith("cell-date:")]
+    if "#" in (cells := "".join(row[2:9])) or "Err:" in cells:
+        for field in _FIELDS:
+            if _ERROR_VALUE.fullmatch(getattr(row, field)):
+                problems.append(f"cell-error:{field.replace('_', '-')}")
+    return problems
 
 
 def _read_number(text: str) -> UUID | None:

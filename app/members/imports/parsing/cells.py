@@ -18,6 +18,7 @@ ENDS = (
 # text that a program would calculate.
 _QUOTED = re.compile(r'="(.*)"', re.DOTALL)
 _ESCAPED = ("'=", "'+", "'-", "'@", "'＝", "'＋", "'－", "'＠")
+_PROTECTION = ("=", "'")
 _DATE_WORDS = re.compile(r"[0-9]{1,2}月[0-9]{1,2}日|[0-9]{4}[-/年][0-9]{1,2}[-/月][0-9]{1,2}日?(?: 0?0:00(?::00)?)?")
 
 
@@ -25,9 +26,9 @@ def convert_to_text(cell: Any) -> str:
     """Return the text of a cell without blanks and invisible characters at its ends."""
     if isinstance(cell, str):
         text = cell[:LONGEST_CELL].strip(ENDS)
-        if text.startswith('="') and (quoted := _QUOTED.fullmatch(text)):
-            return quoted[1].strip(ENDS)
-        return text[1:] if text.startswith(_ESCAPED) else text
+        if text[:1] in _PROTECTION:
+            return _remove_protection(text)
+        return text
     if isinstance(cell, bool):
         return "是" if cell else "否"
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e18:
@@ -35,6 +36,12 @@ def convert_to_text(cell: Any) -> str:
     if hasattr(cell, "month") and hasattr(cell, "day"):
         return f"{cell.month}月{cell.day}日" if not getattr(cell, "hour", 0) else str(cell)[:LONGEST_CELL]
     return str(cell)[:LONGEST_CELL]
+
+
+def _remove_protection(text: str) -> str:
+    if text.startswith('="') and (quoted := _QUOTED.fullmatch(text)):
+        return quoted[1].strip(ENDS)
+    return text[1:] if text.startswith(_ESCAPED) else text
 
 
 def is_date(cell: Any) -> bool:

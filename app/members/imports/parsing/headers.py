@@ -104,7 +104,7 @@ def _has_phone(cell: Any) -> bool:
     return _PHONE.search(convert_to_text(cell)) is not None
 
 
-def _join_rows(upper: Sequence[Any], lower: Sequence[Any]) -> tuple[list[Any], dict[int, int]]:
+def _join_rows(upper: Sequence[Any], lower: Sequence[Any]) -> tuple[list[object], dict[int, int]]:
     """Return the headings of a header of two rows, and of each column whether its heading is in the lower row."""
     width = max(len(upper), len(lower))
     tops = [*upper, *[""] * (width - len(upper))]

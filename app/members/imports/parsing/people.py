@@ -96,6 +96,9 @@ class SheetReader:
         assert header is not None
         before, positions = self._before, header.columns.positions
         columns = [positions.get(field) for field in FIELDS]
+        present = [(place, column) for place, column in enumerate(columns) if column is not None]
+        width = max(column for _, column in present) + 1
+        dated = [(place, column) for place, column in present if place in {NAME, UNIT}]
         filler = _Filler(self._merged, columns, header.last)
         above: list[str] = [""] * len(FIELDS)
         blanks: list[int] = []
@@ -103,7 +106,8 @@ class SheetReader:
         for row_no, cells in self._rows:
             if row_no <= header.last:
                 continue
-            # A sheet may have a million empty rows, so this test is fast.
+            # A sheet may have a million empty rows, and a hundred thousand people. So the tests that every row passes
+            # are fast ones.
             if cells.count("") == len(cells):
                 if blank_count < MAX_LISTED:
                     blanks.append(before + row_no)
@@ -112,34 +116,37 @@ class SheetReader:
             if blank_count:  # rows below the last person are no part of the table
                 skipped.add("blank", blanks, blank_count)
                 blanks, blank_count = [], 0
-            texts = [
-                convert_to_text(cells[column]) if column is not None and column < len(cells) else ""
-                for column in columns
-            ]
+            if len(cells) < width:
+                cells += [""] * (width - len(cells))  # noqa: PLW2901 — a row of a CSV may be short
+            texts = [""] * len(FIELDS)
+            for place, column in present:
+                texts[place] = convert_to_text(cells[column])
             marks: list[str] = []
             if filler.spans:
                 filler.fill(row_no, texts)
             if errors:
-                _put_errors(errors, row_no, self._left, columns, texts)
+                _put_errors(errors, row_no, self._left, present, texts)
             phone = texts[PHONE]
-            if (not (len(phone) == 11 and phone.isdigit())) or phone == EXAMPLE[1]:
+            if len(phone) != len(EXAMPLE[1]) or phone == EXAMPLE[1] or not phone.isdigit():
                 cause = find_cause(cells, texts)
                 if cause is not None:
                     skipped.add(cause, [before + row_no])
                     continue
-            for place, text in enumerate(texts):
-                if text in DITTO:
-                    texts[place] = above[place] or text
+            if not DITTO.isdisjoint(texts):
+                texts = [above[place] or text if text in DITTO else text for place, text in enumerate(texts)]
             if not texts[UNIT]:
                 if columns[UNIT] is None:
                     texts[UNIT] = header.unit
                 elif fill_units and above[UNIT]:
                     texts[UNIT] = above[UNIT]
                     marks.append("unit-filled-down")
-            _mark_dates(cells, columns, texts, marks)
-            for place, text in enumerate(texts):
-                if text:
-                    above[place] = text
+            for place, column in dated:
+                cell = cells[column]
+                if (type(cell) is not str or cell[:1].isdigit()) and texts[place] and is_date(cell):
+                    marks.append(f"cell-date:{FIELDS[place]}")
+            for place, _ in present:
+                if texts[place]:
+                    above[place] = texts[place]
             self.people += 1
             yield [before + row_no, row_no in hidden, *texts, marks]
 
@@ -184,22 +191,11 @@ class _Filler:
 
 
 def _put_errors(
-    errors: Mapping[tuple[int, int], str], row_no: int, left: int, columns: list[int | None], texts: list[str]
+    errors: Mapping[tuple[int, int], str], row_no: int, left: int, present: list[tuple[int, int]], texts: list[str]
 ) -> None:
-    for place, column in enumerate(columns):
-        if column is not None and not texts[place]:
+    for place, column in present:
+        if not texts[place]:
             texts[place] = errors.get((row_no, column + left), "")
-
-
-def _mark_dates(cells: list[Any], columns: list[int | None], texts: list[str], marks: list[str]) -> None:
-    """Mark names and units that a spreadsheet program has changed to a date."""
-    for place in (NAME, UNIT):
-        column = columns[place]
-        if column is None or column >= len(cells) or not texts[place]:
-            continue
-        cell = cells[column]
-        if (not isinstance(cell, str) or cell[:1].isdigit()) and is_date(cell):
-            marks.append(f"cell-date:{FIELDS[place]}")
 
 
 def find_cause(cells: list[Any], texts: list[str]) -> str | None:

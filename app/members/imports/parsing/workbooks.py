@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .people import Cell
     from .raw_parts import Details
 
+    Sheet = Any  # python_calamine.CalamineSheet
+
 PICTURES = (
     "xl/media/",
     "Pictures/",
@@ -115,7 +117,7 @@ class FileReader:
             yield SheetReader(sheet.name, iterate_sheet(sheet), merged, self._options.choices, before, left)
             before += sheet.end[0] + 1 if sheet.end else 0
 
-    def _choose_sheets(self, sheets: Iterable[Any], details: Mapping[str, Details]) -> list[Any]:
+    def _choose_sheets(self, sheets: Iterable[Any], details: Mapping[str, Details]) -> list[Sheet]:
         """Return the sheets with a header and people under it. The others are listed as not read.
 
         Raises Refused if there is none.

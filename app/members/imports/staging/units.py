@@ -24,12 +24,23 @@ CREATE TEMPORARY TABLE unit_parts ON COMMIT DROP AS
 WITH cells AS (
     SELECT unit_path, min(row_no) AS first_row, count(*) AS rows FROM staged WHERE unit_path IS NOT NULL
     GROUP BY unit_path
-), parts AS (
+), org AS (
+    SELECT name, name_key(name) AS key, name_key(name) || '/' AS prefix FROM orgs WHERE id = :org_id
+), named AS (
     SELECT c.unit_path, c.first_row, c.rows, part.path, name_key(part.path) AS key
     FROM cells AS c CROSS JOIN LATERAL unnest(
         CASE WHEN EXISTS (SELECT FROM paths WHERE paths.key = name_key(c.unit_path)) THEN ARRAY[c.unit_path]
              ELSE string_to_array(c.unit_path, ';') END
     ) AS part (path)
+), parts AS (
+    -- A path may begin with the org itself.
+    SELECT n.unit_path, n.first_row, n.rows,
+           CASE WHEN below.org THEN substr(n.path, strpos(n.path, '/') + 1) ELSE n.path END AS path,
+           CASE WHEN below.org THEN substr(n.key, length(org.prefix) + 1) ELSE n.key END AS key
+    FROM named AS n CROSS JOIN org CROSS JOIN LATERAL (
+        SELECT starts_with(n.key, org.prefix) AND strpos(org.name, '/') = 0
+            AND NOT EXISTS (SELECT FROM paths WHERE paths.key = org.key) AS org
+    ) AS below
 ), ends AS (
     SELECT parts.key, count(DISTINCT paths.unit_id) AS units, (array_agg(paths.unit_id))[1] AS unit_id
     FROM (SELECT DISTINCT key FROM parts) AS parts
@@ -39,9 +50,9 @@ WITH cells AS (
 ), found AS (
     SELECT parts.*, coalesce(by_path.unit_id, CASE WHEN ends.units = 1 THEN ends.unit_id END) AS own_id,
            by_path.unit_id IS NULL AND ends.units > 1 AS ambiguous,
-           by_path.unit_id IS NULL AND parts.key IN (name_key('管理组'), name_key('学习管理组'), name_key(o.name),
-               name_key(o.name || '学习管理组')) AS at_org
-    FROM parts CROSS JOIN (SELECT name FROM orgs WHERE id = :org_id) AS o
+           by_path.unit_id IS NULL AND parts.key IN (name_key('管理组'), name_key('学习管理组'),
+               name_key('Management group'), org.key, name_key(org.name || '学习管理组')) AS at_org
+    FROM parts CROSS JOIN org
     -- Two paths with one key are an older pair of siblings, or a slash of full width in a name.
     LEFT JOIN LATERAL (
         SELECT unit_id FROM paths WHERE paths.key = parts.key ORDER BY path <> parts.path, unit_id LIMIT 1

@@ -10,6 +10,8 @@ from app.members.names import FORMULA_PREFIXES, MAX_NAME_LENGTH, NameRefused
 _LINE_BREAK = re.compile("[\n\r\v\f\x85\u2028\u2029]")
 _PRIVATE_USE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
 _UNUSUAL = re.compile("[0-9、,，;；/\\\\*#!！=:：&]")
+_NO_NAMES = frozenset(("无", "空", "合计", "小计", "总计", "姓名", "备注", "同上"))
+_PLAIN = re.compile("[\u4e00-\u9fff]{1,10}")
 _EXAMPLE = re.compile("示例[:：] *(?=.)")
 
 
@@ -33,6 +35,8 @@ def read_name(text: str) -> NameValue:
         text = _EXAMPLE.sub("", text, count=1)
         warnings.append("name-example")
     name = names.normalize_name(text)
+    if _PLAIN.fullmatch(name) and name not in _NO_NAMES:
+        return NameValue(name, tuple(warnings))
     if not name:
         raise NameRefused("name-missing")
     if len(name) > MAX_NAME_LENGTH:
@@ -45,6 +49,6 @@ def read_name(text: str) -> NameValue:
         warnings.append("name-private-use")
     if any(mark in name for mark in "?？□■�"):
         warnings.append("name-question-mark")
-    elif _UNUSUAL.search(name):
+    elif _UNUSUAL.search(name) or name in _NO_NAMES:
         warnings.append("name-unusual")
     return NameValue(name, tuple(warnings))

@@ -104,8 +104,13 @@ class PartyValue(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
+_NOTHING_SAID = PartyValue(None, None)
+
+
 def read_party(answer: str, kind: str) -> PartyValue:
     """Return what the two cells of a row say, with the codes of problems."""
+    if not answer and not kind:
+        return _NOTHING_SAID
     problems: list[str] = []
     said = _look_up(_ANSWERS, answer)
     of_kind = _look_up(_KINDS, kind)
