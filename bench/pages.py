@@ -220,7 +220,7 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
         "trend": Page(f"{desk}/reports/trend?days=30&day={today()}", f"{own}/reports/trend?days=30"),
         "report_units": Page(f"{desk}/reports/units", f"{own}/reports/units"),
         "report_export": Page(f"{desk}/reports/exports/new", own),
-        "person_regions": Page(f"{moving}/regions?region=%E7%8E%84%E6%AD%A6", "/v1/regions?q=%E7%8E%84%E6%AD%A6"),
+        "person_regions": Page(f"{desk}/regions?region=%E7%8E%84%E6%AD%A6", "/v1/regions?q=%E7%8E%84%E6%AD%A6"),
         "person_comes": Page(f"{moving}/{data.coming}/acceptance", f"{of_moving}/{data.coming}"),
         "person_refused": Page(f"{moving}/{data.coming}/refusal", f"{of_moving}/{data.coming}"),
         "person_stays": Page(f"{moving}/{data.leaving}/withdrawal", f"{of_moving}/{data.leaving}"),

@@ -17,7 +17,7 @@ from app.database.rows import fetch_rows
 from app.hierarchy import tree
 from app.org_loads.row_problems import MAX_LEVELS
 
-BATCH_ORGS = 500
+BATCH_ORGS = 1000
 SHOWN = 100
 """The most orgs in use that an error names."""
 
@@ -80,11 +80,15 @@ async def list_orgs_in_use(db: AsyncConnection, load_id: UUID) -> list[OrgInUse]
 
 _ERASED = ", ".join(f"{column.key} = NULL" for column in ADMIN_INVITATION.erased)
 _HAS_SUBORDINATES = "EXISTS (SELECT FROM certifications AS c WHERE c.superior_id = o.id AND c.state = 'live')"
-_LOCK = text(f"""
+# From the end of the sheet, where subordinates usually are.
+_TAKE = text(f"""
 CREATE TEMPORARY TABLE reversing ON COMMIT DROP AS
 SELECT o.id FROM orgs AS o
 WHERE o.load_id = :load_id AND o.status = 'live' AND NOT {_HAS_SUBORDINATES} AND ({_REASON}) IS NULL
-ORDER BY o.id LIMIT :most FOR UPDATE
+ORDER BY o.id DESC LIMIT :most
+""")
+_LOCK = text("""
+SELECT count(*) FROM (SELECT o.id FROM orgs AS o JOIN reversing AS r USING (id) ORDER BY o.id FOR UPDATE OF o) AS locked
 """)
 # Decided again under the lock: the offer may have been accepted before it came.
 _KEEP_ORGS_IN_USE = text(f"""
@@ -141,8 +145,8 @@ async def close_next_orgs(db: AsyncConnection, load_id: UUID, user_id: UUID) -> 
     """
     await tree.lock_hierarchy(db)
     parameters = {"load_id": load_id}
-    locked = (await db.execute(_LOCK, parameters | {"most": BATCH_ORGS})).rowcount
-    if not locked:
+    await db.execute(_TAKE, parameters | {"most": BATCH_ORGS})
+    if not (await db.execute(_LOCK)).scalar_one():
         return None
     await db.execute(_KEEP_ORGS_IN_USE)
     await db.execute(_END_EDGES)

@@ -60,7 +60,8 @@ class Org(Table):
         # Partial indexes for rare states, in the order of the lists.
         Index("orgs_closed_by_key_idx", "sort_key", "id", postgresql_where=text("status = 'closed'")),
         Index("orgs_outside_party_by_key_idx", "sort_key", "id", postgresql_where=text("kind = 'outside-party'")),
-        Index("orgs_load_id_idx", "load_id", postgresql_where=text("load_id IS NOT NULL")),
+        # The reversal of a load closes its orgs from the last one on, and reads no closed org again.
+        Index("orgs_of_load_idx", "load_id", "id", postgresql_where=text("load_id IS NOT NULL AND status = 'live'")),
         Index("orgs_without_sort_key_idx", "id", postgresql_where=text("sort_key = ''")),
     )
 

@@ -130,7 +130,7 @@ CREATE TRIGGER orgs_main_admin_stays BEFORE UPDATE OF main_admin_id ON orgs
     with op.get_context().autocommit_block():
         op.execute("ALTER TABLE orgs VALIDATE CONSTRAINT orgs_load_id_fkey")
         op.execute("ALTER TABLE orgs VALIDATE CONSTRAINT orgs_main_admin_check")
-    create_index("orgs_load_id_idx", "orgs", ["load_id"], where="load_id IS NOT NULL")
+    create_index("orgs_of_load_idx", "orgs", ["load_id", "id"], where="load_id IS NOT NULL AND status = 'live'")
 
 
 def downgrade() -> None:

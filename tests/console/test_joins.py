@@ -133,3 +133,19 @@ async def test_request_is_accepted_on_the_phone(visitor: httpx.AsyncClient, peop
     assert (await visitor.post(f"{decision}/acceptance", headers=ORIGIN)).status_code == 303
     (mine,) = get_body(await learner.get("/v1/me/join-requests"))["items"]
     assert mine["state"] == "accepted"
+
+
+async def test_person_outside_the_party_reads_where_to_declare_membership(
+    people: People, visitor: httpx.AsyncClient
+) -> None:
+    admin, learner = await people.register(), await people.register(party=False)
+    org = await admin.create_org()
+    await sign_in_to_phone(visitor, learner)
+    form = {"org_name": org["name"], "region_code": org["region_code"]}
+    refused = await visitor.post("/phone/join-org", data=form, headers=ORIGIN)
+    assert refused.status_code == 409
+    assert "声明为党员，再申请加入" in refused.text
+    assert (
+        await visitor.post("/phone/party-membership", data={"party_member": "yes"}, headers=ORIGIN)
+    ).status_code == 303
+    assert (await visitor.post("/phone/join-org", data=form, headers=ORIGIN)).status_code == 303

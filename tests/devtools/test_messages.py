@@ -136,6 +136,7 @@ _NOT_MESSAGES = {
     "app/main.py": "the name of the service",
     "app/members/imports/merge.py": "kinds of units by their names",
     "app/members/imports/queries.py": "cells of the sheet",
+    "app/members/imports/parsing/tables.py": "cells of the sheet",
     "app/members/imports/rows.py": "cells of the sheet",
     "app/members/imports/parsing": "cells of the sheet",
     "app/members/imports/values": "cells of the sheet",

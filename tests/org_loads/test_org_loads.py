@@ -2,11 +2,13 @@
 
 import asyncio
 
-from sqlalchemy import text
+import pytest
+from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.acts import add_member, get_body, get_refusal, list_actions, list_all
 from tests.org_loads.loads import (
+    HEADER,
     LOADS,
     Work,
     check,
@@ -187,6 +189,25 @@ async def test_rows_that_cannot_be_loaded_have_reasons(operator: Person, worker:
     assert (related[6], related[19]) == ([7], [18])
 
 
+@pytest.mark.parametrize("text", ["\0", "某\x07", "a\u202eb", "\ue000", "'; DROP TABLE orgs; --", "名" * 5000])
+async def test_hostile_text_in_any_cell_refuses_its_row_or_is_stored_as_typed(
+    operator: Person, worker: Work, text: str
+) -> None:
+    cells = [(fresh_org_name(), "320102", "", "", "", "", "") for _ in HEADER]
+    load = await check(operator, worker, [(*row[:at], text, *row[at + 1 :]) for at, row in enumerate(cells)])
+    assert (load["state"], load["rows_total"]) == ("ready", len(HEADER))
+    outcomes = await list_outcomes(operator, load)
+    # A name and a number may contain such characters; row 4 names row 2 as its superior.
+    typed = {2, 4, 6} if "DROP" in text else set()
+    assert {row_no for row_no, outcome in outcomes.items() if outcome == "create"} == typed
+    sheet = await operator.get(f"{LOADS}/{load['id']}/refused-rows.xlsx")
+    again = await upload(operator, sheet.content, "refused-rows.xlsx")
+    await worker()
+    assert (await read(operator, again))["state"] == "ready"
+    done = await confirm(operator, worker, load)
+    assert (done["state"], done["created"]) == ("done", len(typed))
+
+
 async def test_row_under_a_refused_row_is_refused(operator: Person, worker: Work) -> None:
     top, low = fresh_org_name(), fresh_org_name()
     load = await check(operator, worker, [(fresh_org_name(), "320102", low), (low, "320102", top), (top, "1")])
@@ -303,9 +324,9 @@ async def test_stored_rows_contain_no_phone_in_the_clear(engine: AsyncEngine, op
     load = await check(operator, worker, [(fresh_org_name(), "320102", "", "", "", "张三", phone)])
     async with engine.connect() as db:
         stored = "SELECT r::text FROM org_load_rows AS r WHERE load_id = :id"
-        assert phone not in str((await db.execute(text(stored), {"id": load["id"]})).all())
+        assert phone not in str((await db.execute(sql(stored), {"id": load["id"]})).all())
     await confirm(operator, worker, load)
     async with engine.connect() as db:
         left = "SELECT phone_cipher IS NULL AND cells_cipher IS NULL FROM org_load_rows WHERE load_id = :id"
-        assert (await db.execute(text(left), {"id": load["id"]})).scalar_one()
+        assert (await db.execute(sql(left), {"id": load["id"]})).scalar_one()
     assert phone not in str(await list_rows(operator, load))

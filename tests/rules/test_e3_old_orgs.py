@@ -76,6 +76,24 @@ async def test_person_of_another_name_cannot_accept(people: People, operator: Pe
     assert get_refusal(refused) == (409, "invitee-name-differs")
 
 
+async def test_another_person_can_be_named(people: People, operator: Person, worker: Work) -> None:
+    """The platform operator and the superior's main admin can name another person."""
+    superior_admin, first, second = [await people.register() for _ in range(3)]
+    superior = await superior_admin.create_org(region_code="320100")
+    names = [(fresh_org_name(), "320102", superior["id"]) for _ in range(2)]
+    by_operator, by_superior = [
+        row["org_id"] for row in await list_rows(operator, await load_orgs(operator, worker, names))
+    ]
+    body = {"phone": first.phone, "reason": "表中没有主管理员"}
+    made = await operator.post("/v1/operator/recovery-offers", json={"org_id": by_operator, **body})
+    get_body(await first.put(f"/v1/me/admin-invitations/{get_body(made, 201)['id']}/acceptance"))
+    path = f"/v1/orgs/{superior['id']}/subordinates/{by_superior}/recovery-offers"
+    made = await superior_admin.post(path, json=body | {"phone": second.phone})
+    get_body(await second.put(f"/v1/me/admin-invitations/{get_body(made, 201)['id']}/acceptance"))
+    for person, org_id in ((first, by_operator), (second, by_superior)):
+        assert get_body(await person.get(f"/v1/orgs/{org_id}"))["main_admin_id"] == person.user_id
+
+
 async def test_stale_preview_creates_nothing(people: People, operator: Person, worker: Work) -> None:
     """If the outcome of a row has changed since the preview, nothing is created, and the old preview can no longer be
     confirmed (409 `org-load-preview-stale`).
