@@ -80,10 +80,10 @@ def build_pages(data: PageFixtures) -> dict[str, Page]:
     certifying, setting = f"{desk}/certification", f"{desk}/settings"
     inbox = "/phone/inbox"
     return {
-        # First, since a code holds for three minutes.
-        "sign_in": Page("/console/", f"/v1/device-authorizations/{data.ticketed}/qr.svg", "nobody"),
+        # First, since a code is valid for three minutes.
+        "sign_in": Page("/console/", f"/v1/device-authorizations/{data.ticketed}/qr.svg", "anonymous"),
         "sign_in_state": Page(f"/console/sign-in/{data.code}", f"/v1/device-authorizations/{data.ticketed}", "waiting"),
-        "sign_in_code": Page("/console/sign-in/code", f"/v1/device-authorizations/{data.ticketed}/qr.svg", "nobody"),
+        "sign_in_code": Page("/console/sign-in/code", f"/v1/device-authorizations/{data.ticketed}/qr.svg", "anonymous"),
         "phone_scanned": Page(f"/phone/scans/{data.scan}", f"/v1/scans/{data.scan}"),
         "home": Page("/console/", "/v1/me/orgs"),
         "overview": Page(desk, f"{own}/reports/overview"),
@@ -127,7 +127,7 @@ def build_pages(data: PageFixtures) -> dict[str, Page]:
         "messages": Page("/console/messages", "/v1/messages"),
         "audit": Page(f"{desk}/audit", f"{own}/audit"),
         "security": Page("/console/security", "/v1/me/sessions"),
-        "phone_sign_in": Page("/phone/", BARE, "nobody"),
+        "phone_sign_in": Page("/phone/", BARE, "anonymous"),
         "phone": Page("/phone/", "/v1/me"),
         "phone_id_card": Page("/phone/verification/id-card", "/v1/me/verifications"),
         "phone_points": Page("/phone/points", "/v1/me/points"),
@@ -316,9 +316,9 @@ def _headers(measured: Measured, callers: Callers) -> Mapping[str, Mapping[str, 
         | {site: _build_headers(measured, person, site) for site in ("console", "phone")}
         for name, person in people.items()
     }
-    nobody: dict[str, dict[str, str]] = {"v1": {}, "console": {}, "phone": {}}
+    anonymous: dict[str, dict[str, str]] = {"v1": {}, "console": {}, "phone": {}}
     waiting = {"v1": {"Cookie": callers.ticket}, "console": {"Cookie": callers.waits}}
-    return signed_in | {"nobody": nobody, "waiting": waiting}
+    return signed_in | {"anonymous": anonymous, "waiting": waiting}
 
 
 def _build_headers(measured: Measured, person: Person, site: str) -> dict[str, str]:

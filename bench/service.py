@@ -202,17 +202,17 @@ class Measured:
 def run_service(scale: Scale, keep: Path | None = None) -> Iterator[Measured]:
     """Run the world, the API and the bare reference. The world is deleted afterwards, or stored in the directory `keep`
     for a later run of the same day and scale."""
-    with ExitStack() as held:
+    with ExitStack() as stack:
         if keep is None:
-            keep = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="xuezu-bench-")))
+            keep = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="xuezu-bench-")))
         directory = keep.absolute()
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o711)
-        measured = held.enter_context(_run_over_world(scale, directory))
-        held.enter_context(measured.process("serve", ("-m", "app.cli", "serve"), "/readyz"))
+        measured = stack.enter_context(_run_over_world(scale, directory))
+        stack.enter_context(measured.process("serve", ("-m", "app.cli", "serve"), "/readyz"))
         measured.resident_first = psutil.Process(measured.pids["serve"]).memory_info().rss
         bare = ("-m", "uvicorn", "bench.reference:app", "--port", "{port}", "--no-access-log", "--log-level", "error")
-        held.enter_context(measured.process("reference", (*bare, "--loop", "uvloop"), "/nothing", 404))
+        stack.enter_context(measured.process("reference", (*bare, "--loop", "uvloop"), "/nothing", 404))
         yield measured
 
 

@@ -81,6 +81,9 @@ def _find_message_faults(message: Message, forms: int) -> Iterator[str]:
         yield f"has not all {forms} plural forms: {_describe(message)}"
     if not all(strings):
         yield f"not translated: {_describe(message)}"
+    # A merge of two branches with the same new message writes its text twice.
+    if any(string and string == 2 * string[: len(string) // 2] for string in strings):
+        yield f"translated twice in one text: {_describe(message)}"
     names = set(_PLACEHOLDER.findall(_get_id(message)))
     for number, string in enumerate(strings):
         used = set(_PLACEHOLDER.findall(string))

@@ -30,7 +30,7 @@ from tests.people import People, Person, fresh_phone
 
 MAY = 0  # authorized
 WHO = {
-    # row: what main admin, admin, member and an admin above get; everybody else gets 404
+    # row: what main admin, admin, member and an admin of a superior get; all others get 404
     "card": (MAY, MAY, MAY, MAY),
     "edit": (MAY, MAY, 403, 403),
     "inside": (MAY, MAY, 404, 404),
@@ -190,7 +190,7 @@ async def scene(app: FastAPI, engine: AsyncEngine, api: httpx.AsyncClient, peopl
     await add_member(persons["main"], own, phone=member.phone, name=member.name)
     closed = await persons["main"].create_org()
     get_body(await persons["main"].put(f"/v1/orgs/{closed['id']}/closure"))
-    callers: dict[str, Person | None] = {"nobody": None, "learner": learner, "operator": operator}
+    callers: dict[str, Person | None] = {"anonymous": None, "learner": learner, "operator": operator}
     callers |= {"service": services[0], "scopeless service": services[1]}
     callers.update(persons)
     return Scene(own, subordinate, released, other, closed, callers)
@@ -214,8 +214,8 @@ async def ask(api: httpx.AsyncClient, person: Person | None, operation: Operatio
 
 
 def expected(group: str, caller: str, org: str) -> int:
-    if caller in ("nobody", "service", "scopeless service"):
-        return 401 if caller == "nobody" else 403
+    if caller in ("anonymous", "service", "scopeless service"):
+        return 401 if caller == "anonymous" else 403
     standing = {
         "own": {"main": 0, "admin": 1, "member": 2, "removed": 2, "superior": 3, "top": 3},
         "certified": {"subordinate": 0, "main": 3, "admin": 3, "superior": 3, "top": 3},
@@ -260,9 +260,9 @@ async def test_resignation_is_allowed_to_other_admins_only(api: httpx.AsyncClien
 
 async def test_access_outside_an_org_matches_the_rows(app: FastAPI, api: httpx.AsyncClient, scene: Scene) -> None:
     wanted = {
-        "user": {"nobody": 401, "service": 403, "scopeless service": 403},
-        "operator": {"nobody": 401, "service": 404, "main": 404, "learner": 404, "superior": 404, "operator": MAY},
-        "service": {"nobody": 401, "scopeless service": 403, "main": 403, "operator": 403, "service": MAY},
+        "user": {"anonymous": 401, "service": 403, "scopeless service": 403},
+        "operator": {"anonymous": 401, "service": 404, "main": 404, "learner": 404, "superior": 404, "operator": MAY},
+        "service": {"anonymous": 401, "scopeless service": 403, "main": 403, "operator": 403, "service": MAY},
     }
     wrong = []
     for operation in operations(app):

@@ -72,8 +72,8 @@ def test_run_survives_other_runs_and_killed_processes(directory: Path) -> None:
         server.execute("CREATE TABLE stored AS SELECT 'still here' AS word", database=postgres.DATABASE)
 
         # A second run with the same directory or with the same port is refused immediately.
-        held = run_refused("run", XUEZU_DATA_DIR=data, XUEZU_PORT=find_free_port())
-        assert f"is in use by another run (process {first.process.pid})" in held
+        refused = run_refused("run", XUEZU_DATA_DIR=data, XUEZU_PORT=find_free_port())
+        assert f"is in use by another run (process {first.process.pid})" in refused
         other = directory / "other"
         assert f"XUEZU_PORT={port + 1}" in run_refused("run", XUEZU_DATA_DIR=other, XUEZU_PORT=port)
         assert not (other / "postgres").exists()
@@ -208,7 +208,7 @@ def test_unusable_setting_is_refused_without_its_value(directory: Path) -> None:
         ({"XUEZU_PORT": "0", "XUEZU_DATABASE_POOL": "0"}, "XUEZU_PORT: .*; XUEZU_DATABASE_POOL: "),
         ({"XUEZU_HOST": "no.such.host.invalid"}, "XUEZU_HOST=no.such.host.invalid is no address of this machine"),
         ({"XUEZU_HOST": "192.0.2.1"}, "XUEZU_HOST=192.0.2.1 cannot be listened on"),
-        ({"XUEZU_DATA_KEYS": "mine:c2hvcnQ="}, "XUEZU_DATA_KEYS holds a key that is not the base64 of 32 bytes"),
+        ({"XUEZU_DATA_KEYS": "mine:c2hvcnQ="}, "XUEZU_DATA_KEYS contains a key that is not the base64 of 32 bytes"),
     ],
 )
 def test_unusable_settings_are_refused(

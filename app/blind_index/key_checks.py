@@ -48,12 +48,12 @@ async def _require_index_keys(db: AsyncConnection, cipher: Cipher) -> None:
     finished = max((number for number, row in rotations.items() if row.is_finished), default=0)
     if finished > cipher.generation and not cipher.is_rotating:
         raise CannotStart(
-            f"The index key has been rotated {finished} times and XUEZU_INDEX_KEY holds {cipher.generation + 1} keys: "
+            f"The index key has been rotated {finished} times and XUEZU_INDEX_KEY has {cipher.generation + 1} keys: "
             "put the new key in front, `new,old`."
         )
     if cipher.generation > finished:
         raise CannotStart(
-            f"XUEZU_INDEX_KEY holds {cipher.generation + 1} keys and {finished} rotations have been finished: give a "
+            f"XUEZU_INDEX_KEY has {cipher.generation + 1} keys and {finished} rotations have been finished: give a "
             "new key as XUEZU_NEXT_INDEX_KEY, and run `xuezu keys rotate-index` once every process has it."
         )
     if 0 not in rotations:

@@ -1,6 +1,6 @@
 """Characters with several readings, and the other ways to spell what a user has typed in pinyin.
 
-A name is stored with one spelling: 王晟 as `wangsheng`. Somebody who reads 晟 as chéng types `wangcheng`. The search
+A name is stored with one spelling: 王晟 as `wangsheng`. A user who reads 晟 as chéng types `wangcheng`. The search
 then also tries `wangsheng`, among the names with a 晟.
 """
 

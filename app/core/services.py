@@ -27,8 +27,8 @@ class Service(Generic[T]):
         setattr(app.state, self._name, service)
 
     def get(self, source: FastAPI | Request) -> T:
-        """Return the service of an app. A request stands for the app that answers it. Raises AttributeError if the app
-        has no such service."""
+        """Return the service of an app, or of the app that answers a request. Raises AttributeError if the app has no
+        such service."""
         app: FastAPI = source if isinstance(source, FastAPI) else source.app
         found: Any = getattr(app.state, self._name)
         typed: T = found

@@ -52,7 +52,11 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=1, le=65535, description="Port to listen on.")] = 8000
     keep_alive_seconds: Annotated[
         int,
-        Field(ge=1, le=3600, description="Seconds an idle connection is kept: more than the proxy in front keeps it."),
+        Field(
+            ge=1,
+            le=3600,
+            description="Seconds until an idle connection is closed: more than those of the proxy in front.",
+        ),
     ] = 75
     data_dir: Annotated[
         Path, Field(description="Directory of the embedded PostgreSQL and the development secrets.")
@@ -202,7 +206,9 @@ def _parse_key(encoded: str, name: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != 32:
-        raise ConfigurationError(f"{name} holds a key that is not the base64 of 32 bytes: make one with `xuezu keys`.")
+        raise ConfigurationError(
+            f"{name} contains a key that is not the base64 of 32 bytes: make one with `xuezu keys`."
+        )
     return key
 
 

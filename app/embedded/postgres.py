@@ -191,7 +191,7 @@ def _create_data_dir(directory: Path) -> None:
     try:
         draft.rename(directory)
     except OSError as error:
-        raise CannotStart(f"{directory} holds something else than PostgreSQL's data: move it away.") from error
+        raise CannotStart(f"{directory} contains other files than PostgreSQL's data: move it away.") from error
 
 
 def _get_last_line(output: str) -> str:

@@ -131,7 +131,7 @@ def _get_shape(wanted: MemberFilter) -> _Shape:
     if wanted.q is not None:
         search = SearchBy.choose(wanted.q)
         if wanted.q.isascii() and wanted.q.isdecimal():
-            # Four digits are the end of a phone. Other numbers find no one, because URLs with them are logged.
+            # Four digits are the end of a phone. A longer number finds no member: it would be in the logged URL.
             search = "last4" if len(wanted.q) == 4 else "none"
     unit: Literal["unit", "subtree"] | None = None
     if wanted.unit_id is not None:

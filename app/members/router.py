@@ -139,7 +139,7 @@ async def update_member(
     """Change name, phone or party membership of a row. The account of the person and its points never change by it.
 
     A new phone links the row to the user who has that phone, if any. After a 412 read the row again, because
-    somebody else has edited it. The phone of an admin cannot be changed: the main admin removes them as admin
+    another admin has edited it. The phone of an admin cannot be changed: the main admin removes them as admin
     first.
     """
     return _set_etag(response, await operations.update_member(db, cipher, scope, member_id, body, version))
@@ -185,7 +185,7 @@ async def set_units(
     """Say in one call in which units a person is, and whether they are at the org itself. What is not named ends; past
     days keep the units of that time.
 
-    After a 412 read the member again, because somebody else has changed the row.
+    After a 412 read the member again, because another admin has changed the row.
     """
     return _set_etag(response, await unit_memberships.set_units(db, cipher, scope, member_id, body, version))
 

@@ -44,11 +44,11 @@ class Delivery:
 
 
 def _build_sender(scope: Scope, send: Send) -> Callable[[Message], Awaitable[None]]:
-    held: Message | None = None  # the head of an answer that depends on the body
+    pending_head: Message | None = None  # the head of an answer that depends on the body
     tag: bytes | None = None
 
     async def deliver(message: Message) -> None:
-        nonlocal held, tag
+        nonlocal pending_head, tag
         if message["type"] == "http.response.start":
             given = message["headers"]
             headers = dict(given)
@@ -59,12 +59,12 @@ def _build_sender(scope: Scope, send: Send) -> Callable[[Message], Awaitable[Non
                 given = [*given, _VARY]
             head: Message = {"type": "http.response.start", "status": message["status"], "headers": given}
             if tag is not None or _can_be_compressed(scope, headers):
-                held = head
+                pending_head = head
             else:
                 await send(head)
             return
-        if held is not None:
-            head, held = held, None
+        if pending_head is not None:
+            head, pending_head = pending_head, None
             if not message.get("more_body"):
                 body = message.get("body", b"")
                 if tag is None:
@@ -78,7 +78,9 @@ def _build_sender(scope: Scope, send: Send) -> Callable[[Message], Awaitable[Non
 
 
 def _revalidate(scope: Scope, head: Message, tag: bytes, body: bytes) -> Message:
-    """Complete the tag in the head of a read, and return its body; change the answer to 304 if the caller has it."""
+    """Add the digest of the body to the ETag in the head of a read, and return the body to send.
+
+    If the caller already has the body with this tag, make the answer a 304 without a body."""
     if tag[1:-1].isdigit():
         tag = b'%s-%s"' % (tag[:-1], blake2b(body, digest_size=8).hexdigest().encode())
         head["headers"] = [(name, tag if name == b"etag" else value) for name, value in head["headers"]]
@@ -124,14 +126,14 @@ def accepts_gzip(header: bytes) -> bool:
 
 
 async def _compress(head: Message, body: bytes) -> Message:
-    """Complete the head for the compressed body, and return it."""
+    """Return the message with the compressed body, and complete the head for it."""
     if len(body) < MIN_COMPRESSED:
         return {"type": "http.response.body", "body": body}
     if len(body) < _IN_THREAD:
         compressed = gzip.compress(body, _LEVEL, mtime=0)
     else:
         compressed = await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
-    kept = [(name, value) for name, value in head["headers"] if name != b"content-length"]
+    headers = [(name, value) for name, value in head["headers"] if name != b"content-length"]
     size = str(len(compressed)).encode()
-    head["headers"] = [*kept, (b"content-encoding", b"gzip"), (b"content-length", size)]
+    head["headers"] = [*headers, (b"content-encoding", b"gzip"), (b"content-length", size)]
     return {"type": "http.response.body", "body": compressed}

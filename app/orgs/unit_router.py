@@ -78,7 +78,7 @@ async def update_unit(
     it.
 
     A unit cannot be moved under itself, nor below the sixth level. After a 412 read the unit again, because
-    somebody else has edited it.
+    another admin has edited it.
     """
     await units.update_unit(db, scope, unit_id, body, version)
     return await _get_unit(db, scope, unit_id, response)

@@ -134,7 +134,7 @@ def select_recounted_scores(by: RankBy, day: date, *, in_unit: bool) -> Scores:
         members = members.where(Member.id.in_(_select_unit_members()))
     found = members.cte("people")
     linked = found.alias("linked_people")
-    # Somebody who is activated through another row is ranked with that row.
+    # A person who is activated through another row is ranked with that row.
     is_ranked = (
         select(linked.c.id)
         .join(User, User.id == linked.c.user_id)

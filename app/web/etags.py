@@ -2,7 +2,7 @@
 
 A route sets the tag `"7"`, the version. In the answer to a read, `app.middleware.delivery` adds a digest of the body
 (`"7-5f0c21…"`), since the body can change while the row does not. `If-Match` takes both forms and compares the
-versions: whoever edits the row is refused only if the row has changed.
+versions: an edit is refused only if the row has changed.
 """
 
 import re

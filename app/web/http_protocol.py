@@ -52,8 +52,8 @@ class HttpProtocol(HttpToolsProtocol):
             if name not in _OFFER:
                 head += [name, b": ", value, b"\r\n"]
         options = b",".join(value for name, value in self.headers if name == b"connection").split(b",")
-        kept = b",".join(option for option in options if option.strip().lower() not in _OFFER)
-        head += [b"connection: ", kept, b"\r\n"] if kept else []
+        remaining = b",".join(option for option in options if option.strip().lower() not in _OFFER)
+        head += [b"connection: ", remaining, b"\r\n"] if remaining else []
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return b"".join([*head, b"\r\n"])

@@ -54,7 +54,7 @@ async def other_phones(app: FastAPI, people: People) -> list[Caller]:
 
 
 @pytest.fixture
-def anybody(app: FastAPI) -> Caller:
+def anonymous(app: FastAPI) -> Caller:
     """A caller without an access token, like the clients of the token endpoint."""
     return Caller(app)
 
@@ -84,12 +84,12 @@ class PhoneCode:
 
 
 @pytest.fixture
-async def phone_code(api: httpx.AsyncClient, app: FastAPI, anybody: Caller, db: AsyncConnection) -> PhoneCode:
+async def phone_code(api: httpx.AsyncClient, app: FastAPI, anonymous: Caller, db: AsyncConnection) -> PhoneCode:
     phone = fresh_phone()
     await api.post("/v1/phone-codes", json={"phone": phone})
     code = (await api.get("/v1/simulator/sms", params={"phone": phone})).json()["items"][0]["code"]
     cipher = CIPHER.get(app)
-    return PhoneCode(anybody, db, phone, code, cipher.index_phone(phone))
+    return PhoneCode(anonymous, db, phone, code, cipher.index_phone(phone))
 
 
 async def test_concurrent_sign_ins_with_one_code_give_one_session(phone_code: PhoneCode) -> None:
@@ -151,10 +151,10 @@ class ScannedCode:
 
 
 @pytest.fixture
-async def scanned(person: Person, anybody: Caller, db: AsyncConnection) -> ScannedCode:
+async def scanned(person: Person, anonymous: Caller, db: AsyncConnection) -> ScannedCode:
     console = await Console.request(person.api)
     found = await scan(person, console)
-    return ScannedCode(db, console, anybody, found["id"])
+    return ScannedCode(db, console, anonymous, found["id"])
 
 
 async def test_concurrent_scans_by_ten_phones_accept_one(
@@ -249,7 +249,7 @@ async def test_redemption_during_a_suspension_or_sign_out_leaves_no_session(
 
 
 async def test_redemption_during_a_revocation_leaves_no_session(
-    app: FastAPI, people: People, person: Person, anybody: Caller, db: AsyncConnection
+    app: FastAPI, people: People, person: Person, anonymous: Caller, db: AsyncConnection
 ) -> None:
     """Nine calls redeem while their client is revoked. No session of it stays live, not even the newest."""
     operator = Caller(app, (await create_operator(app, people)).token)
@@ -269,7 +269,7 @@ async def test_redemption_during_a_revocation_leaves_no_session(
     for round_ in range(FEW_ROUNDS):
         await db.execute(again, which)
         place = round_ % AT_ONCE
-        calls = [anybody.form("/oauth/token", grant_type=DEVICE_GRANT, **secret) for _ in range(AT_ONCE - 1)]
+        calls = [anonymous.form("/oauth/token", grant_type=DEVICE_GRANT, **secret) for _ in range(AT_ONCE - 1)]
         calls.insert(place, operator.delete(f"/v1/operator/clients/{client_id}"))
         answers = await asyncio.gather(*calls)
         assert answers.pop(place).status == 204
@@ -301,11 +301,11 @@ async def make_unused(db: AsyncConnection, person: Person, token: str) -> str:
 
 
 async def test_concurrent_refreshes_with_one_token_succeed_once_and_end_the_session(
-    app: FastAPI, person: Person, anybody: Caller, db: AsyncConnection
+    app: FastAPI, person: Person, anonymous: Caller, db: AsyncConnection
 ) -> None:
     token = person.refresh_token
     for _ in range(FEW_ROUNDS):
-        answers = await asyncio.gather(*(refresh(anybody, token) for _ in range(AT_ONCE)))
+        answers = await asyncio.gather(*(refresh(anonymous, token) for _ in range(AT_ONCE)))
         assert Counter(answer.status for answer in answers) == {200: 1, 400: AT_ONCE - 1}
         won = next(answer.json() for answer in answers if answer.status == 200)
         await assert_ended(app, won)
@@ -321,7 +321,7 @@ async def restarted(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 async def test_concurrent_reuses_after_a_restart_end_the_session_once(
-    app: FastAPI, restarted: FastAPI, person: Person, anybody: Caller, db: AsyncConnection
+    app: FastAPI, restarted: FastAPI, person: Person, anonymous: Caller, db: AsyncConnection
 ) -> None:
     token = person.refresh_token
     ended = text(
@@ -329,7 +329,7 @@ async def test_concurrent_reuses_after_a_restart_end_the_session_once(
         " WHERE s.user_id = :id AND a.action = 'session.ended' AND a.after->>'reason' = 'refresh-token-reused'"
     )
     for _ in range(FEW_ROUNDS):
-        tokens = (await refresh(anybody, token)).json()
+        tokens = (await refresh(anonymous, token)).json()
         before = await db.scalar(ended, {"id": person.user_id})
         assert await gather_statuses(refresh(Caller(restarted), token) for _ in range(AT_ONCE)) == {400: AT_ONCE}
         assert await db.scalar(ended, {"id": person.user_id}) == before + 1
@@ -338,17 +338,17 @@ async def test_concurrent_reuses_after_a_restart_end_the_session_once(
 
 
 async def test_refresh_during_sign_outs_leaves_no_session(
-    app: FastAPI, person: Person, phone: Caller, anybody: Caller, db: AsyncConnection
+    app: FastAPI, person: Person, phone: Caller, anonymous: Caller, db: AsyncConnection
 ) -> None:
     """One refresh runs beside nine sign-outs: three by the token, three of all devices, three of this device."""
     token = person.refresh_token
     this_one = f"/v1/me/sessions/{(await person.get('/v1/me/sessions')).json()['items'][0]['id']}"
     for round_ in range(ROUNDS):
         place = round_ % AT_ONCE
-        calls = [anybody.form("/oauth/revoke", client_id="xuezu-app", token=token) for _ in range(3)]
+        calls = [anonymous.form("/oauth/revoke", client_id="xuezu-app", token=token) for _ in range(3)]
         calls += [phone.delete("/v1/me/sessions") for _ in range(3)]
         calls += [phone.delete(this_one) for _ in range(3)]
-        calls.insert(place, refresh(anybody, token))
+        calls.insert(place, refresh(anonymous, token))
         answers = await asyncio.gather(*calls)
         refreshed = answers.pop(place)
         assert {answer.status for answer in answers} <= {200, 204, 401, 404}

@@ -43,7 +43,7 @@ _NAMED_AGAIN = """() => {
 }"""
 
 
-class HeldList:
+class DelayedList:
     """The requests for the list of people. Each waits for `release`."""
 
     def __init__(self) -> None:
@@ -75,14 +75,14 @@ async def test_focus_moved_in_a_dialog_stays_while_the_list_behind_it_loads(
         await page.check("[data-all]")
         await page.click("button[value=removal]")
         await page.fill("#confirm-count", "2")
-        held = HeldList()
-        await held.start(page)
+        delayed = DelayedList()
+        await delayed.start(page)
         # A quick user moves the focus as soon as the dialog shows the outcome.
         await page.evaluate(_FOCUS_UNDO_ONCE_SHOWN)
         await page.keyboard.press("Enter")
         assert await page.evaluate("window.isSettled")
         assert await read_focused_name(page) == "撤销移除"
-        held.release()
+        delayed.release()
         await page.wait_for_selector("#members >> text=还没有人员")
         assert await read_focused_name(page) == "撤销移除"
         await page.keyboard.press("Enter")
@@ -101,8 +101,8 @@ async def test_focus_in_a_list_stays_while_the_list_loads_again(
         page = desk.page
         await signed_in(desk, admin)
         await desk.go(f"/console/orgs/{org['id']}/members")
-        held = HeldList()
-        await held.start(page)
+        delayed = DelayedList()
+        await delayed.start(page)
         await page.click("button.name:text-is('解晓东')")
         await page.click("#drawer button:text-is('修改')")
         await page.fill("#edit-name", "解小东")
@@ -111,7 +111,7 @@ async def test_focus_in_a_list_stays_while_the_list_loads_again(
         await page.keyboard.press("Escape")
         await page.wait_for_selector("button.name:text-is('解晓东'):focus")
         await tab_to(page, "选择 单田芳")
-        held.release()
+        delayed.release()
         await page.wait_for_selector("button.name:text-is('解小东')")
         assert await read_focused_name(page) == "选择 单田芳"
 
@@ -131,7 +131,7 @@ async def test_focus_goes_to_the_content_after_a_dialog_whose_opener_is_hidden(
         await page.check("#choices-list >> text=第一党支部")
         await page.click("dialog button:text-is('确定')")
         await page.wait_for_selector("#members .tag:text-is('第一党支部')")
-        # Nobody is ticked in the new list, so its button to copy people is hidden.
+        # No person is ticked in the new list, so its button to copy people is hidden.
         await page.focus("dialog button:text-is('完成')")
         await page.keyboard.press("Enter")
         await page.wait_for_selector("#main:focus")

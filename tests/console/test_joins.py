@@ -101,8 +101,8 @@ async def test_person_asks_by_link_and_by_name_on_the_phone(
     form = {"link_token": link["token"]}
     refused = await visitor.post("/phone/join-org", data=form, headers=ORIGIN)
     assert (refused.status_code, "请填写姓名" in refused.text) == (422, True)
-    asked = await visitor.post("/phone/join-org", data=form | {"name": "王小明"}, headers=ORIGIN)
-    assert (asked.status_code, asked.headers["location"]) == (303, "/phone/join-requests")
+    answer = await visitor.post("/phone/join-org", data=form | {"name": "王小明"}, headers=ORIGIN)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/phone/join-requests")
     named = {"org_name": other["name"], "region_code": other["region_code"], "name": "王小明"}
     assert (await visitor.post("/phone/join-org", data=named, headers=ORIGIN)).status_code == 303
     again = await visitor.post("/phone/join-org", data=named, headers=ORIGIN)

@@ -28,7 +28,7 @@ UNREACHABLE = {
     "join_links_token_hash_key": "the hash of a random secret",
     "verifications_reference_key": "a random reference",
     "orgs_main_admin_stays": "no operation sets the main admin to null",
-    "orgs_id_name_key": "holds the primary key; it exists to be referred to",
+    "orgs_id_name_key": "contains the primary key; a foreign key refers to it",
     "unit_memberships_org_id_member_id_unit_id_key": "inserted with ON CONFLICT DO NOTHING, or under the member's lock",
 }
 

@@ -70,9 +70,9 @@ async def test_slots_of_ended_and_cancelled_connections_are_freed(pool: ReadPool
 
 async def test_read_without_a_free_connection_is_refused(pool: ReadPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "WAIT_SECONDS", 0.2)
-    async with asyncio.TaskGroup() as held:
+    async with asyncio.TaskGroup() as group:
         for _ in range(2):
-            held.create_task(pool.fetch("SELECT pg_sleep(1)"))
+            group.create_task(pool.fetch("SELECT pg_sleep(1)"))
         await asyncio.sleep(0.1)
         with pytest.raises(ConnectionError):  # a 503 of the API
             await pool.fetch("SELECT 1")

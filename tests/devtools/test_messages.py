@@ -83,6 +83,7 @@ def test_complete_catalogue_has_no_faults(tmp_path: Path) -> None:
         ('msgid "页面"\nmsgstr "Page"\n', "", "missing: 页面"),
         ('msgid "标题"', 'msgid "旧标题"', "not used: 旧标题"),
         ('msgstr "Title"', 'msgstr ""', "not translated: 标题"),
+        ('msgstr "Title"', 'msgstr "Title"\n"Title"', "translated twice in one text: 标题"),
         ('msgid "标题"', '#, fuzzy\nmsgid "标题"', "fuzzy: 标题"),
         ("Hello, {name}", "Hello, {person}", "other values than in the code (name, person): 您好，{name}"),
         ("{count} people", "people", "other values than in the code (count): {count} 人"),

@@ -88,7 +88,7 @@ def test_directory_with_other_files_is_refused(directory: Path) -> None:
     data = directory / "postgres"
     data.mkdir()
     (data / "thesis.txt").write_text("mine")
-    with pytest.raises(CannotStart, match="holds something else than PostgreSQL's data: move it away"):
+    with pytest.raises(CannotStart, match="contains other files than PostgreSQL's data: move it away"):
         postgres.start(data)
     assert (data / "thesis.txt").read_text() == "mine"
 

@@ -270,7 +270,7 @@ async def test_index_key_rotation_beside_writers_loses_and_duplicates_no_person(
         await finish_rotation_beside_writers(scene, keys, api, engine)
         assert await count_indexes_of_other_length(engine, 17) == {}
         await verify_scene(scene, api, engine)
-    with pytest.raises(CannotStart, match="holds 1 keys"):
+    with pytest.raises(CannotStart, match="has 1 keys"):
         await require_keys(keys.before)
     await require_keys(keys.both)
     await require_keys(keys.after)

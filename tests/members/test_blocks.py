@@ -48,10 +48,10 @@ async def test_blocked_org_does_not_link_a_person_who_is_transferred(joined: Joi
     other = await people.register()
     org = await other.create_org()
     get_body(await joined.learner.put(f"{BLOCKED}/{org['id']}"), 204)
-    asked = await joined.admin.post(
+    answer = await joined.admin.post(
         f"{joined.path}/members/{joined.member['id']}/transfers", json={"org_id": org["id"]}
     )
-    path = f"/v1/orgs/{org['id']}/person-transfers/{get_body(asked, 201)['id']}/acceptance"
+    path = f"/v1/orgs/{org['id']}/person-transfers/{get_body(answer, 201)['id']}/acceptance"
     assert (await other.put(path)).status_code < 300
     (row,) = [row for row in await list_all(other, f"/v1/orgs/{org['id']}/members") if not row["active"]]
     assert row["inactive_reason"] == "blocked"

@@ -288,8 +288,8 @@ async def test_moved_people_keep_their_other_units(scene: Scene, db: AsyncConnec
     assert get_body(await admin.post(path, json=body | {"units_below": True}))["people"] == 1
     nothing = await admin.post(path, json={"from_unit_id": target["id"], "to_unit_id": target["id"]})
     assert get_body(nothing) == {"people": 0, "moved_at": None, "groups": []}
-    everybody = await admin.post(path, json={"from_unit_id": target["id"], "to_unit_id": None})
-    assert get_body(everybody)["people"] == 3
+    moved_people = await admin.post(path, json={"from_unit_id": target["id"], "to_unit_id": None})
+    assert get_body(moved_people)["people"] == 3
     assert await list_units(in_three) == {"org", other_unit["id"]}
     unknown = await admin.post(path, json={"from_unit_id": top["id"], "to_unit_id": scene.old["id"]})
     assert get_refusal(unknown) == (422, "unknown-unit")

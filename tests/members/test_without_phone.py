@@ -31,7 +31,7 @@ async def test_person_without_phone_is_never_active_and_in_several_units(admin: 
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
     copied = get_body(await admin.post(f"{path}/copies", json={"unit_id": second["id"]}), 201)
     assert [unit["name"] for unit in copied["units"]] == ["甲支部", "乙支部"]
-    # Without a phone nobody is taken for another: the same name is another person.
+    # A person without a phone is never matched with a row: the same name is another person.
     assert (await add_without_phone(admin, org, first, name="王桂英"))["id"] != member["id"]
     assert get_refusal(await admin.post(f"{path}/phone-disclosures")) == (409, "member-without-phone")
     invited = await admin.post(f"/v1/orgs/{org['id']}/admin-invitations", json={"member_id": member["id"]})

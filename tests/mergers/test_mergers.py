@@ -151,8 +151,8 @@ async def test_person_in_both_orgs_keeps_the_row_of_the_receiving_org(pair: Pair
     await add_member(pair.founder, pair.small, there, name="吴同好", phone=phone)
     # One account: linked here by consent although the row has another number, linked there by the phone.
     by_account = await add_member(pair.host, pair.large, here, name=learner.name, phone=fresh_phone())
-    asked = get_body(await learner.post("/v1/me/link-requests", json={"org_id": pair.large["id"]}), 201)
-    path = f"/v1/orgs/{pair.large['id']}/link-requests/{asked['id']}/acceptance"
+    requested = get_body(await learner.post("/v1/me/link-requests", json={"org_id": pair.large["id"]}), 201)
+    path = f"/v1/orgs/{pair.large['id']}/link-requests/{requested['id']}/acceptance"
     get_body(await pair.host.put(path, json={"member_id": by_account["id"]}))
     await add_member(pair.founder, pair.small, there, name=learner.name, phone=learner.phone)
     merger = await pair.ask()
@@ -168,8 +168,8 @@ async def test_person_in_both_orgs_keeps_the_row_of_the_receiving_org(pair: Pair
 async def test_link_by_consent_continues_for_a_person_in_both_orgs(pair: Pair, people: People) -> None:
     learner, phone = await people.register(), fresh_phone()
     row = await add_member(pair.founder, pair.small, name=learner.name, phone=phone)
-    asked = get_body(await learner.post("/v1/me/link-requests", json={"org_id": pair.small["id"]}), 201)
-    path = f"/v1/orgs/{pair.small['id']}/link-requests/{asked['id']}/acceptance"
+    requested = get_body(await learner.post("/v1/me/link-requests", json={"org_id": pair.small["id"]}), 201)
+    path = f"/v1/orgs/{pair.small['id']}/link-requests/{requested['id']}/acceptance"
     get_body(await pair.founder.put(path, json={"member_id": row["id"]}))
     await add_member(pair.host, pair.large, name=learner.name, phone=phone)
     await pair.accept(await pair.ask())
@@ -179,9 +179,11 @@ async def test_link_by_consent_continues_for_a_person_in_both_orgs(pair: Pair, p
 async def test_one_phone_of_two_accounts_refuses_the_merger(pair: Pair, people: People) -> None:
     learner, owner = await people.register(), await people.register()
     row = await add_member(pair.founder, pair.small, name=learner.name, phone=fresh_phone())
-    asked = get_body(await learner.post("/v1/me/link-requests", json={"org_id": pair.small["id"]}), 201)
+    requested = get_body(await learner.post("/v1/me/link-requests", json={"org_id": pair.small["id"]}), 201)
     path = f"/v1/orgs/{pair.small['id']}"
-    accepted = await pair.founder.put(f"{path}/link-requests/{asked['id']}/acceptance", json={"member_id": row["id"]})
+    accepted = await pair.founder.put(
+        f"{path}/link-requests/{requested['id']}/acceptance", json={"member_id": row["id"]}
+    )
     get_body(accepted)
     edited = await pair.founder.patch(f"{path}/members/{row['id']}", json={"phone": owner.phone})
     assert get_body(edited)["active"]
@@ -266,8 +268,8 @@ async def test_people_outside_the_party_do_not_come_into_a_party_org(people: Peo
     await add_member(pair.founder, pair.small, name="党外人", party=False)
     assert (await pair.accept(merger, 409))["type"] == "/problems/party-members-only"
     get_body(await pair.founder.delete(f"{pair.sent}/{merger['id']}"), 204)
-    asked = await pair.founder.post(pair.sent, json={"org_id": pair.large["id"]})
-    assert get_refusal(asked) == (409, "party-members-only")
+    requested = await pair.founder.post(pair.sent, json={"org_id": pair.large["id"]})
+    assert get_refusal(requested) == (409, "party-members-only")
 
 
 async def test_stale_preview_and_wrong_units_are_refused(pair: Pair, people: People) -> None:

@@ -49,7 +49,7 @@ async def test_party_org_of_a_non_party_member_is_refused_and_outside_party_org_
         ({"name": "中共\u202e南京市委"}, 422, "name-unshowable"),
         ({"name": "中共\x00南京市委"}, 422, "name-unshowable"),
         ({"name": ""}, 422, "invalid"),
-        ({"owner": "somebody else"}, 422, "invalid"),
+        ({"owner": "another person"}, 422, "invalid"),
     ],
 )
 async def test_invalid_org_body_is_refused_and_creates_nothing(

@@ -73,7 +73,7 @@ async def test_admins_get_one_message_when_a_temporary_branch_ends_and_its_peopl
     assert (entry["action"], entry["after"]) == ("unit.ended", {"last_day": YESTERDAY})
     row = get_body(await admin.get(f"/v1/orgs/{org['id']}/members/{member['id']}"))
     assert [place["id"] for place in row["units"]] == [unit["id"]]
-    # A prolonged branch runs again, and its new end is told again.
+    # A prolonged branch is current again, and its new end is reported again.
     path = f"/v1/orgs/{org['id']}/units/{unit['id']}"
     prolonged = get_body(await admin.patch(path, json={"last_day": TODAY}))
     assert not prolonged["ended"]

@@ -121,8 +121,8 @@ async def test_two_rows_of_one_person_in_one_org_count_once(scene: Scene) -> Non
     orgs = await Branches(scene).create()
     person = await scene.people.register()
     old = await orgs.add(orgs.left, person, phone=fresh_phone())
-    asked = get_body(await person.post("/v1/me/link-requests", json={"org_id": orgs.left["id"]}), 201)
-    path = f"/v1/orgs/{orgs.left['id']}/link-requests/{asked['id']}/acceptance"
+    requested = get_body(await person.post("/v1/me/link-requests", json={"org_id": orgs.left["id"]}), 201)
+    path = f"/v1/orgs/{orgs.left['id']}/link-requests/{requested['id']}/acceptance"
     get_body(await orgs.admin.put(path, json={"member_id": old["id"]}))
     await orgs.add(orgs.left, person, name="王小朋")
     await scene.service.outcomes(event(person.user_id, points=3))

@@ -111,8 +111,8 @@ async def test_person_asks_to_be_removed(world: World, people: People) -> None:
     """A person can ask an org to remove them from its directory."""
     person = await people.register()
     await add_member(world.admin, world.org, name=person.name, phone=person.phone)
-    asked = await person.post("/v1/me/removal-requests", json={"org_id": world.org["id"]})
-    request = get_body(asked, 201)
+    answer = await person.post("/v1/me/removal-requests", json={"org_id": world.org["id"]})
+    request = get_body(answer, 201)
     received = await list_all(world.admin, f"{world.path}/removal-requests")
     assert (request["id"], person.name) in [(item["id"], item["name"]) for item in received]
 
@@ -121,12 +121,12 @@ async def test_admins_remove_the_person_or_decline_with_a_reason(world: World, p
     """Its admins remove the person, or decline with a reason, within 30 days."""
     person = await people.register()
     await add_member(world.admin, world.org, name=person.name, phone=person.phone)
-    for answer, body, state in (("refusal", {"reason": "请先转接"}, "declined"), ("acceptance", None, "accepted")):
-        asked = await person.post("/v1/me/removal-requests", json={"org_id": world.org["id"]})
-        request = get_body(asked, 201)
+    for decision, body, state in (("refusal", {"reason": "请先转接"}, "declined"), ("acceptance", None, "accepted")):
+        answer = await person.post("/v1/me/removal-requests", json={"org_id": world.org["id"]})
+        request = get_body(answer, 201)
         days = [datetime.fromisoformat(request[name]) for name in ("requested_at", "expires_at")]
         assert days[1] - days[0] == timedelta(days=30)
-        get_body(await world.admin.put(f"{world.path}/removal-requests/{request['id']}/{answer}", json=body), 204)
+        get_body(await world.admin.put(f"{world.path}/removal-requests/{request['id']}/{decision}", json=body), 204)
         mine = get_body(await person.get(f"/v1/me/removal-requests/{request['id']}"))
         assert (mine["state"], mine["reason"]) == (state, (body or {}).get("reason"))
     assert await list_all(person, "/v1/me/memberships") == []

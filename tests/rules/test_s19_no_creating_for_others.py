@@ -9,7 +9,7 @@ from tests.rules.world import World
 
 @pytest.mark.parametrize("field", ["main_admin_id", "owner", "superior_id"])
 async def test_org_for_another_person_is_refused(world: World, field: str) -> None:
-    """No call creates an org for somebody else (422 `invalid`), except that the platform operator loads the orgs of an
+    """No call creates an org for another person (422 `invalid`), except that the platform operator loads the orgs of an
     old system (E3).
     """
     body = {"name": fresh_org_name(), "region_code": "320102", field: world.stranger.user_id}

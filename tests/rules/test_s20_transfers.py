@@ -332,8 +332,8 @@ async def test_merger_is_asked_by_the_main_admin_and_accepted_by_the_other_org_a
     host, founder, second = [await people.register() for _ in range(3)]
     to, org = await host.create_org(), await founder.create_org()
     await add_admin(founder, org, second)
-    asked = await second.post(f"/v1/orgs/{org['id']}/mergers", json={"org_id": to["id"]})
-    assert get_refusal(asked) == (403, "forbidden")
+    answer = await second.post(f"/v1/orgs/{org['id']}/mergers", json={"org_id": to["id"]})
+    assert get_refusal(answer) == (403, "forbidden")
     merger = await ask_to_merge(founder, org, to)
     await add_unit(founder, org, "第一支部")
     assert get_refusal(await accept_merger(host, to, merger)) == (409, "preview-stale")
@@ -374,8 +374,8 @@ async def test_person_in_both_orgs_keeps_the_row_in_the_receiving_org(people: Pe
 async def test_org_with_subordinates_does_not_merge(world: World) -> None:
     """An org with subordinates does not merge (409 `org-has-subordinates`)."""
     to = await world.main_admin.create_org()
-    asked = await world.main_admin.post(f"{world.path}/mergers", json={"org_id": to["id"]})
-    assert get_refusal(asked) == (409, "org-has-subordinates")
+    answer = await world.main_admin.post(f"{world.path}/mergers", json={"org_id": to["id"]})
+    assert get_refusal(answer) == (409, "org-has-subordinates")
 
 
 async def test_people_outside_the_party_do_not_merge_into_a_party_org(people: People) -> None:
@@ -384,8 +384,8 @@ async def test_people_outside_the_party_do_not_merge_into_a_party_org(people: Pe
     to = await founder.create_org()
     org = await founder.create_org(name="玄武区党外人士学习组织", kind="outside-party")
     await add_member(founder, org, party=False)
-    asked = await founder.post(f"/v1/orgs/{org['id']}/mergers", json={"org_id": to["id"]})
-    assert get_refusal(asked) == (409, "party-members-only")
+    answer = await founder.post(f"/v1/orgs/{org['id']}/mergers", json={"org_id": to["id"]})
+    assert get_refusal(answer) == (409, "party-members-only")
 
 
 async def test_units_of_one_name_in_one_place_are_refused(people: People) -> None:

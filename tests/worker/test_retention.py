@@ -197,7 +197,7 @@ async def run_workers(settings: Settings, workers: int) -> AsyncIterator[None]:
 
 async def wait_for_runs(runs: Runs, wanted: Runs) -> None:
     async with asyncio.timeout(30):
-        while len(runs) < len(wanted):  # noqa: ASYNC110 — the job tells nobody
+        while len(runs) < len(wanted):  # noqa: ASYNC110 — the job sends no signal
             await asyncio.sleep(0.05)
     await asyncio.sleep(1)
     assert sorted(runs) == sorted(wanted)
@@ -217,7 +217,7 @@ async def test_clean_up_requested_twice_runs_once(
         await request_clean_up(engine, works)
     async with run_workers(settings, 1):
         async with asyncio.timeout(30):
-            while not runs:  # noqa: ASYNC110 — the job tells nobody
+            while not runs:  # noqa: ASYNC110 — the job sends no signal
                 await asyncio.sleep(0.02)
         await request_clean_up(engine, works)  # while the first one runs
         await asyncio.sleep(1.5)

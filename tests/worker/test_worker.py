@@ -138,7 +138,7 @@ async def test_worker_without_notifications_finds_jobs_and_stops(
     async with engine.begin() as connection:
         await enqueue(connection, "note", {"text": "found"})
     async with asyncio.timeout(20):
-        while not ran:  # noqa: ASYNC110 — the job tells nobody
+        while not ran:  # noqa: ASYNC110 — the job sends no signal
             await asyncio.sleep(0.05)
     working_on.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -204,7 +204,7 @@ async def test_job_of_a_killed_worker_is_taken_over(
     await child.wait()
     stopping = asyncio.create_task(run_worker(settings, heartbeat_timeout=timedelta(seconds=2)))
     async with asyncio.timeout(30):
-        while not ran:  # noqa: ASYNC110 — the job tells nobody
+        while not ran:  # noqa: ASYNC110 — the job sends no signal
             await asyncio.sleep(0.1)
     stopping.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -126,7 +126,7 @@ async def _read_form(request: Request) -> dict[str, str]:
     if len(form) != len(pairs):
         raise build_invalid_request("a parameter is given twice")
     if any(has_unshowable(text) for pair in pairs for text in pair):
-        raise build_invalid_request("a parameter holds control characters")
+        raise build_invalid_request("a parameter contains control characters")
     return {name: value for name, value in form.items() if value}
 
 

@@ -108,9 +108,9 @@ COUNTED = 10_000
 async def _count_people(db: Readable, cipher: CipherDep, scope: OrgScope, wanted: MemberFilter) -> int | str:
     """Return the number of people that match the filter. The number is exact up to COUNTED; to count further would cost
     too much."""
-    everybody = wanted == MemberFilter()
-    count = await count_members(db, cipher, scope.org_id, wanted, limit=None if everybody else COUNTED)
-    return count if everybody or count <= COUNTED else f"{COUNTED:,}+"
+    is_unfiltered = wanted == MemberFilter()
+    count = await count_members(db, cipher, scope.org_id, wanted, limit=None if is_unfiltered else COUNTED)
+    return count if is_unfiltered or count <= COUNTED else f"{COUNTED:,}+"
 
 
 class DirectoryRows(FrameContext, template="directory/directory_rows.html"):

@@ -27,8 +27,11 @@ _SHOWN = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitPicker:
-    """The units that a form offers. `kept`: those that are or were chosen, by their paths; `units`: the others, in the
-    order of the tree; `left`: how many follow. `had`: the ids that were chosen when the form was opened."""
+    """The units that a form offers.
+
+    `chosen_units` are those that are or were chosen, by their paths; `units` are the others, in the order of the tree.
+    `left` is the number of units that follow, and `had` has the ids that were chosen when the form was opened.
+    """
 
     org_id: UUID
     name: Name
@@ -37,7 +40,7 @@ class UnitPicker:
     had: Sequence[str] = ()
     without: UUID | None = None
     wanted: str = ""
-    kept: Sequence[UnitPathRow] = ()
+    chosen_units: Sequence[UnitPathRow] = ()
     units: Sequence[UnitPathRow] = ()
     left: int = 0
 
@@ -83,7 +86,7 @@ async def load_picker(
         had=former,
         without=without,
         wanted=wanted.strip(),
-        kept=[] if after else await list_units_by_id(db, org_id, ids),
+        chosen_units=[] if after else await list_units_by_id(db, org_id, ids),
         units=shown,
         left=shown[0].left - len(shown) if shown else 0,
     )
@@ -95,9 +98,9 @@ def merge_units(current: Iterable[UUID], form: Form) -> list[UUID]:
     A unit that the form did not show remains as it is.
     """
     ticked, had = form.get_all("unit_id"), form.get_all("had")
-    kept = [unit for unit in current if str(unit) not in had or str(unit) in ticked]
+    unchanged = [unit for unit in current if str(unit) not in had or str(unit) in ticked]
     added = [unit for unit in map(_parse_id, ticked) if unit is not None and str(unit) not in had]
-    return list(dict.fromkeys([*kept, *added]))
+    return list(dict.fromkeys([*unchanged, *added]))
 
 
 @router.get("/unit-choices")

@@ -144,7 +144,7 @@ async def preview_move(scope: Writer, body: MoveCreate, db: WriteDb) -> MovePrev
 
 @router.post("/moves/reversals", summary="Undo a move of people")
 async def undo_unit_move(scope: Writer, body: MoveUndo, db: WriteDb) -> MoveUndoOut:
-    """Return people to the units that a move of the last 24 hours took them out of. Whoever has left its target since
-    stays where they are.
+    """Return people to the units that a move of the last 24 hours took them out of. A person
+    who has left its target since then is not moved.
     """
     return MoveUndoOut(people=await unit_moves.undo_move(db, scope, body))

@@ -121,7 +121,7 @@ SELECT member_id, array_remove(array_agg(place), NULL) AS places FROM people GRO
 _LOCK_MOVED = _make_statement("""
 SELECT id FROM members WHERE org_id = :org_id AND id IN ({moved}) ORDER BY id FOR UPDATE
 """)
-# Whoever would be in no place afterwards, because the former units are removed, remains where they are.
+# A person whose former units are all removed would be in no unit afterwards, and so is not moved.
 _UNDO = _make_statement("""
 WITH moved AS ({moved}), previous AS (
     SELECT p.member_id, p.unit_id, p.position
@@ -230,7 +230,7 @@ async def move_people(db: AsyncConnection, scope: OrgScope, body: MoveCreate) ->
 async def undo_move(db: AsyncConnection, scope: OrgScope, body: MoveUndo) -> int:
     """Return people of a move of the last day to the places that they left. Return their number.
 
-    Whoever has left the target since is not changed, and a unit that is removed is left out. Locks the org for edit
+    A person who has left the target since then is not moved, and a removed unit is left out. Locks the org for edit
     and the members.
     """
     await lock_orgs_for_edit(db, scope)

@@ -1,5 +1,5 @@
 // A form or button is sent once: it is busy (`aria-busy`) until its answer arrives, and the key that goes with it makes
-// a repeated request one act on the server. It needs no data attribute: it holds for `hx-post` and `method=post`.
+// a repeated request one act on the server. It needs no data attribute: it applies to `hx-post` and `method=post`.
 
 const keys = new WeakMap();
 
