@@ -215,6 +215,21 @@ MEMBERS: Mapping[str, Example] = {
     f"PUT {_ORG}/person-transfers/{{transfer_id}}/refusal": Example(
         {"reason": "编制已满"}, values={"transfer_id": Stored("person_to_refuse")}
     ),
+    f"POST {_ORG}/group-transfers": Example(
+        {"org_id": Stored("subordinate"), "member_ids": [Stored("member"), Stored("leaving_member")]}
+    ),
+    f"POST {_ORG}/group-transfers/previews": Example(
+        {"org_id": Stored("subordinate"), "member_ids": [Stored("member"), Stored("leaving_member")]}
+    ),
+    f"GET {_ORG}/group-transfers/{{transfer_id}}": Example(values={"transfer_id": Stored("coming_people")}),
+    f"GET {_ORG}/group-transfers/{{transfer_id}}/people": Example(values={"transfer_id": Stored("coming_people")}),
+    f"DELETE {_ORG}/group-transfers/{{transfer_id}}": Example(values={"transfer_id": Stored("leaving_people")}),
+    f"PUT {_ORG}/group-transfers/{{transfer_id}}/acceptance": Example(
+        {"unit_ids": [Stored("peopled_unit")]}, values={"transfer_id": Stored("coming_people")}
+    ),
+    f"PUT {_ORG}/group-transfers/{{transfer_id}}/refusal": Example(
+        {"reason": "编制已满"}, values={"transfer_id": Stored("people_to_refuse")}
+    ),
     "POST /v1/me/link-requests": Example({"org_id": Stored("org_to_link")}),
     "GET /v1/me/link-requests/{request_id}": Example(values={"request_id": Stored("my_link_request")}),
     "DELETE /v1/me/link-requests/{request_id}": Example(values={"request_id": Stored("my_link_request")}),

@@ -16,7 +16,7 @@ PARAMETERS: Mapping[str, str] = {
     "certification_id": "A certification of this organisation under a superior.",
     "application_id": "An application to be certified.",
     "subordinate_id": "An organisation certified directly under this one.",
-    "transfer_id": "The transfer, of an organisation or of a person.",
+    "transfer_id": "The transfer, of an organisation, of a person or of several people.",
     "merger_id": "The merger.",
     "promotion_id": "The offer that a unit become an organisation of its own.",
     "offer_id": "An offer to be the main admin of an organisation in which no admin is left.",

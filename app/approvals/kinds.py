@@ -17,7 +17,7 @@ from app.schema.joins import JoinRequest
 from app.schema.members import LinkRequest
 from app.schema.orgs import Closure, Merger, Promotion
 from app.schema.own_rows import RemovalRequest
-from app.schema.person_transfers import PersonTransfer
+from app.schema.person_transfers import GroupTransfer, PersonTransfer
 
 Column = InstrumentedAttribute[Any]
 
@@ -186,6 +186,17 @@ PERSON_TRANSFER = Kind(
     deciders=[AdminsOf(PersonTransfer.to_id)],
     lifetime=timedelta(days=30),
 )
+GROUP_TRANSFER = Kind(
+    "group-transfer",
+    "group_transfer",
+    GroupTransfer,
+    unique_columns=[GroupTransfer.org_id, GroupTransfer.to_id],
+    requesting_org=GroupTransfer.org_id,
+    requester=GroupTransfer.requested_by,
+    named_org=GroupTransfer.to_id,
+    deciders=[AdminsOf(GroupTransfer.to_id)],
+    lifetime=timedelta(days=30),
+)
 ADMIN_INVITATION = Kind(
     "admin-invitation",
     "admin_invitation",
@@ -257,6 +268,6 @@ REMOVAL_REQUEST = Kind(
 )
 
 KINDS = (
-    *(APPLICATION, CHANGE_REQUEST, TRANSFER, LINK_REQUEST, PERSON_TRANSFER, ADMIN_INVITATION, PROMOTION),
-    *(CLOSURE, MERGER, JOIN_REQUEST, REMOVAL_REQUEST),
+    *(APPLICATION, CHANGE_REQUEST, TRANSFER, LINK_REQUEST, PERSON_TRANSFER, GROUP_TRANSFER, ADMIN_INVITATION),
+    *(PROMOTION, CLOSURE, MERGER, JOIN_REQUEST, REMOVAL_REQUEST),
 )

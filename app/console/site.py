@@ -18,6 +18,7 @@ from app.console.certification import (
     transfers,
 )
 from app.console.directory import (
+    group_transfers,
     join_links,
     joins,
     links,
@@ -81,6 +82,7 @@ routers: tuple[APIRouter, ...] = (
     *(imports.router, reports.router, audit.router),
     *(
         person_transfers.router,
+        group_transfers.router,
         links.router,
         joins.router,
         join_links.router,

@@ -36,6 +36,7 @@ from app.approvals.kinds import (
     APPLICATION,
     CHANGE_REQUEST,
     CLOSURE,
+    GROUP_TRANSFER,
     JOIN_REQUEST,
     KINDS,
     LINK_REQUEST,
@@ -64,7 +65,7 @@ from app.schema.certification import Certification, Transfer
 from app.schema.joins import JoinRequest
 from app.schema.members import LinkRequest, Member
 from app.schema.orgs import Closure, Merger, Org, Promotion, Unit
-from app.schema.person_transfers import PersonTransfer
+from app.schema.person_transfers import GroupTransfer, PersonTransfer
 
 
 class WaitingRequest(NamedTuple):
@@ -148,6 +149,11 @@ _ENTRY_COLUMNS = {
         _mask_name(_Requesting.name),
         _mask_name(Member.name),
         [(Member, IS_PERSON_OF_TRANSFER), (_Requesting, _Requesting.id == PersonTransfer.org_id)],
+    ),
+    GROUP_TRANSFER: _EntryColumns(
+        _mask_name(_Requesting.name),
+        GroupTransfer.people.cast(Text),
+        [(_Requesting, _Requesting.id == GroupTransfer.org_id)],
     ),
     ADMIN_INVITATION: _EntryColumns(
         _Requesting.name, _NOTHING, [(_Requesting, _Requesting.id == AdminInvitation.org_id)]

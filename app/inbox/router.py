@@ -24,6 +24,7 @@ _PATHS = {
     "transfer": "/v1/orgs/{org_id}/transfers/{id}",
     "link-request": "/v1/orgs/{org_id}/link-requests/{id}",
     "person-transfer": "/v1/orgs/{org_id}/person-transfers/{id}",
+    "group-transfer": "/v1/orgs/{org_id}/group-transfers/{id}",
     "join-request": "/v1/orgs/{org_id}/join-requests/{id}",
     "removal-request": "/v1/orgs/{org_id}/removal-requests/{id}",
     "admin-invitation": "/v1/me/admin-invitations/{id}",
@@ -84,6 +85,7 @@ def _build_actions(row: WaitingRequest, path: str) -> dict[str, ActionOut]:
             | "promotion"
             | "link-request"
             | "person-transfer"
+            | "group-transfer"
             | "join-request"
             | "removal-request"
         ):

@@ -19,6 +19,7 @@ Kind = Literal[
     "promotion",
     "link-request",
     "person-transfer",
+    "group-transfer",
     "closure",
     "merger",
     "join-request",
@@ -48,7 +49,9 @@ class InboxEntryOut(Out):
         "person that asks. Where the org's admins need a security key, only the first character of a name is shown "
         "until one is proved."
     )
-    detail: str | None = Field(description="What it is about: the new name, the kind of change, or the unit.")
+    detail: str | None = Field(
+        description="What it is about: the new name, the kind of change, the unit, or the number of people."
+    )
     at: datetime
     href: str = Field(description="Where it is read.")
     actions: dict[str, ActionOut] = Field(description="What can be answered, by name.")

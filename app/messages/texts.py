@@ -13,6 +13,7 @@ REQUEST_NAMES: Mapping[str, str] = {
     "transfer": gettext_noop("整体转移"),
     "link-request": gettext_noop("关联申请"),
     "person-transfer": gettext_noop("人员转移"),
+    "group-transfer": gettext_noop("多人转移"),
     "admin-invitation": gettext_noop("管理员邀请"),
     "promotion": gettext_noop("支部改设"),
     "closure": gettext_noop("关闭组织"),

@@ -34,6 +34,7 @@ class UndecidedRequests:
         self._create_join_requests(other_org)
         self._create_removal_requests()
         self._create_person_transfers(other_org)
+        self._create_group_transfers(other_org)
         self._begin_verification()
         self._upload_sheet()
         self._request_exports()
@@ -190,6 +191,19 @@ class UndecidedRequests:
             people = f"/v1/orgs/{org['id']}/members"
             member = admin.call("POST", people, 201, json={"name": fresh_name(), "phone": fresh_phone()})
             admin.call("POST", f"{people}/{member['id']}/transfers", 201, json={"org_id": to["id"]})
+
+    def _create_group_transfers(self, other_org: Org) -> None:
+        """Create two transfers of several people to decide and one to withdraw."""
+        third_org = self._create_org(self.second, "汾河")
+        for admin, org, to in (
+            (self.second, third_org, self.org),
+            (self.second, other_org, self.org),
+            (self.first, self.org, other_org),
+        ):
+            path = f"/v1/orgs/{org['id']}"
+            people = [{"name": fresh_name(), "phone": fresh_phone()} for _ in range(2)]
+            members = [admin.call("POST", f"{path}/members", 201, json=person)["id"] for person in people]
+            admin.call("POST", f"{path}/group-transfers", 201, json={"org_id": to["id"], "member_ids": members})
 
     def _begin_verification(self) -> None:
         """Begin a verification that waits for Alipay."""

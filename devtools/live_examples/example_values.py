@@ -40,6 +40,7 @@ _ORG = """
     WHERE m.removed_at IS NULL AND m.user_id IS NULL
       AND NOT EXISTS (SELECT FROM link_requests WHERE org_id = m.org_id AND name_key = name_key(m.name))
       AND NOT EXISTS (SELECT FROM person_transfers WHERE org_id = m.org_id AND member_id = m.id AND state = 'pending')
+      AND NOT EXISTS (SELECT FROM group_transfer_people AS p WHERE p.org_id = m.org_id AND p.member_id = m.id)
     ORDER BY m.id DESC LIMIT 2
 ), own_org AS (
     SELECT o.id, edge.superior_id, edge.state FROM demo JOIN orgs AS o ON o.main_admin_id = demo.admin
@@ -89,6 +90,7 @@ _JOINS = "FROM join_requests AS r WHERE r.org_id = demo.id AND r.state = 'pendin
 _REMOVALS = "FROM removal_requests AS r WHERE r.org_id = demo.id AND r.state = 'pending' ORDER BY r.id"
 _OWN_REMOVAL = "FROM removal_requests AS r WHERE r.user_id = demo.admin AND r.state = 'pending'"
 _INCOMING_PEOPLE = "FROM person_transfers AS t WHERE t.to_id = demo.id AND t.state = 'pending' ORDER BY t.id"
+_INCOMING_GROUPS = "FROM group_transfers AS t WHERE t.to_id = demo.id AND t.state = 'pending' ORDER BY t.id"
 _EXPORTS = "FROM exports AS e WHERE e.org_id = demo.id AND e.created_by = demo.admin AND e.state = 'done' ORDER BY e.id"
 
 _VALUES = {
@@ -106,6 +108,9 @@ _VALUES = {
     "ORDER BY i.id DESC",
     "coming_person": f"t.id {_INCOMING_PEOPLE} DESC",
     "person_to_refuse": f"t.id {_INCOMING_PEOPLE}",
+    "coming_people": f"t.id {_INCOMING_GROUPS} DESC",
+    "people_to_refuse": f"t.id {_INCOMING_GROUPS}",
+    "leaving_people": "t.id FROM group_transfers AS t WHERE t.org_id = demo.id AND t.state = 'pending' ORDER BY t.id",
     "leaving_person": "t.id FROM person_transfers AS t WHERE t.org_id = demo.id AND t.state = 'pending' ORDER BY t.id",
     "active_member": "m.id FROM members AS m WHERE m.org_id = demo.id AND m.user_id IS NOT NULL "
     "AND NOT EXISTS (SELECT FROM org_admins AS a WHERE a.org_id = m.org_id AND a.user_id = m.user_id) ORDER BY m.id",

@@ -13,7 +13,7 @@ from app.authz.permissions import Permission
 from app.certification.transfer_queries import get_transfer
 from app.certification.transfers import accept_transfer, release_org_to_new_superior
 from app.console.certification import applications, transfers
-from app.console.directory import joins, links, person_transfers, removals
+from app.console.directory import group_transfers, joins, links, person_transfers, removals
 from app.console.frame.confirmations import Confirmation, run_confirmation
 from app.console.frame.forms import Form, FormContext, PageForm
 from app.console.frame.templates import render_page
@@ -21,9 +21,11 @@ from app.console.settings import changes, decisions, invited
 from app.console.settings.invited import Kind as OfferKind
 from app.console.settings.invited import OfferId
 from app.core.cipher import Cipher, CipherDep
-from app.core.i18n import gettext, number
+from app.core.i18n import gettext, ngettext, number
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadDb, WriteDb
+from app.members.group_transfers.operations import accept_group_transfer
+from app.members.group_transfers.queries import get_group_transfer
 from app.members.joins.operations import accept_join_request
 from app.members.joins.queries import get_received_join_request
 from app.members.links.operations import accept_link_request
@@ -289,6 +291,26 @@ async def list_person_transfer_answers(decision: DecisionRequest) -> Answers:
         ),
         button=gettext("接受"),
         operation=lambda db, _: accept_person_transfer(db, decision.cipher, decision.scope, decision.id, []),
+        message="",
+        danger=False,
+    )
+    return {"acceptance": acceptance, "refusal": refusal}
+
+
+@decision_routes("group-transfer", Permission.MEMBERS_WRITE)
+async def list_group_transfer_answers(decision: DecisionRequest) -> Answers:
+    """Return the answers to a transfer of several people: accept them into the directory, or refuse (S20)."""
+    refusal = await group_transfers.confirm_refusal(*decision.route_values)
+    found = await get_group_transfer(decision.db, decision.scope.org_id, decision.id)
+    acceptance = Confirmation(
+        title=ngettext("接收 {count} 人", found.people),
+        explanation=gettext(
+            "他们立即离开“{org}”，列入本组织通讯录的管理组，以后可以在电脑端选择支部。"
+            "不能转移的留在原组织。账号和积分不受影响，以往记录不变。",
+            org=found.from_name,
+        ),
+        button=gettext("接受"),
+        operation=lambda db, _: accept_group_transfer(db, decision.cipher, decision.scope, decision.id, []),
         message="",
         danger=False,
     )

@@ -88,6 +88,8 @@ class Closing:
         path = f"/v1/orgs/{self.org['id']}/promotions"
         made["promotion"] = get_body(await self.founder.post(path, json=offered), 201)["id"]
         made["person who leaves"] = await self._person(self.founder, self.org, self.elsewhere)
+        made["people who leave"] = await self._group(self.founder, self.org, self.elsewhere)
+        made["people who come"] = await self._group(self.other, self.elsewhere, self.org)
         made["person who comes"] = await self._person(self.other, self.elsewhere, self.org)
         created = await self.learner.post("/v1/me/link-requests", json={"org_id": self.org["id"]})
         made["link"] = get_body(created, 201)["id"]
@@ -101,6 +103,10 @@ class Closing:
         member = await add_member(person, org)
         path = f"/v1/orgs/{org['id']}/members/{member['id']}/transfers"
         return str(get_body(await person.post(path, json={"org_id": to["id"]}), 201)["id"])
+
+    async def _group(self, person: Person, org: Json, to: Json) -> str:
+        body = {"org_id": to["id"], "member_ids": [(await add_member(person, org))["id"]]}
+        return str(get_body(await person.post(f"/v1/orgs/{org['id']}/group-transfers", json=body), 201)["id"])
 
     async def rows(self) -> dict[str, Json]:
         """Return the stored rows of all these requests, by description."""
@@ -132,10 +138,12 @@ async def test_closing_withdraws_own_requests_and_declines_received_ones(closing
         "invitation": "withdrawn",
         "promotion": "withdrawn",
         "person who leaves": "withdrawn",
+        "people who leave": "withdrawn",
+        "people who come": "declined",
         "person who comes": "declined",
         "link": "declined",
     }
-    declined = ("transfer to it", "application", "person who comes", "link")
+    declined = ("transfer to it", "application", "person who comes", "people who come", "link")
     assert {rows[what]["reason"] for what in declined} == {ORG_CLOSED}
     assert {rows[what]["decided_by"] for what in declined} == {closing.founder.user_id}
     assert all(row["decided_at"] is not None for row in rows.values())

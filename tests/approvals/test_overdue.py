@@ -12,6 +12,7 @@ from app.approvals.kinds import (
     ADMIN_INVITATION,
     CHANGE_REQUEST,
     CLOSURE,
+    GROUP_TRANSFER,
     JOIN_REQUEST,
     KINDS,
     LINK_REQUEST,
@@ -42,6 +43,7 @@ PROBLEMS = {
     PROMOTION: (410, "promotion-expired"),
     LINK_REQUEST: (409, "link-request-decided"),
     PERSON_TRANSFER: (409, "person-transfer-decided"),
+    GROUP_TRANSFER: (409, "group-transfer-decided"),
     JOIN_REQUEST: (409, "join-request-decided"),
     REMOVAL_REQUEST: (409, "removal-request-decided"),
     CLOSURE: (404, "not-found"),
@@ -121,11 +123,14 @@ async def create_request(kind: Kind, people: People) -> tuple[str, dict[str, Act
         }
     else:
         member = await add_member(requester, org)
-        body = {"org_id": superior["id"]}
-        request_id = get_body(await requester.post(f"{at}/members/{member['id']}/transfers", json=body), 201)["id"]
-        received = f"/v1/orgs/{superior['id']}/person-transfers/{request_id}"
+        transfers, body = f"{kind.name}s", {"org_id": superior["id"]}
+        asking = f"{at}/members/{member['id']}/transfers"
+        if kind is GROUP_TRANSFER:
+            asking, body = f"{at}/{transfers}", body | {"member_ids": [member["id"]]}
+        request_id = get_body(await requester.post(asking, json=body), 201)["id"]
+        received = f"/v1/orgs/{superior['id']}/{transfers}/{request_id}"
         acts = {
-            "withdraw": lambda: requester.delete(f"{at}/person-transfers/{request_id}"),
+            "withdraw": lambda: requester.delete(f"{at}/{transfers}/{request_id}"),
             "decline": lambda: decider.put(f"{received}/refusal", json=reason),
             "accept": lambda: decider.put(f"{received}/acceptance"),
         }

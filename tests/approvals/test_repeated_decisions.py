@@ -131,6 +131,14 @@ class Maker:
         made = get_body(await person.post(path, json={"org_id": org["id"]}), 201)
         return _make_case(admins, f"/v1/orgs/{org['id']}/person-transfers/{made['id']}", outcome, _OFFERED)
 
+    async def make_group_transfer(self, outcome: str) -> Case:
+        org, admins = await self.create_org()
+        person = await self.people.register()
+        old = await person.create_org()
+        body = {"org_id": org["id"], "member_ids": [(await add_member(person, old))["id"] for _ in range(2)]}
+        made = get_body(await person.post(f"/v1/orgs/{old['id']}/group-transfers", json=body), 201)
+        return _make_case(admins, f"/v1/orgs/{org['id']}/group-transfers/{made['id']}", outcome, _OFFERED)
+
     async def make_admin_invitation(self, outcome: str) -> Case:
         founder, person = await self.people.register(), await self.people.register()
         made = await invite_admin(founder, await founder.create_org(), person)
@@ -193,6 +201,7 @@ CASES = [
         (kind, outcome)
         for kind in (
             *("link_request", "join_request", "removal_request", "person_transfer"),
+            "group_transfer",
             *("admin_invitation", "promotion", "transfer", "merger"),
         )
         for outcome in _OFFERED

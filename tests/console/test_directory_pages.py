@@ -6,7 +6,7 @@ from typing import get_args
 
 from app.console.home import pages as home
 from app.inbox.schemas import Kind
-from tests.acts import add_member, add_unit, get_body, list_actions
+from tests.acts import add_admin, add_member, add_unit, get_body, list_actions, list_all
 from tests.console.desk import HOSTILE, OpenDesk
 from tests.members.sheets import check, list_members, merge, xlsx
 from tests.people import People, fresh_name, fresh_org_name, fresh_phone
@@ -259,3 +259,54 @@ async def test_move_of_a_whole_unit_says_who_leaves_which_unit(people: People, o
     assert re.search(r"机关总支/第一党支部</span> <span[^>]*>→</span> .{,60}<strong>第二党支部.{,90}钱二", shown)
     assert "管理组</strong>" in await desk.next(f"{at}/preview", to_unit_id="org")
     assert "已将" in await desk.send(at, units_below="yes", to_unit_id=target["id"])
+
+
+async def test_chosen_people_move_together_when_the_other_org_accepts(people: People, open_desk: OpenDesk) -> None:
+    admin, chief, helper = [await people.register() for _ in range(3)]
+    org, other = await admin.create_org(), await chief.create_org(name=f"{fresh_org_name()}{HOSTILE}")
+    await add_admin(admin, org, helper)
+    branch = await add_unit(chief, other, "第一党支部")
+    rows = [await add_member(admin, org, name=name) for name in (f"解{HOSTILE}", "欧阳明", "司马亮")]
+    listed = await list_all(admin, f"/v1/orgs/{org['id']}/members")
+    (of_helper,) = [row for row in listed if row["name"] == helper.name]
+    mine, theirs = await open_desk(admin), await open_desk(chief)
+    at, there = (f"/console/orgs/{side['id']}/group-transfers" for side in (org, other))
+    assert f'hx-post="{at}/new"' in await mine.page(f"/console/orgs/{org['id']}/members")
+    ticked = {"member_id": [of_helper["id"], *(row["id"] for row in rows)]}
+    assert "将 4 人转到其他组织" in await mine.next(f"{at}/new", **ticked)
+    assert "请填写名称并选择所在地区" in await mine.send(f"{at}/previews", 422, **ticked, org_name=other["name"])
+    where = {"org_name": other["name"], "region_code": "320102"}
+    assert "没有这个学习组织" in await mine.send(f"{at}/previews", 422, **ticked, **where | {"org_name": "无此委员会"})
+    preview = await mine.next(f"{at}/previews", **ticked, **where)
+    for expected in ("将申请把 3 人转到", other["name"], "1 人不能转移", helper.name, "是原组织的学习管理员"):
+        assert expected in preview
+    assert "已提出" in await mine.send(at, **ticked, **where)
+    assert "所选人员均不能转移" in await mine.send(at, 409, **ticked, **where)
+    (address,) = re.findall(
+        rf'href="({at}/[0-9a-f-]+)"', await mine.page(f"/console/orgs/{org['id']}/person-transfers")
+    )
+    assert "申请已撤回" in await mine.confirm(f"{address}/withdrawal")
+    assert "已撤回" in await mine.page(address)
+    await mine.send(at, **ticked, **where)
+
+    inbox = await theirs.page("/console/")
+    assert "申请将 3 人转入" in inbox
+    (address,) = set(re.findall(rf'href="({there}/[0-9a-f-]+)"', inbox))
+    get_body(await admin.delete(f"/v1/orgs/{org['id']}/members/{rows[2]['id']}"), 204)
+    shown = await theirs.page(address)
+    for expected in (rows[0]["name"], "欧阳明", "已离开原组织", "共 3 人"):
+        assert expected in shown
+    refusal = f"{address}/refusal"
+    assert "请填写 1 至 200 个字符" in await theirs.send(refusal, 422, reason="")
+    dialog = await theirs.part(f"{address}/acceptance")
+    for expected in ("接收 2 人", "第一党支部", "下列人员留在原组织", "已离开原组织"):
+        assert expected in dialog
+    assert "已接收 2 人" in await theirs.send(f"{address}/acceptance", unit_id=branch["id"])
+    await theirs.send(refusal, 409, reason="晚了")
+    assert "欧阳明" in await theirs.page(f"/console/orgs/{other['id']}/members?unit={branch['id']}")
+    assert "欧阳明" not in await mine.page(f"/console/orgs/{org['id']}/members")
+    done = await mine.page(address.replace(there, at))
+    assert "已转移 2 人" in done
+    for desk, side in ((mine, org), (theirs, other)):
+        assert "接收转入的一批人员" in await desk.page(f"/console/orgs/{side['id']}/audit")
+        assert "3 人" in await desk.page(f"/console/orgs/{side['id']}/group-transfers")

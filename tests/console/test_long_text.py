@@ -111,6 +111,13 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
         Sent(
             "directory/selection.html", "count", f"{at}/selection/removal", "与人数不一致", {"member_id": member["id"]}
         ),
+        Sent(
+            "directory/new_group_transfer.html",
+            "org_name",
+            f"{at}/group-transfers/previews",
+            NAME,
+            {"region_code": "320102", "member_id": member["id"]},
+        ),
         Sent("directory/unit_form.html", "name", f"{at}/units", NAME),
         Sent("directory/unit_form.html", "name", f"{at}/units/{unit['id']}", NAME),
         Sent("frame/fields.html", "name", f"{at}/units/{unit['id']}/removal", UNLIKE),

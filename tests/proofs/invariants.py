@@ -58,6 +58,7 @@ BROKEN = {
             EXISTS (SELECT FROM certifications WHERE o.id IN (superior_id, subordinate_id) AND state = 'pending')
             OR EXISTS (SELECT FROM transfers WHERE o.id IN (org_id, from_id, to_id) AND state = 'pending')
             OR EXISTS (SELECT FROM person_transfers WHERE o.id IN (org_id, to_id) AND state = 'pending')
+            OR EXISTS (SELECT FROM group_transfers WHERE o.id IN (org_id, to_id) AND state = 'pending')
             OR EXISTS (SELECT FROM change_requests WHERE o.id = org_id AND state = 'pending')
             OR EXISTS (SELECT FROM admin_invitations WHERE o.id = org_id AND state = 'pending')
             OR EXISTS (SELECT FROM promotions WHERE o.id = org_id AND state = 'pending')

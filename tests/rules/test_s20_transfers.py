@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -55,6 +56,47 @@ async def test_person_moves_between_units_and_with_the_consent_of_both_to_anothe
     there = get_body(await receiver.put(f"/v1/orgs/{other['id']}/person-transfers/{transfer['id']}/acceptance"))
     assert there["name"] == "王小明"
     assert get_refusal(await world.admin.get(path)) == (404, "not-found")
+
+
+async def request_group_transfer(world: World, people: People, count: int) -> tuple[Person, str, list[Json], Json]:
+    """Return the admin of a new org, the path of its transfers, the people, and the transfer to it."""
+    receiver = await people.register()
+    other = await receiver.create_org()
+    members = [await add_member(world.admin, world.org, world.unit) for _ in range(count)]
+    body = {"org_id": other["id"], "member_ids": [member["id"] for member in members]}
+    transfer = get_body(await world.admin.post(f"{world.path}/group-transfers", json=body), 201)
+    return receiver, f"/v1/orgs/{other['id']}/group-transfers/{transfer['id']}", members, transfer
+
+
+async def test_people_go_to_another_org_with_one_request(world: World, people: People) -> None:
+    """Up to 1,000 people go to another org with one request, which its admins accept or decline as a whole."""
+    receiver, path, members, transfer = await request_group_transfer(world, people, 3)
+    assert (transfer["people"], transfer["state"]) == (3, "pending")
+    assert get_body(await receiver.put(f"{path}/acceptance"))["moved"] == 3
+    for member in members:
+        gone = await world.admin.get(f"{world.path}/members/{member['id']}")
+        assert get_refusal(gone) == (404, "not-found")
+    receiver, path, members, _ = await request_group_transfer(world, people, 2)
+    get_body(await receiver.put(f"{path}/refusal", json={"reason": "编制已满"}), 204)
+    for member in members:
+        get_body(await world.admin.get(f"{world.path}/members/{member['id']}"))
+    many = {"org_id": world.superior["id"], "member_ids": [str(uuid4()) for _ in range(1001)]}
+    refused = await world.admin.post(f"{world.path}/group-transfers", json=many)
+    assert get_refusal(refused) == (422, "invalid")
+
+
+async def test_people_of_a_list_who_cannot_move_stay(world: World, people: People) -> None:
+    """Of them those who can move do so in one transaction; each org sees who stays, and its own reasons."""
+    receiver, path, members, transfer = await request_group_transfer(world, people, 3)
+    get_body(await world.admin.delete(f"{world.path}/members/{members[0]['id']}"), 204)
+    listed = get_body(await world.admin.post(f"{world.path}/members/{members[1]['id']}/phone-disclosures"))
+    here = {"name": members[1]["name"], "phone": listed["phone"]}
+    get_body(await receiver.post(f"{path.partition('/group')[0]}/members", json=here), 201)
+    assert get_body(await receiver.put(f"{path}/acceptance"))["moved"] == 1
+    own = f"{world.path}/group-transfers/{transfer['id']}/people"
+    for person, address, reason in ((receiver, f"{path}/people", "already-there"), (world.admin, own, "not-taken")):
+        obstacles = [item["obstacle"] for item in get_body(await person.get(address))["items"]]
+        assert obstacles == ["left", reason, None]
 
 
 async def test_transfer_of_an_admin_or_a_second_one_of_a_person_is_refused(world: World) -> None:

@@ -20,6 +20,8 @@ from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
+from app.members.group_transfers.queries import list_group_transfers
+from app.members.group_transfers.schemas import GroupTransferOut
 from app.members.queries import get_member
 from app.members.schemas import MemberOut
 from app.members.transfers import operations, queries
@@ -37,6 +39,7 @@ MemberId = Annotated[UUID, Path()]
 
 class PersonTransfersPage(FrameContext, template="directory/person_transfers.html"):
     transfers: Page[PersonTransferOut]
+    groups: Page[GroupTransferOut]
 
 
 class NewPersonTransfer(FormContext, FrameContext, template="directory/new_person_transfer.html"):
@@ -56,7 +59,8 @@ async def show_person_transfers(
     """Show the transfers of people out of the org and into it, pending and past."""
     transfers = await queries.list_person_transfers(db, scope.org_id, paging, None)
     frame = build_org_frame(scope, "person-transfers")
-    return render_page(request, PersonTransfersPage(frame=frame, transfers=transfers))
+    groups = await list_group_transfers(db, scope.org_id, Paging(paging.limit, None), None)
+    return render_page(request, PersonTransfersPage(frame=frame, transfers=transfers, groups=groups))
 
 
 @router.get("/regions")

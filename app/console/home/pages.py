@@ -16,7 +16,7 @@ from app.console.frame.formats import format_month_day
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import Context, render_page, render_part
 from app.core.calendar import today
-from app.core.i18n import gettext, gettext_noop, join_words, number
+from app.core.i18n import gettext, gettext_noop, join_words, ngettext, number
 from app.core.services import SETTINGS
 from app.database.db import ReadDb
 from app.database.paging import Page, Paging, paged_by
@@ -60,6 +60,7 @@ _LINKS = {
     "promotion": "/console/offers/promotion/{id}",
     "link-request": "/console/orgs/{org_id}/link-requests",
     "person-transfer": "/console/orgs/{org_id}/person-transfers",
+    "group-transfer": "/console/orgs/{org_id}/group-transfers/{id}",
     "merger": "/console/orgs/{org_id}/certification/mergers/{id}",
     "closure": "/console/orgs/{org_id}/settings",
     "join-request": "/console/orgs/{org_id}/join-requests",
@@ -144,6 +145,8 @@ def describe_request(entry: WaitingRequest) -> str:
             return gettext("申请加入“{unit}”", unit=entry.detail)
         case "person-transfer", _:
             return gettext("申请将 {name} 转入", name=entry.detail)
+        case "group-transfer", _:
+            return ngettext("申请将 {count} 人转入", int(entry.detail or 0))
         case _:
             return str(entry.detail)
 
@@ -158,6 +161,7 @@ KINDS = {
     "promotion": gettext_noop("支部改设"),
     "link-request": gettext_noop("关联申请"),
     "person-transfer": gettext_noop("人员转移"),
+    "group-transfer": gettext_noop("多人转移"),
     "merger": gettext_noop("组织合并"),
     "closure": gettext_noop("申请关闭组织"),
     "join-request": gettext_noop("加入申请"),

@@ -10,10 +10,10 @@ person as before.
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Uuid, and_, bindparam, func, insert, select, text, true
+from sqlalchemy import ColumnElement, DateTime, Uuid, and_, bindparam, exists, func, insert, select, text, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.approvals.kinds import PERSON_TRANSFER
+from app.approvals.kinds import GROUP_TRANSFER, PERSON_TRANSFER
 from app.approvals.requests import (
     Decision,
     create_request,
@@ -44,7 +44,7 @@ from app.orgs.locks import lock_org_shared, lock_orgs_for_edit
 from app.orgs.names import Kind
 from app.schema.approvals import State
 from app.schema.members import Activation, Member, UnitMembership
-from app.schema.person_transfers import PersonTransfer
+from app.schema.person_transfers import GroupTransfer, GroupTransferPerson, PersonTransfer
 
 
 class _Transfer(NamedTuple):
@@ -81,15 +81,28 @@ async def create_person_transfer(
         db,
         select(Member.user_id, Member.phone_index, Member.party)
         .where(Member.org_id == scope.org_id, Member.id == member_id, Member.removed_at.is_(None))
-        .with_for_update(read=True),
+        .with_for_update(key_share=True),
     )
     await require_not_admin(db, scope.org_id, member)
     if to.kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
+    await _require_not_in_group_transfer(db, scope.org_id, member_id)
     opened = {"org_id": scope.org_id, "member_id": member_id, "to_id": to.id, "requested_by": scope.user.user_id}
     transfer_id = await create_request(db, PERSON_TRANSFER, PersonTransferOpen, **opened)
     await _record_on_both_orgs(db, scope, "person_transfer.created", transfer_id, scope.org_id, to.id)
     return transfer_id
+
+
+async def _require_not_in_group_transfer(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
+    """Raise PersonTransferOpen if a transfer of several people that waits names the person, whose row is locked."""
+    in_group = exists().where(
+        GroupTransferPerson.org_id == org_id,
+        GroupTransferPerson.member_id == member_id,
+        GroupTransfer.id == GroupTransferPerson.transfer_id,
+        GROUP_TRANSFER.waiting,
+    )
+    if await db.scalar(select(in_group)):
+        raise PersonTransferOpen
 
 
 async def withdraw_person_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID) -> None:
