@@ -65,7 +65,7 @@ REFUSED = {
         for slug in ("file-empty", "file-type-unknown", "file-renamed", "file-encrypted", "file-damaged", "file-bomb")
     ]
     + [
-        (413, "body-too-large", [f"POST {ORG}/imports"]),
+        (413, "file-too-large", [f"POST {ORG}/imports"]),
         (409, "import-not-ready", [f"PUT {ORG}/imports/{{import_id}}/confirmation"]),
         (409, "import-not-rereadable", [f"PUT {ORG}/imports/{{import_id}}/reading"]),
         (409, "import-preview-stale", [f"PUT {ORG}/imports/{{import_id}}/confirmation"]),

@@ -205,7 +205,8 @@ Bring a sheet of people into the directory. Nothing is written before it is conf
 
 1. `GET …/imports/template` gives the sheet to fill in.
 2. `POST …/imports` uploads it. A job checks it: wait at `…/progress`, or read the import until its state is `ready`.
-3. `GET …/rows` shows what would become of each row.
+3. `reading` of the import says what each column was read as, and which rows were skipped. `PUT …/reading` has the file
+   read in another way. `GET …/rows` shows what would become of each row.
 4. `PUT …/confirmation` starts the job that writes all accepted rows, or none of them.
 5. `GET …/failed-rows.xlsx` gives the refused rows with the reasons: correct them and upload that file.
 

@@ -130,7 +130,8 @@ async def test_links_and_formulas_of_a_sheet_are_neither_fetched_nor_run(tmp_pat
 
 async def test_too_large_upload_is_refused(admin: Person, org_id: str) -> None:
     refused = await upload(admin, org_id, bytes(22 << 20))
-    assert (refused.status_code, refused.json()["type"]) == (413, "/problems/body-too-large")
+    problem = refused.json()
+    assert (refused.status_code, problem["type"], problem["limit"]) == (413, "/problems/file-too-large", 20)
     # An upload without a declared length is read only up to the limit.
     read = 0
 
@@ -143,7 +144,7 @@ async def test_too_large_upload_is_refused(admin: Person, org_id: str) -> None:
 
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
     refused = await admin.post(f"/v1/orgs/{org_id}/imports", content=endless(), headers=kind)
-    assert (refused.status_code, refused.json()["type"], read) == (413, "/problems/body-too-large", 21)
+    assert (refused.status_code, refused.json()["type"], read) == (413, "/problems/file-too-large", 21)
 
 
 @pytest.mark.parametrize("keyed", [False, True])

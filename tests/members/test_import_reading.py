@@ -149,6 +149,8 @@ async def test_units_are_filled_down_by_choice(admin: Person, org_id: str, worke
     people = [make_person(), make_person(""), make_person("二支部"), make_person("")]
     checked = await check(admin, org_id, worker, xlsx(people), unknown_units="create")
     assert (checked["counts"]["added"], checked["counts"]["refused"]) == (2, 2)
+    at_once = await check(admin, org_id, worker, xlsx(people), unknown_units="create", fill_units="true")
+    assert at_once["counts"]["added"] == 4
     filled = await reread(admin, org_id, worker, checked["id"], fill_units=True)
     assert (filled["counts"]["added"], filled["counts"]["refused"], filled["reading"]["fill_units"]) == (4, 0, True)
     rows = await rows_of(admin, org_id, checked["id"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.acts import Json, add_member, add_unit, get_body, get_refusal
+from tests.exports.test_exports import download_export
 from tests.members.hostile import AT_UPLOAD
 from tests.members.sheets import Work, check, list_members, merge, open_xlsx, read, rows_of, upload, xlsx
 from tests.people import People, Person, fresh_phone
@@ -146,3 +147,44 @@ async def test_broken_or_hostile_file_is_refused_and_changes_nothing(
     assert get_refusal(uploaded) == refusal
     assert uploaded.json()["detail"]
     assert get_body(await world.admin.get(f"{world.path}/imports"))["items"] == []
+
+
+async def test_usual_headings_are_read_and_shown_with_the_skipped_rows(scene: Scene, worker: Work) -> None:
+    """The usual headings of rosters are read, and the import shows what each column was read as and which rows were
+    skipped."""
+    header = ("序号", "党员姓名", "联系电话", "所在党支部")
+    sheet = xlsx([("1", "王伟", fresh_phone(), "第一支部"), ("合计", "1", "", "")], header)
+    checked = await check(scene.admin, scene.org_id, worker, sheet)
+    (read_sheet,) = checked["reading"]["sheets"]
+    assert [column["field"] for column in read_sheet["columns"]] == [None, "name", "phone", "unit"]
+    assert [(skipped["cause"], skipped["count"]) for skipped in checked["reading"]["skipped"]] == [("total", 1)]
+
+
+async def test_file_is_read_in_another_way_until_the_import_is_confirmed(scene: Scene, worker: Work) -> None:
+    """The file is read in another way without a new upload, until the import is confirmed (409
+    `import-not-rereadable`)."""
+    sheet = xlsx([("李娜", fresh_phone(), "第一支部"), ("赵敏", fresh_phone(), "")])
+    checked = await check(scene.admin, scene.org_id, worker, sheet)
+    path = f"/v1/orgs/{scene.org_id}/imports/{checked['id']}/reading"
+    get_body(await scene.admin.put(path, json={"fill_units": True}), 202)
+    await worker()
+    assert (await read(scene.admin, scene.org_id, checked["id"]))["counts"]["added"] == 2
+    path = f"/v1/orgs/{scene.org_id}/imports/{scene.done['id']}/reading"
+    assert get_refusal(await scene.admin.put(path, json={})) == (409, "import-not-rereadable")
+
+
+async def test_too_large_file_is_refused_with_the_limit(scene: Scene) -> None:
+    """A file that is too large is refused with the limit (413 `file-too-large`)."""
+    refused = await upload(scene.admin, scene.org_id, bytes(22 << 20))
+    assert get_refusal(refused) == (413, "file-too-large")
+    assert refused.json()["limit"] == 20
+
+
+async def test_own_export_uploaded_again_changes_nothing(scene: Scene, worker: Work) -> None:
+    """The directory's own export, uploaded again, changes nothing."""
+    path = f"/v1/orgs/{scene.org_id}/members/exports"
+    export = get_body(await scene.admin.post(path, json={}), 202)
+    await worker()
+    content = await download_export(scene.admin, {"id": scene.org_id}, export["id"])
+    checked = await check(scene.admin, scene.org_id, worker, content)
+    assert list_counts(checked) == {"unchanged": checked["people"]}

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.core.i18n import gettext, gettext_noop
-from app.web.errors import Conflict, Problem
+from app.web.errors import BodyTooLarge, Conflict, Problem
 
 
 class SheetRefused(Problem):
@@ -49,6 +49,20 @@ class FileDamaged(SheetRefused):
     advice = gettext_noop("请在表格软件中打开，另存为 xlsx 后重新上传。")
 
 
+class MaxFileSize(BaseModel):
+    """Extension members: the limit."""
+
+    limit: int = Field(description="The largest file, in MB.", examples=[20])
+
+
+class FileTooLarge(BodyTooLarge):
+    """The file is larger than the service accepts."""
+
+    slug, extension = "file-too-large", MaxFileSize
+    title = gettext_noop("文件过大")
+    advice = gettext_noop("文件的大小（MB）不能超过 limit。请删除其中的图片和不需要的工作表后重新上传。")
+
+
 class FileBomb(SheetRefused):
     slug = "file-bomb"
     title = gettext_noop("文件解压后过大")
@@ -61,7 +75,7 @@ class FileBomb(SheetRefused):
 class FileExhausting(SheetRefused):
     slug = "file-exhausting"
     title = gettext_noop("读取此文件所需的内存或时间过多")
-    advice = gettext_noop("请将数据复制到新下载的模板中（只粘贴数值）再上传。")
+    advice = gettext_noop("读取一个文件最多用 20 秒和 1 GB 内存。请将数据复制到新下载的模板中（只粘贴数值）再上传。")
 
 
 class FileHasDtd(SheetRefused):
@@ -142,7 +156,7 @@ class TooManyNewUnits(SheetRefused):
 
     slug, extension = "too-many-new-units", UnitLimit
     title = gettext_noop("需要新建的支部过多")
-    advice = gettext_noop("请检查“支部名称”一列是否填错。")
+    advice = gettext_noop("一次最多新建 1000 个支部。请检查“支部名称”一列是否填错。")
 
 
 # What is said instead of the advice where more is known.

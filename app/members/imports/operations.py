@@ -66,6 +66,7 @@ async def create_import(db: AsyncConnection, cipher: Cipher, scope: OrgScope, up
                 unit_id=upload.unit_id,
                 units=upload.units,
                 unknown_units=upload.unknown_units,
+                reading_options={"fill_units": upload.fill_units},
                 format=kind,
                 file_name=upload.file_name,
                 created_by=scope.user.user_id,

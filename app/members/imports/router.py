@@ -17,6 +17,7 @@ from app.members.imports.errors import (
     FileEmpty,
     FileEncrypted,
     FileRenamed,
+    FileTooLarge,
     FileTypeUnknown,
     ImportNotReady,
     ImportNotRereadable,
@@ -55,6 +56,7 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 UPLOAD_PROBLEMS = problems(
     BadRequest,
     BodyTooLarge,
+    FileTooLarge,
     UnsupportedMediaType,
     Invalid,
     FileEmpty,
@@ -105,7 +107,8 @@ async def read_template(scope: Reader, db: ReadDb) -> Response:
                             "file": {
                                 "type": "string",
                                 "format": "binary",
-                                "description": "xlsx, xls, ods or csv (UTF-8 or GB18030), with the template's columns.",
+                                "description": "xlsx, xls, ods or csv (UTF-8 or GB18030), with the template's columns, "
+                                "under its headings or other usual words for them.",
                             },
                             "mode": {
                                 "type": "string",
@@ -132,6 +135,11 @@ async def read_template(scope: Reader, db: ReadDb) -> Response:
                                 "enum": list(UnknownUnits),
                                 "default": UnknownUnits.REFUSE,
                                 "description": "A unit that the org does not have: refuse the row, or create the unit.",
+                            },
+                            "fill_units": {
+                                "type": "boolean",
+                                "default": False,
+                                "description": "Whether an empty unit is that of the row above.",
                             },
                         },
                     }

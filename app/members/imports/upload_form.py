@@ -8,10 +8,12 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
 
 from app.core.i18n import gettext
+from app.core.services import SETTINGS
 from app.core.text import remove_unshowable
+from app.members.imports.errors import FileTooLarge
 from app.members.imports.schemas import ImportMode, UnitsOption, UnknownUnits
 from app.members.imports.uploads import UNREADABLE_NAME, Upload
-from app.web.errors import Invalid, UnsupportedMediaType
+from app.web.errors import BodyTooLarge, Invalid, UnsupportedMediaType
 from app.web.forms import read_form
 
 MAX_UPLOAD_BYTES = 201 << 20
@@ -22,17 +24,21 @@ _CHOICES: tuple[tuple[str, TypeAdapter[Any], Any], ...] = (
     ("unit_id", TypeAdapter(UUID | None), None),
     ("units", TypeAdapter(UnitsOption), UnitsOption.KEEP),
     ("unknown_units", TypeAdapter(UnknownUnits), UnknownUnits.REFUSE),
+    ("fill_units", TypeAdapter(bool), False),
 )
 
 
 async def read_upload_form(request: Request) -> Upload:
-    """Return the parts of the form. Raises UnsupportedMediaType, BodyTooLarge, BadRequest, and Invalid.
+    """Return the parts of the form. Raises UnsupportedMediaType, FileTooLarge, BadRequest, and Invalid.
 
     The framework would read the form before it authenticates the caller. This function reads it afterwards.
     """
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise UnsupportedMediaType
-    form = await read_form(request)
+    try:
+        form = await read_form(request)
+    except BodyTooLarge:
+        raise FileTooLarge(limit=SETTINGS.get(request).max_upload_mb) from None
     wrong: list[dict[str, str]] = []
     found: dict[str, Any] = {}
     file = form.get("file")

@@ -49,6 +49,7 @@ class Upload(NamedTuple):
     unit_id: UUID | None
     units: UnitsOption
     unknown_units: UnknownUnits
+    fill_units: bool
 
 
 def _guess_format(beginning: bytes) -> SheetFormat:
