@@ -119,6 +119,7 @@ Organisations: create, find, rename and close them.
 1. `GET /v1/regions` finds the code of the region. `POST /v1/name-checks` tries a name without creating anything.
 2. `POST /v1/orgs` creates the organisation. The caller becomes its main admin, and needs a verified real name.
 3. Then add units, members and admins, and apply for certification with the invitation of the superior.
+4. `PUT …/closure` closes the organisation, and `DELETE …/closure` undoes it for 7 days.
 
 A new name waits for the consent of the superior, if there is one. Each organisation is created by its own admin.
 
