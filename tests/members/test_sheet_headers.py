@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.members.hostile import workbook
 from tests.members.workbooks import (
     HEAD,
     A,
@@ -35,6 +36,8 @@ from tests.members.workbooks import (
         ("①姓名", "*手机号码(必填)", "支部名称:"),
         ("\ufeff姓名", "手机\u200b号码", "支部名称必填"),
         ("姓名＊", "手机号码（常用）", "支部\n名称"),
+        ("姓名/Name", "手机/联系电话", "Unit 支部名称"),
+        ("姓名 Name", "手机号码1", "支部（党小组）"),
     ],
 )
 def test_usual_words_of_a_header_are_read(header: tuple[str, ...]) -> None:
@@ -191,6 +194,17 @@ def test_all_sheets_with_people_are_read() -> None:
         }
         one = Result(kind, content, sheets=["二支部"])
         assert (one.people, one.numbers) == ([C], [3])
+
+
+def test_hidden_sheet_with_people_is_named() -> None:
+    content = workbook([("a", [HEAD, A]), ("b", [HEAD, B]), ("支部", [("一支部",)])], hide=[1, 2])
+    read = Result("xlsx", content)
+    assert (read.people, read.reading["sheets_not_read"]) == ([A], [{"name": "b", "reason": "hidden"}])
+
+
+def test_number_in_a_heading_is_not_shown() -> None:
+    read = Result("csv", csv([(*HEAD, "制表13900000009"), A]))
+    assert [column["heading"] for column in read.reading["sheets"][0]["columns"]] == [*HEAD, "制表…"]
 
 
 def test_name_of_a_sheet_is_the_unit_if_no_column_has_units() -> None:

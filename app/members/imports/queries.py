@@ -276,8 +276,8 @@ def _make_row_out(cipher: Cipher, places: RowPlaces, row: _SheetRecord) -> Impor
     typed = None
     if row.cells_cipher is not None:
         *cells, _ = decrypt_cells(cipher, row.new_member_id, row.cells_cipher)
-        typed = TypedCellsOut(**dict(zip(TypedCellsOut.model_fields, cells, strict=True)))
-        typed.phone = phone or mask_typed_phone(typed.phone)
+        typed = TypedCellsOut(**dict(zip(TypedCellsOut.model_fields, map(mask_typed_phone, cells), strict=True)))
+        typed.phone = phone or typed.phone
     phones = None
     if row.new_phone and row.member_id is not None:
         phones = (decrypt_masked_phone(cipher, row.old_phone_cipher, row.member_id), phone)

@@ -30,6 +30,7 @@ _NOT_READ: dict[str, str] = {
     "no-rows": gettext_noop("没有人员"),
     "no-header": gettext_noop("没有表头"),
     "not-chosen": gettext_noop("未选择"),
+    "hidden": gettext_noop("工作表被隐藏"),
     "header-missing": gettext_noop("缺少必需的表头"),
     "header-doubled": gettext_noop("表头重复"),
     "header-ambiguous": gettext_noop("有多列都可能是需要的一列"),
@@ -37,7 +38,14 @@ _NOT_READ: dict[str, str] = {
 }
 
 
-_HEADINGS = select(ImportHeading.heading, ImportHeading.field).where(ImportHeading.org_id == bindparam("org_id"))
+MAX_REMEMBERED = 200
+# They are an argument of the program that reads the file, which may have 128 kB.
+_HEADINGS = (
+    select(ImportHeading.heading, ImportHeading.field)
+    .where(ImportHeading.org_id == bindparam("org_id"))
+    .order_by(ImportHeading.chosen_at.desc(), ImportHeading.heading)
+    .limit(MAX_REMEMBERED)
+)
 
 
 class RowPlaces:
@@ -87,6 +95,6 @@ def _make_skipped_out(places: RowPlaces, cause: SkipCause, count: int, rows: Seq
 
 
 async def get_remembered_headings(db: AsyncConnection, org_id: UUID) -> dict[str, str | None]:
-    """Return what admins of the org chose for headings of earlier files."""
+    """Return what admins of the org chose last for headings of earlier files."""
     rows = await db.execute(_HEADINGS, {"org_id": org_id})
     return {row.heading: row.field for row in rows}

@@ -330,6 +330,6 @@ class ImportReadingPut(Body):
         default=[], max_length=100, description="Columns that are not named here are read by their headings."
     )
     sheets: list[Annotated[str, Field(max_length=100)]] | None = Field(
-        default=None, max_length=100, description="The sheets to read; all with people if it is left out."
+        default=None, max_length=50, description="The sheets to read; all with people if it is left out."
     )
     fill_units: bool = Field(default=False, description="An empty unit is that of the row above.")

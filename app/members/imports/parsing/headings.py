@@ -52,6 +52,9 @@ LONGEST_HEADING = 50
 # What an admin chose for the file comes before all words; what an admin chose earlier comes after the words of the
 # template, and before all others.
 _CHOSEN, _REMEMBERED, _LAST = -1, 0.5, 9
+_LESS_DEFINITE = 4
+_ADDITIONS = re.compile("[a-z0-9]+$|^[a-z0-9]+(?=[\u4e00-\u9fff])")
+_NUMBER = re.compile("[0-9]{7,}")
 
 _NOTES = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|【[^【】]*】|〔[^〔〕]*〕|〖[^〖〗]*〗|<[^<>]*>|「[^「」]*」")
 _NUMBERING = re.compile(r"^[0-9一二三四五六七八九十]{1,3}[.、,:)）．-]+")
@@ -71,7 +74,21 @@ def normalize_heading(cell: Any) -> str:
     if not any(map(str.isalnum, bare)):  # the whole heading is in brackets
         bare = plain
     bare = _NUMBERING.sub("", "".join(bare.split()))
-    return _REMARKS.sub("", "".join(filter(str.isalnum, bare)).lower()) or ""
+    words = {"".join(filter(str.isalnum, word)).lower() for word in bare.split("/")} if "/" in bare else set()
+    if len({SYNONYMS.get(word, word)[0] for word in words}) == 1:  # 手机/联系电话: two words for one thing
+        return min(words, key=lambda word: (SYNONYMS.get(word, ("", 9))[1], word))
+    return _REMARKS.sub("", "".join(filter(str.isalnum, bare)).lower())
+
+
+def find_word(key: str) -> tuple[str | None, int]:
+    """Return the field of a normalized heading and its rank.
+
+    A heading can have the word in two languages (姓名Name), or a number (手机号码1); then it is less definite.
+    """
+    if key in SYNONYMS:
+        return SYNONYMS[key]
+    field, rank = SYNONYMS.get(_ADDITIONS.sub("", key), (None, 0))
+    return (field, rank + _LESS_DEFINITE) if field else (None, 0)
 
 
 class Choices:
@@ -89,7 +106,7 @@ class Choices:
         for choice in ((key, get_letters(column)), (key, None)):
             if choice in self.chosen:
                 return self.chosen[choice], _CHOSEN
-        field, rank = SYNONYMS.get(key, (None, 0))
+        field, rank = find_word(key)
         if key not in self.remembered:
             return field, rank
         if self.remembered[key] is not None:
@@ -134,7 +151,7 @@ class Columns:
         return [
             {
                 "column": get_letters(column + self._left),
-                "heading": str(cell).strip()[:LONGEST_HEADING],
+                "heading": _NUMBER.sub("…", str(cell).strip()[:LONGEST_HEADING]),  # it may be a person's
                 "field": fields.get(column),
             }
             for column, cell in enumerate(self.cells[:200])

@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 from .cells import convert_to_text, is_date
 from .headers import SEARCHED_ROWS, find_header
-from .headings import FIELDS, SYNONYMS, normalize_heading
+from .headings import FIELDS, find_word, normalize_heading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ MAX_LISTED = 20
 _DIGIT = re.compile(r"[0-9０-９]")
 _TOTAL = re.compile(
     r"(?:本页|本表|全部|以上|支部|党员)?(?:合计|总计|小计|共计|累计|总人数|合计人数|人数合计|总数)(?:人数)?[:：]?[0-9]*(?:人|名)?"
-    r"|共(?:计|有)?[0-9]+(?:人|名|行|条)"
+    r"|共(?:计|有)?[0-9]+(?:人|名|行|条)|(?:党员)?人数[:：]?[0-9]*(?:人|名)?"
 )
 _ROLE = (
     "制表|填表|填报|编制|审核|审批|复核|复查|校对|经办|负责|联系|统计|报送|录入|打印|批准|领导"
@@ -217,4 +217,4 @@ def find_cause(cells: list[Any], texts: list[str]) -> str | None:
 
 
 def _find_field(text: str) -> str | None:
-    return SYNONYMS.get(normalize_heading(text), (None, 0))[0]
+    return find_word(normalize_heading(text))[0]

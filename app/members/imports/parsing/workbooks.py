@@ -87,17 +87,17 @@ class FileReader:
         needs_details = self._kind == "xls" or scan_parts(self._content, self._unpacked)
         try:
             workbook = calamine.CalamineWorkbook.from_filelike(io.BytesIO(self._content))
-            names = [
-                entry.name
-                for entry in workbook.sheets_metadata
-                if entry.typ == calamine.SheetTypeEnum.WorkSheet and entry.visible == calamine.SheetVisibleEnum.Visible
-            ]
+            entries = [entry for entry in workbook.sheets_metadata if entry.typ == calamine.SheetTypeEnum.WorkSheet]
+            names = [entry.name for entry in entries if entry.visible == calamine.SheetVisibleEnum.Visible]
             if not names:
                 raise Refused("no-sheet")
             details = {
                 name: read_details(self._kind, self._content, name) if needs_details else NOTHING for name in names
             }
             chosen = self._choose_sheets(map(workbook.get_sheet_by_name, names), details)
+            for entry in entries:
+                if entry.name not in names and self._has_people(workbook.get_sheet_by_name(entry.name)):
+                    self._not_read.append({"name": entry.name[:100], "reason": "hidden"})
             height = sum(sheet.end[0] + 1 for sheet in chosen)
 
             def open_sheets() -> list[SheetReader]:
@@ -116,6 +116,14 @@ class FileReader:
             left = sheet.start[1] if sheet.start else 0
             yield SheetReader(sheet.name, iterate_sheet(sheet), merged, self._options.choices, before, left)
             before += sheet.end[0] + 1 if sheet.end else 0
+
+    def _has_people(self, sheet: Any) -> bool:
+        """Return whether a hidden sheet has a header and people under it, so that it must be named."""
+        try:
+            (reader,) = self._open_sheets([sheet], {sheet.name: NOTHING})
+        except Refused:
+            return False
+        return reader.header is not None and next(reader.extract_people(Skipped(), *_UNMARKED), None) is not None
 
     def _choose_sheets(self, sheets: Iterable[Any], details: Mapping[str, Details]) -> list[Sheet]:
         """Return the sheets with a header and people under it. The others are listed as not read.

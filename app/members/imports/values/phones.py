@@ -101,6 +101,6 @@ def _find_fault(plain: str, code: str) -> str:
 
 
 def mask_typed_phone(text: str) -> str:
-    """Return the text of a cell whose phone was refused: whole mobile numbers and identity numbers in it are masked."""
+    """Return the text of a cell of a refused row: whole mobile numbers and identity numbers in it are masked."""
     text = re.sub(r"(?<![0-9])([1-9][0-9]{3})[0-9]{9,12}([0-9]{1,2}[0-9Xx])(?![0-9])", r"\1**********\2", text)
     return re.sub(r"(?<![0-9])(1[3-9][0-9])[0-9]{4}([0-9]{4})(?![0-9])", r"\1****\2", text)
