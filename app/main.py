@@ -33,6 +33,8 @@ from app.health.router import router as health
 from app.idempotency import replay as idempotency
 from app.inbox.router import router as inbox
 from app.members.group_transfers.router import router as group_transfers
+from app.members.imports.edits.router import router as import_edits
+from app.members.imports.reversals.router import router as import_reversals
 from app.members.imports.router import router as imports
 from app.members.joins.link_router import router as join_links
 from app.members.joins.router import router as joins
@@ -104,7 +106,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         *(orgs, org_lifecycle, units, promotions, mergers, admins, change_requests, recoveries, recovery_offers),
         org_loads,
         *(members, unit_members, own_rows, links, joins, join_links, removals, person_transfers, group_transfers),
-        *(imports, exports),
+        *(imports, import_edits, import_reversals, exports),
         *(certification, transfers),
         *(points, reports, report_exports),
         *(inbox, messages, audit, health),

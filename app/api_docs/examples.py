@@ -275,6 +275,13 @@ MEMBERS: Mapping[str, Example] = {
         {"columns": [{"heading": "联系方式", "field": "phone"}], "fill_units": True},
         values={"import_id": Stored("open_import")},
     ),
+    f"PATCH {_ORG}/imports/{{import_id}}/rows/{{row_id}}": Example(
+        {"phone": "13800138000"}, values={"import_id": Stored("open_import"), "row_id": 2}
+    ),
+    f"PUT {_ORG}/imports/{{import_id}}/units": Example(
+        {"others": "create"}, values={"import_id": Stored("open_import")}
+    ),
+    f"PUT {_ORG}/imports/{{import_id}}/reversal": Example({"partial": True}),
     f"DELETE {_ORG}/imports/{{import_id}}": Example(values={"import_id": Stored("open_import")}),
 }
 

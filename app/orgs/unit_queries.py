@@ -7,7 +7,6 @@ from uuid import UUID
 
 from sqlalchemy import Integer, Text, Uuid, all_, any_, bindparam, exists, func, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.database.db import Readable
@@ -134,6 +133,6 @@ async def list_unit_paths(db: Readable, org_id: UUID) -> list[str]:
     return list((await db.scalars(_ALL_PATHS, {"org_id": org_id})).all())
 
 
-async def list_unit_paths_by_id(db: AsyncConnection, org_id: UUID) -> dict[UUID, str]:
+async def list_unit_paths_by_id(db: Readable, org_id: UUID) -> dict[UUID, str]:
     """Return the paths of the org's units by the unit's id."""
     return {row.id: row.path for row in (await db.execute(_ALL_PATHS_BY_ID, {"org_id": org_id})).all()}

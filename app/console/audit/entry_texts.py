@@ -40,6 +40,8 @@ _ACTIONS: dict[str, tuple[str, str]] = {
     "import.canceled": pgettext_noop("audit", "取消导入"),
     "import.confirmed": pgettext_noop("audit", "确认导入"),
     "import.reread": pgettext_noop("audit", "重新读取导入的表格"),
+    "import.edited": pgettext_noop("audit", "修改导入的预览"),
+    "import.reversed": pgettext_noop("audit", "撤销导入"),
     "import.merged": pgettext_noop("audit", "完成导入"),
     "import.uploaded": pgettext_noop("audit", "上传导入表格"),
     "invitation.created": pgettext_noop("audit", "发出认证邀请"),

@@ -8,7 +8,7 @@ merge of the org interleaves. A sheet names units only. Therefore a merge never 
 
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor
@@ -117,8 +117,15 @@ SELECT (SELECT count(*) FROM changes WHERE outcome = 'left') = (
     SELECT count(*) FROM ({LEAVING}) AS l JOIN changes AS c ON c.member_id = l.id AND c.removed = l.removed
 )
 """)
-_REMOVE = text(f"""
-WITH leaving AS (SELECT member_id AS id FROM changes WHERE outcome = 'left' AND removed),
+
+
+def build_removal(leaving: str) -> TextClause:
+    """Return the statement that removes the members whose `id` the SELECT `leaving` returns, with their messages.
+
+    It returns the accounts whose link by consent has ended.
+    """
+    return text(f"""
+WITH leaving AS ({leaving}),
 ended AS (
     UPDATE activations AS a SET until = greatest(now(), a.since) FROM leaving AS l
     WHERE a.org_id = :org_id AND a.member_id = l.id AND a.until IS NULL
@@ -136,6 +143,9 @@ ended_memberships AS (
 )
 SELECT user_id FROM ended WHERE consented_by IS NOT NULL
 """)
+
+
+_REMOVE = build_removal("SELECT member_id AS id FROM changes WHERE outcome = 'left' AND removed")
 # `replace-unit`: those who are somewhere else too leave the unit and those under it.
 _TAKE_OUT = text("""
 WITH leaving AS (SELECT member_id AS id FROM changes WHERE outcome = 'left' AND NOT removed),

@@ -146,7 +146,7 @@ async def confirm_import(
     if stale is not None:
         return stale
     confirmed = {"state": "confirmed", "accepted_leaving": body.leaving}
-    await _update_import(db, scope.org_id, import_id, confirmed)
+    await update_import(db, scope.org_id, import_id, confirmed)
     await enqueue(db, MERGE_LARGE if found.rows_total >= LARGE_ROWS else MERGE, _make_payload(scope, import_id))
     after = {"leaving": body.leaving} if body.leaving is not None else None
     await record(db, scope.actor, "import.confirmed", org_id=scope.org_id, subject=("import", import_id), after=after)
@@ -190,7 +190,7 @@ async def _refresh_preview(
     if not new_units and not await count_unseen_changes(db, plan):
         return None
     preview = await store_preview(db, plan, digest)
-    await _update_import(db, plan.org_id, plan.id, preview.values)
+    await update_import(db, plan.org_id, plan.id, preview.values)
     counts = preview.counts
     return make_stale_preview(plan.org_id, plan.id, found.preview + 1, counts.leaving, counts.people)
 
@@ -206,7 +206,8 @@ def make_stale_preview(org_id: UUID, import_id: UUID, preview: int, leaving: int
     return ImportPreviewStale(preview=preview, leaving=leaving, people=people, list_href=href)
 
 
-async def _update_import(db: AsyncConnection, org_id: UUID, import_id: UUID, values: Mapping[str, Any]) -> None:
+async def update_import(db: AsyncConnection, org_id: UUID, import_id: UUID, values: Mapping[str, Any]) -> None:
+    """Set columns of the import, which the caller has locked."""
     await db.execute(update(Import).where(Import.org_id == org_id, Import.id == import_id).values(**values))
 
 

@@ -1,7 +1,7 @@
 """Reads of imports and their rows."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -141,7 +141,7 @@ class _ImportRecord(NamedTuple):
     reversed_at: datetime | None
 
 
-class _SheetRecord(NamedTuple):
+class SheetRecord(NamedTuple):
     """A row of the sheet. `cells_cipher` contains the original cells of a refused row, encrypted."""
 
     row_no: int
@@ -170,10 +170,11 @@ class _SheetRecord(NamedTuple):
 _IMPORTS_NEWEST_FIRST = PagedStatement(_IMPORTS, Import.id.desc(), row=_ImportRecord)
 _IMPORT = _IMPORTS.where(Import.id == bindparam("import_id"))
 _READING = select(Import.reading).where(Import.org_id == bindparam("org_id"), Import.id == bindparam("import_id"))
-_ROWS_IN_ORDER = PagedStatement(_ROWS, ImportRow.row_no, row=_SheetRecord)
+_ROWS_IN_ORDER = PagedStatement(_ROWS, ImportRow.row_no, row=SheetRecord)
 _ROWS_BY_OUTCOME = PagedStatement(
-    _ROWS.where(ImportRow.outcome == bindparam("outcome")), ImportRow.row_no, row=_SheetRecord
+    _ROWS.where(ImportRow.outcome == bindparam("outcome")), ImportRow.row_no, row=SheetRecord
 )
+_ROW = _ROWS.where(ImportRow.row_no == bindparam("row_no"))
 _REFUSED_ROWS = (
     _ROWS.where(ImportRow.outcome == RowOutcome.REFUSED, ImportRow.row_no > bindparam("last", type_=Integer()))
     .order_by(ImportRow.row_no)
@@ -208,6 +209,17 @@ async def list_rows(
     return Page[ImportRowOut].from_slice(found.map(lambda row: _make_row_out(cipher, places, row)))
 
 
+async def get_row(db: Readable, cipher: Cipher, org_id: UUID, import_id: UUID, row_no: int) -> ImportRowOut:
+    """Return one row of the import. Raises NotFound."""
+    row = await get_record(db, org_id, import_id, row_no)
+    return _make_row_out(cipher, await get_places(db, org_id, import_id), row)
+
+
+async def get_record(db: Readable, org_id: UUID, import_id: UUID, row_no: int) -> SheetRecord:
+    """Return one row of the import as it is stored. Raises NotFound."""
+    return await one_or_404(db, _ROW, SheetRecord, {"org_id": org_id, "import_id": import_id, "row_no": row_no})
+
+
 async def get_places(db: Readable, org_id: UUID, import_id: UUID) -> RowPlaces:
     """Return where the rows of the import are in its file."""
     return RowPlaces(await db.scalar(_READING, {"org_id": org_id, "import_id": import_id}))
@@ -219,9 +231,9 @@ async def stream_refused_rows(
     """Yield the refused rows: the original cells, then the row number and the reasons."""
     parameters = {"org_id": org_id, "import_id": import_id, "last": 0}
     places = await get_places(db, org_id, import_id)
-    while rows := await fetch_rows(db, _REFUSED_ROWS, _SheetRecord, parameters):
+    while rows := await fetch_rows(db, _REFUSED_ROWS, SheetRecord, parameters):
         for row in rows:
-            *cells, number = _get_typed_cells(cipher, row)
+            *cells, number = get_typed_cells(cipher, row)
             place = places.find(row.row_no)
             shown = place.row_no if place.sheet is None else _describe_place(place)
             yield [*cells, shown, _describe_reasons(places, row), number]
@@ -235,7 +247,8 @@ async def draw_failed_rows(db: Readable, cipher: Cipher, org_id: UUID, import_id
     return await draw_refused_rows(units, stream_refused_rows(db, cipher, org_id, import_id))
 
 
-def _get_typed_cells(cipher: Cipher, row: _SheetRecord) -> list[str]:
+def get_typed_cells(cipher: Cipher, row: SheetRecord) -> list[str]:
+    """Return the cells of a row: name, phone, unit, party, kind of party member, post, number."""
     if row.cells_cipher is not None:
         return decrypt_cells(cipher, row.new_member_id, row.cells_cipher)
     assert row.name is not None, "a readable row has a name"
@@ -247,7 +260,7 @@ def _get_typed_cells(cipher: Cipher, row: _SheetRecord) -> list[str]:
     return [row.name, phone, row.unit_path or "", party, kind, row.post or "", number]
 
 
-def _describe_reasons(places: RowPlaces, row: _SheetRecord) -> str:
+def _describe_reasons(places: RowPlaces, row: SheetRecord) -> str:
     reasons = [get_problem_title(code) for code in row.problems]
     if row.related_rows:
         reasons.append(describe_related_rows(list(map(places.find, row.related_rows))))
@@ -270,7 +283,7 @@ def _describe_place(place: RowPlaceOut) -> str:
     return gettext("“{sheet}”第 {row} 行", sheet=place.sheet, row=place.row_no)
 
 
-def _make_row_out(cipher: Cipher, places: RowPlaces, row: _SheetRecord) -> ImportRowOut:
+def _make_row_out(cipher: Cipher, places: RowPlaces, row: SheetRecord) -> ImportRowOut:
     phone = decrypt_masked_phone(cipher, row.phone_cipher, row.new_member_id)
     place = places.find(row.row_no)
     typed = None
@@ -303,6 +316,13 @@ def _make_code_out(problem: str) -> CodeOut:
     return CodeOut(code=problem.partition(":")[0], title=get_problem_title(problem))
 
 
+def _find_end_of_reversibility(row: _ImportRecord) -> datetime | None:
+    if row.state != ImportState.DONE or row.finished_at is None or row.reversed_at is not None:
+        return None
+    end = row.finished_at + REVERSIBLE
+    return end if end > datetime.now(UTC) else None
+
+
 def _make_import_out(row: _ImportRecord) -> ImportOut:
     refusal = None
     if row.refusal is not None:
@@ -315,7 +335,8 @@ def _make_import_out(row: _ImportRecord) -> ImportOut:
     skipped = count_skipped(row.reading)
     rows = ImportRowCountsOut(
         total=row.rows_total + skipped,
-        accepted=row.rows_total - row.refused,
+        accepted=row.rows_total - row.refused - row.undecided,
+        undecided=row.undecided,
         skipped=skipped,
         refused=row.refused,
     )
@@ -325,8 +346,7 @@ def _make_import_out(row: _ImportRecord) -> ImportOut:
     )
     unidentified = fields.pop("unidentified")
     consent_needed = row.state == ImportState.READY and needs_consent(row.leaving, row.people, unidentified)
-    reversible = row.state == ImportState.DONE and row.finished_at is not None and row.reversed_at is None
-    fields["reversible_until"] = row.finished_at + REVERSIBLE if reversible and row.finished_at else None
+    fields["reversible_until"] = _find_end_of_reversibility(row)
     fields["rows_kept_until"] = row.created_at + ROWS_RETENTION
     fields |= {
         "refusal": refusal,

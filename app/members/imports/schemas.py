@@ -67,12 +67,6 @@ class RowDecision(StrEnum):
     SEPARATE = "separate"
 
 
-class UnitChoice(StrEnum):
-    CREATE = "create"
-    USE = "use"
-    SKIP = "skip"
-
-
 class ColumnField(StrEnum):
     """What a column is read as."""
 
@@ -172,6 +166,7 @@ class ImportRowCountsOut(Out):
 
     total: int
     accepted: int
+    undecided: int
     skipped: int
     refused: int
 
