@@ -206,7 +206,9 @@ def _create_page_code(service: httpx.Client) -> tuple[str, str]:
 def _create_client_code(service: httpx.Client) -> tuple[str, str]:
     """Return the code of an API client and the cookie of its waiting browser."""
     with httpx.Client(base_url=service.base_url) as browser:
-        client = read_answer(browser.post("/v1/simulator/clients", json={"kind": "device"}), 200)["client_id"]
+        client = read_answer(
+            browser.post("/v1/simulator/clients", json={"kind": "device", "scopes": ["account:read"]}), 200
+        )["client_id"]
         device = read_answer(browser.post("/oauth/device_authorization", data={"client_id": client}), 200)
         path = f"/v1/device-authorizations/{device['user_code']}/ticket"
         browser.put(path, json={"device_code": device["device_code"]}).raise_for_status()

@@ -23,6 +23,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.authz import tokens
+from app.authz.scopes import DEVICE_SCOPES
 from app.core import logs
 from app.core.i18n import SOURCE, set_locale
 from app.core.services import SETTINGS
@@ -142,8 +143,9 @@ async def _register_desktop(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
         await connection.execute(
-            "INSERT INTO oauth_clients (id, name, kind, refresh_seconds, session_seconds)"
-            f" VALUES ('{DESKTOP}', '测试桌面端', 'device', 2592000, 31536000)"
+            "INSERT INTO oauth_clients (id, name, kind, scopes, refresh_seconds, session_seconds)"
+            f" VALUES ('{DESKTOP}', '测试桌面端', 'device', $1, 2592000, 31536000)",
+            sorted(DEVICE_SCOPES),
         )
     finally:
         await connection.close()

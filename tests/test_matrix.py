@@ -8,9 +8,9 @@ On the own org every caller tries every operation. On the other orgs one operati
 permission decides in the same way for all its operations (`tests/test_routes.py` checks that for each route).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -23,9 +23,12 @@ from app.auth.clients import create_client
 from app.auth.operators.operators import add_operator
 from app.authz.access import find_access_rule
 from app.authz.permissions import CLOSED_ORG_PERMISSIONS
+from app.authz.scopes import DEVICE_SCOPES, OWN_SCOPES, RESERVED, SERVICE_SCOPES, RegistrableScope
+from app.authz.tokens import ISSUER, VERIFIER
 from app.core.cipher import CIPHER
 from tests.acts import Json, add_admin, add_member, certify, get_body
 from tests.auth.authenticator import prove_key, register_key
+from tests.auth.consoles import DESKTOP
 from tests.people import People, Person, fresh_phone
 
 MAY = 0  # authorized
@@ -87,11 +90,38 @@ ROWS = {
         POST /reports/overview/exports, POST /reports/trend/exports""",
     "people": "GET /rankings, POST /rankings/exports",
 }
+# The scope that an access token needs beside the role of its user: by the first part of the path in the org, for reads
+# and for writes. What is longer counts before its first part.
+SCOPES = {
+    (
+        "orgs:read",
+        "orgs:write",
+    ): """, superiors, subordinates, subordinates/recovery-offers, units, units/admins, admins,
+        admins, admin-invitations, promotions, change-requests, closure, closures, invitations, applications,
+        application-decisions, certifications, transfers, mergers""",
+    ("members:read", "members:write"): """units/members, members, moves, imports, person-transfers, group-transfers,
+        link-requests, join-requests, join-links, removal-requests""",
+    ("reports:read", "reports:read"): "reports, rankings",
+    ("audit:read", "audit:read"): "audit",
+    ("orgs:read", "orgs:read"): "exports",  # each export also needs the scope of its content
+}
+READS_OF_WRITERS = "GET /imports/{}/failed-rows.xlsx"  # whole phones, to be sent in again
+SCOPES_ELSEWHERE = {
+    # What decides over the account itself: only the app and the console may.
+    "account:manage": """DELETE /v1/me/sessions, DELETE /v1/me/sessions/{}, POST /v1/me/verifications,
+        POST /v1/me/phone-codes, PUT /v1/me/phone, POST /v1/me/closing-codes, PUT /v1/me/closure,
+        POST /v1/me/security-keys, PATCH /v1/me/security-keys/{}, DELETE /v1/me/security-keys/{},
+        POST /v1/scans, GET /v1/scans/{}, PUT /v1/scans/{}/approval, PUT /v1/scans/{}/refusal""",
+    "orgs:write": "POST /v1/orgs",
+    # A security key is proved in the session that needs it, whatever its scopes are.
+    "": "POST /v1/me/security-key-challenges, PUT /v1/me/security-key-check",
+}
 # Written where a route is not below an org: who gets in at all.
 ELSEWHERE = ("public", "user", "operator", "service")
 
 ORG = "/v1/orgs/{org_id}"
 RESIGNING = "DELETE /admins/me"
+SIGNING_OUT = "DELETE /v1/me/sessions"
 
 
 @dataclass(frozen=True)
@@ -135,6 +165,20 @@ def org_operations(app: FastAPI) -> Iterator[Operation]:
     for operation in operations(app):
         if operation.kind == "org" and operation.row != RESIGNING:
             yield operation
+
+
+def find_scope(operation: Operation) -> str:
+    """Return the scope that the operation needs by the tables above; an empty text if it needs none."""
+    reads = operation.method == "GET"
+    if operation.kind == "operator":
+        return "operator"
+    if operation.kind == "user":
+        found = {row.strip(): scope for scope, rows in SCOPES_ELSEWHERE.items() for row in rows.split(",")}
+        return found.get(operation.row, "account:read" if reads else "account:write")
+    parts = [part for part in operation.row.partition(" ")[2].split("/") if part not in ("", "{}")]
+    by_path = {path.strip(): pair for pair, paths in SCOPES.items() for path in paths.split(",")}
+    pair = by_path.get("/".join(parts[:2])) or by_path["".join(parts[:1])]
+    return pair[0] if reads and operation.row != READS_OF_WRITERS else pair[1]
 
 
 def expected_rows() -> dict[str, str]:
@@ -272,8 +316,84 @@ async def test_access_outside_an_org_matches_the_rows(app: FastAPI, api: httpx.A
     for operation in operations(app):
         for caller, status in wanted.get(operation.kind, {}).items():
             got = await verdict(api, scene.callers[caller], operation, None)
-            if caller == "operator" and got == 404 and operation.path.endswith("}"):
+            if caller == "operator" and got == 404 and operation.path.endswith(("}", "/restoration")):
                 got = MAY  # a text in place of an id: authorized, then not found
             if got != status:
                 wrong.append(f"{caller}: {operation.method} {operation.path}: {got}, not {status}")
     assert wrong == []
+
+
+def people_operations(app: FastAPI) -> Iterator[Operation]:
+    """Yield all operations that a person's token can make, except resigning."""
+    for operation in operations(app):
+        if operation.kind in ("org", "user", "operator") and operation.row != RESIGNING:
+            yield operation
+
+
+@pytest.fixture(scope="module")
+async def scoped(app: FastAPI, scene: Scene) -> Callable[[str, Collection[str]], Awaitable[Person]]:
+    """Return a function that gives a caller of the scene a token of these scopes."""
+
+    async def grant(caller: str, scopes: Collection[str]) -> Person:
+        person = scene.callers[caller]
+        assert person is not None
+        token = await VERIFIER.get(app).verify(person.token)
+        granted = await ISSUER.get(app).issue(
+            token.subject, client_id=DESKTOP, session_id=token.session_id, scopes=scopes
+        )
+        return replace(person, token=granted)
+
+    return grant
+
+
+async def test_token_without_the_scope_of_an_operation_is_refused(
+    app: FastAPI,
+    api: httpx.AsyncClient,
+    scene: Scene,
+    scoped: Callable[[str, Collection[str]], Awaitable[Person]],
+) -> None:
+    """Every operation with a token of all scopes but the one that it needs. On an org that the token's user may
+    not see, the answer is the same."""
+    tokens: dict[tuple[str, str], Person] = {}
+    wrong = []
+    for operation in people_operations(app):
+        needed = find_scope(operation)
+        caller = "operator" if operation.kind == "operator" else "main"
+        if (caller, needed) not in tokens:
+            tokens[caller, needed] = await scoped(caller, OWN_SCOPES - {needed})
+        for org in [scene.own, scene.other] if operation.kind == "org" else [None]:
+            answer = await ask(api, tokens[caller, needed], operation, org)
+            refused = answer.status_code == 403 and answer.json()["type"] == "/problems/insufficient-scope"
+            challenge = answer.headers.get("www-authenticate", "")
+            if refused is not bool(needed) or (refused and f'scope="{needed}"' not in challenge):
+                wrong.append(f"{operation.method} {operation.path}: {answer.status_code} {challenge}, needs {needed}")
+    assert wrong == []
+
+
+async def test_token_with_only_the_scope_of_an_operation_is_authorized(
+    app: FastAPI,
+    api: httpx.AsyncClient,
+    scene: Scene,
+    scoped: Callable[[str, Collection[str]], Awaitable[Person]],
+) -> None:
+    tokens: dict[tuple[str, str], Person] = {}
+    wrong = []
+    for operation in people_operations(app):
+        needed = find_scope(operation)
+        caller = "operator" if operation.kind == "operator" else "main"
+        if (caller, needed) not in tokens:
+            tokens[caller, needed] = await scoped(caller, {needed} if needed else {"audit:read"})
+        if operation.row == SIGNING_OUT:
+            continue  # it needs no body, so it would be done
+        org = scene.own if operation.kind == "org" else None
+        got = await ask(api, tokens[caller, needed], operation, org)
+        if got.status_code in (401, 403):
+            wrong.append(f"{operation.method} {operation.path}: {got.status_code} with {needed}")
+    assert wrong == []
+
+
+def test_every_scope_of_the_tables_exists() -> None:
+    named = {scope for pair in SCOPES for scope in pair} | SCOPES_ELSEWHERE.keys() - {""}
+    assert named | {"account:read", "account:write", "operator"} == OWN_SCOPES
+    assert set(get_args(RegistrableScope)) == DEVICE_SCOPES | SERVICE_SCOPES
+    assert set() == DEVICE_SCOPES & RESERVED

@@ -3,6 +3,8 @@
 import re
 import time
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -43,7 +45,7 @@ def _run(snippet: str, **names: object) -> None:
 
 def test_snippets_run(live: str, capsys: pytest.CaptureFixture[str]) -> None:
     phone = fresh_phone()
-    sign_in, send_points = _list_snippets(live, phone)
+    sign_in, send_points, _ = _list_snippets(live, phone)
     _run(sign_in, input=lambda _: _read_code(live, phone))
     assert capsys.readouterr().out.splitlines()[-1] == "[]", "a new user administers no org"
     scopes = {"scopes": ["point-events:write"]}
@@ -51,6 +53,27 @@ def test_snippets_run(live: str, capsys: pytest.CaptureFixture[str]) -> None:
     _run(send_points, CLIENT_ID=client["client_id"], CLIENT_SECRET=client["client_secret"])
     (outcomes,) = [line for line in capsys.readouterr().out.splitlines() if "read-1" in line]
     assert "'outcome'" in outcomes
+
+
+def test_snippet_of_a_desktop_client_runs(live: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The person approves while the program waits between two polls."""
+    phone = fresh_phone()
+    sign_in, _, desktop = _list_snippets(live, phone)
+    app: dict[str, Any] = {"input": lambda _: _read_code(live, phone)}
+    exec(sign_in, app)
+
+    def approve(device: dict[str, str]) -> None:
+        (code,) = parse_qs(urlsplit(device["verification_uri_complete"]).query)["code"]
+        scanned = app["xuezu"].post("/v1/scans", json={"code": code}).raise_for_status().json()
+        proof = {"user_code_end": device["user_code"][-4:]}
+        app["xuezu"].put(f"/v1/scans/{scanned['id']}/approval", json=proof).raise_for_status()
+
+    body = {"kind": "device", "scopes": ["account:read", "reports:read"]}
+    client = httpx.post(f"{live}/v1/simulator/clients", json=body).raise_for_status().json()
+    _run(desktop.replace("time.sleep(interval)", "approve(device)"), CLIENT_ID=client["client_id"], approve=approve)
+    me = app["xuezu"].get("/v1/me").json()["id"]
+    assert capsys.readouterr().out.splitlines()[-1] == f"account:read reports:read {me}"
+    app["xuezu"].close()
 
 
 def test_links_in_the_readme_resolve() -> None:

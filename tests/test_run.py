@@ -37,7 +37,9 @@ def worker_of(running: Program) -> psutil.Process:
 def waiting_console(url: str) -> Iterator[Iterator[bytes]]:
     """The event stream of a console that waits for a scan, after the first event."""
     with httpx.Client(base_url=url, timeout=20) as browser:
-        client_id = browser.post("/v1/simulator/clients", json={"kind": "device"}).json()["client_id"]
+        client_id = browser.post("/v1/simulator/clients", json={"kind": "device", "scopes": ["account:read"]}).json()[
+            "client_id"
+        ]
         device = browser.post("/oauth/device_authorization", data={"client_id": client_id}).json()
         address = f"/v1/device-authorizations/{device['user_code']}"
         assert browser.put(f"{address}/ticket", json={"device_code": device["device_code"]}).status_code == 204

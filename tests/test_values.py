@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.authz.scopes import SCOPES
+from app.authz.scopes import Scope
 from app.cli import SNAPSHOT
 
 KEBAB_CASE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -44,7 +44,7 @@ def list_values(document: Any) -> set[str]:
 
 
 def test_values_are_in_kebab_case(document: Any) -> None:
-    values = list_values(document) - METHODS - set(SCOPES)
+    values = list_values(document) - METHODS - set(Scope)
     assert {"hand-over", "outside-party", "temporary-branch", "under-review", "points-per-head"} <= values
     assert [value for value in values if not KEBAB_CASE.fullmatch(value.removeprefix("/problems/"))] == []
 

@@ -21,9 +21,9 @@ from app.api_docs.response_headers import HEADERS, declare_headers
 from app.api_docs.schema_names import collect_definitions, name_unions, remove_property_titles, rename_lists
 from app.api_docs.shared_parts import share_parts
 from app.authz.access import find_access_rule
-from app.authz.errors import OrgClosed, StepUpNeeded, UserNeeded
+from app.authz.errors import OrgClosed, ScopeMissing, StepUpNeeded, UserNeeded
 from app.authz.permissions import CLOSED_ORG_PERMISSIONS
-from app.authz.scopes import SCOPES
+from app.authz.scopes import SERVICE_SCOPES, describe_scopes
 from app.core.services import SETTINGS
 from app.idempotency.replay import HEADER, AnswerNotStored, KeyInUse, KeyReused, stores_no_answer
 from app.web import errors
@@ -111,6 +111,8 @@ def _complete_operation(operation: dict[str, Any], path: str, route: RouteContex
     kinds: list[type[errors.Problem]] = [errors.Unavailable, errors.RepeatedHeader, errors.Invalid]
     if rule is not None and rule.kind != "public":
         kinds += [errors.Unauthorized, errors.Forbidden]
+        if rule.get_scope(method) is not None:
+            kinds += [ScopeMissing]
     if rule is not None and rule.kind in ("user", "org"):
         kinds += [UserNeeded]
     if rule is not None and rule.kind == "org" and rule.needs not in CLOSED_ORG_PERMISSIONS:
@@ -153,7 +155,12 @@ _SECURITY_SCHEMES = {
     "oauth2": {
         "type": "oauth2",
         "description": "For a service: client credentials (RFC 6749 §4.4).",
-        "flows": {"clientCredentials": {"tokenUrl": "/oauth/token", "scopes": SCOPES}},
+        "flows": {
+            "clientCredentials": {
+                "tokenUrl": "/oauth/token",
+                "scopes": {scope: describe_scopes()[scope] for scope in SERVICE_SCOPES},
+            }
+        },
     }
 }
 _DEFAULT_DESCRIPTION = "Successful Response"

@@ -18,7 +18,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "integer", "minimum": 1},
     },
     "WWW-Authenticate": {
-        "description": "What the call needs: a token (RFC 6750), or a stronger proof (RFC 9470).",
+        "description": "What the call needs: a token or a scope (RFC 6750), or a stronger proof (RFC 9470).",
         "required": True,
         "schema": {"type": "string"},
     },
@@ -52,6 +52,8 @@ def declare_headers(operation: dict[str, Any], schemas: dict[str, Any], *, oauth
             headers["WWW-Authenticate"] = (
                 _make_optional("WWW-Authenticate") if oauth else _build_reference("WWW-Authenticate")
             )
+        if status == "403" and any("insufficient-scope" in content.get("examples", {}) for content in contents):
+            headers["WWW-Authenticate"] = _make_optional("WWW-Authenticate")
         if any(content.get("schema", {}).get("format") == "binary" for content in contents):
             headers["Content-Disposition"] = _build_reference("Content-Disposition")
         if headers:

@@ -1,4 +1,5 @@
-"""OAuth clients: creation, rotation of secrets, revocation. Platform operators manage them (`xuezu clients`).
+"""OAuth clients: creation, rotation of secrets, revocation, restoration. Platform operators manage them (`xuezu
+clients`).
 
 A secret is shown once and stored as a hash. After a rotation the old secrets stay valid for a while, so a service
 always has a valid secret.
@@ -14,13 +15,16 @@ from sqlalchemy import and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
-from app.authz.scopes import SCOPES
+from app.auth.errors import BuiltInClient, UnusableScopes
+from app.authz.scopes import DEVICE_SCOPES, SERVICE_SCOPES
 from app.core.cipher import create_secret, hash_secret
 from app.database.db import Readable
 from app.database.rows import fetch_rows, one_or_404
 from app.schema.auth import ClientSecret, OAuthClient, Session
 
 OVERLAP = timedelta(days=1)
+BUILT_IN = frozenset({"xuezu-app", "xuezu-console"})
+"""The clients that a migration creates: the app and the console of this service."""
 _DAY = 86_400
 # A desktop program stays signed in for a month of use, as its users expect.
 _DEVICE_LIFETIMES = {"refresh_seconds": 30 * _DAY, "session_seconds": 365 * _DAY}
@@ -28,10 +32,6 @@ _DEVICE_LIFETIMES = {"refresh_seconds": 30 * _DAY, "session_seconds": 365 * _DAY
 
 class NoSuchClient(Exception):
     """No live client has this id."""
-
-
-class UnknownScope(Exception):
-    """The service has no such scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,10 @@ async def create_client(
     kind: Literal["device", "service"] = "service",
     scopes: Sequence[str] = (),
 ) -> NewClient:
-    """Create a service with its first secret, or a public program that signs in by scan. Raises UnknownScope."""
-    if unknown := sorted(set(scopes) - SCOPES.keys()):
-        raise UnknownScope(" ".join(unknown))
+    """Create a service with its first secret, or a public program that signs people in by scan. Raises UnusableScopes
+    for a scope that this kind cannot have, and for a program without scopes."""
+    if set(scopes) - (DEVICE_SCOPES if kind == "device" else SERVICE_SCOPES) or (kind == "device" and not scopes):
+        raise UnusableScopes
     client_id = f"{kind}-{secrets.token_hex(6)}"
     values = {"id": client_id, "name": name, "kind": kind, "scopes": sorted(set(scopes))}
     lifetimes = _DEVICE_LIFETIMES if kind == "device" else {}
@@ -105,7 +106,10 @@ async def count_sessions(db: AsyncConnection, client_id: str) -> int:
 
 
 async def revoke_client(db: AsyncConnection, actor: Actor, client_id: str) -> None:
-    """Revoke a client with all its secrets, tokens and sessions, at once. Raises NoSuchClient."""
+    """Revoke a client with all its secrets, tokens and sessions, at once, until `restore_client`. Raises NoSuchClient;
+    BuiltInClient for the app and the console, without which nobody could sign in any more."""
+    if client_id in BUILT_IN:
+        raise BuiltInClient
     revoked = await db.scalar(
         update(OAuthClient)
         .where(OAuthClient.id == client_id, OAuthClient.revoked_at.is_(None))
@@ -118,6 +122,18 @@ async def revoke_client(db: AsyncConnection, actor: Actor, client_id: str) -> No
         update(Session).where(Session.client_id == client_id, Session.ended_at.is_(None)).values(ended_at=func.now())
     )
     await record(db, actor, "client.revoked", subject=("client", None), after={"client": client_id})
+
+
+async def restore_client(db: AsyncConnection, actor: Actor, client_id: str) -> None:
+    """Restore a revoked client: its secrets that have not expired are valid again, and its sessions stay ended. A live
+    client stays as it is. Raises NoSuchClient."""
+    found = select(OAuthClient.revoked_at.is_not(None)).where(OAuthClient.id == client_id).with_for_update()
+    revoked = await db.scalar(found)
+    if revoked is None:
+        raise NoSuchClient(client_id)
+    if revoked:
+        await db.execute(update(OAuthClient).where(OAuthClient.id == client_id).values(revoked_at=None))
+        await record(db, actor, "client.restored", subject=("client", None), after={"client": client_id})
 
 
 _LIVE_SECRETS = (

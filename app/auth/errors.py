@@ -129,6 +129,18 @@ class IsOperator(Conflict):
     advice = gettext_noop("请使用 `xuezu operators` 处理。")
 
 
+class BuiltInClient(Conflict):
+    slug = "built-in-client"
+    title = gettext_noop("手机客户端和管理后台不能停用")
+    advice = gettext_noop("停用后所有人都无法登录。如需让某人退出登录，请停用其账号。")
+
+
+class UnusableScopes(Problem):
+    status, slug = 422, "unusable-scopes"
+    title = gettext_noop("该程序不能登记这些权限范围")
+    advice = gettext_noop("服务只能登记服务的权限范围；扫码登录的程序至少登记一项用户的权限范围。")
+
+
 class CodeRefused(Forbidden):
     slug = "code-refused"
     title = gettext_noop("验证码错误、已使用或已过期")

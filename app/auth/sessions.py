@@ -1,24 +1,32 @@
 """Sessions: every kind of sign-in starts one, refresh tokens continue it, and one or all sessions of a user can end.
 
 A session is the family of its refresh tokens. Each token is valid for one use. A token that is used twice was copied,
-so it ends the session for the thief and for the owner (RFC 9700 §4.14).
+so it ends the session for the thief and for the owner (RFC 9700 §4.14). The exception is a client that did not get the
+answer: within REPEAT_WINDOW and from the same address it may send its token again, as long as no token of the lost
+answers was used. These then count as copied, so a thief who repeats the call ends the session at the owner's next one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import Interval, bindparam, exists, func, insert, select, update
+from sqlalchemy import DateTime, Interval, bindparam, cast, exists, func, insert, select, update
+from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
 from app.audit_log.entries import Actor, record
-from app.auth.oauth.protocol import Client, OAuthError, build_invalid_grant
+from app.auth.oauth.protocol import Client, OAuthError, build_invalid_grant, build_invalid_scope
+from app.authz.scopes import OWN_SCOPES
 from app.authz.tokens import LIFETIME, TokenIssuer, TokenVerifier
 from app.core.cipher import create_secret, hash_secret
 from app.schema.auth import OAuthClient, RefreshToken, Session, User
 from app.web.errors import Unauthorized
 from app.web.schemas import Out
+
+REPEAT_WINDOW = timedelta(seconds=10)
+"""How long a refresh whose answer was lost can be repeated from the same address."""
 
 
 class TokenOut(Out):
@@ -28,7 +36,7 @@ class TokenOut(Out):
     token_type: str = "Bearer"
     expires_in: int = Field(default=LIFETIME, description="Seconds.")
     refresh_token: str | None = Field(default=None, description="Good for one use; the answer has the next.")
-    scope: str | None = None
+    scope: str = Field(description="The scopes of the token, with blanks between them.")
 
 
 _LOCK_CLIENT = (
@@ -50,18 +58,47 @@ _TOKEN_OF_CLIENT = (
 _USE_TOKEN = (
     update(RefreshToken)
     .where(*_TOKEN_OF_CLIENT, RefreshToken.used_at.is_(None), RefreshToken.expires_at > func.now())
+    .values(used_at=func.now(), used_from=cast(bindparam("used_by"), INET))
+    .returning(RefreshToken.session_id)
+)
+_FIND_USED_TOKEN = (
+    select(
+        RefreshToken.session_id,
+        RefreshToken.used_at,
+        (
+            (RefreshToken.used_at > func.now() - bindparam("window", type_=Interval()))
+            & (RefreshToken.used_from == cast(bindparam("used_by"), INET))
+        ).label("repeated"),
+    )
+    .where(*_TOKEN_OF_CLIENT, RefreshToken.used_at.is_not(None))
+    .with_for_update()
+)
+_later = aliased(RefreshToken)
+# `used_from` of a replaced token is NULL. If the token of the lost answer is used at the same time, this statement
+# waits for it and then finds no token to replace.
+_REPLACE_LOST_TOKEN = (
+    update(RefreshToken)
+    .where(RefreshToken.session_id == bindparam("of_session"), RefreshToken.used_at.is_(None))
+    .where(
+        ~exists().where(
+            _later.session_id == RefreshToken.session_id,
+            _later.used_at > bindparam("first_used_at", type_=DateTime(timezone=True)),
+            _later.used_from.is_not(None),
+        )
+    )
     .values(used_at=func.now())
     .returning(RefreshToken.session_id)
 )
-_FIND_USED_TOKEN = select(RefreshToken.session_id).where(*_TOKEN_OF_CLIENT, RefreshToken.used_at.is_not(None))
 # The parameter `address` is also the new value of the column.
 _TOUCH_SESSION = (
     update(Session)
     .where(Session.id == bindparam("of_session"), Session.ended_at.is_(None), Session.expires_at > func.now())
     .values(refreshed_at=func.now())
-    .returning(Session.user_id)
 )
-_REFRESH_SESSION = _TOUCH_SESSION.where(User.id == Session.user_id, User.status == "active")
+_REFRESH_SESSION = _TOUCH_SESSION.where(User.id == Session.user_id, User.status == "active").returning(
+    Session.user_id, Session.scopes
+)
+_TOUCH_LIVE_SESSION = _TOUCH_SESSION.returning(Session.id)
 
 
 async def start_session(
@@ -73,8 +110,9 @@ async def start_session(
     *,
     methods: Sequence[str],
     device: str | None,
+    scopes: Collection[str] = OWN_SCOPES,
 ) -> TokenOut:
-    """Start a new session and return its first tokens. It takes over nothing from before the sign-in.
+    """Start a new session with these scopes and return its first tokens. It takes over nothing from before the sign-in.
 
     The caller has locked the user's row, as `end_sessions` does, so no session starts during a call that ends all
     sessions. This function locks the client's row FOR SHARE, and waits for a concurrent revocation of the client.
@@ -86,6 +124,7 @@ async def start_session(
         "user_id": user_id,
         "client_id": client.id,
         "methods": list(methods),
+        "scopes": None if client.has_all_scopes and scopes == OWN_SCOPES else sorted(scopes),
         "device": device,
         "address": actor.address,
         "lifetime": timedelta(seconds=client.session_seconds),
@@ -98,11 +137,11 @@ async def start_session(
         subject=("session", session_id),
         after={"client": client.id, "device": device, "methods": list(methods)},
     )
-    return await _issue_tokens(db, issuer, client, user_id, session_id)
+    return await _issue_tokens(db, issuer, client, user_id, session_id, scopes)
 
 
 async def _issue_tokens(
-    db: AsyncConnection, issuer: TokenIssuer, client: Client, user_id: UUID, session_id: UUID
+    db: AsyncConnection, issuer: TokenIssuer, client: Client, user_id: UUID, session_id: UUID, scopes: Collection[str]
 ) -> TokenOut:
     refresh_token = create_secret()
     added = {
@@ -112,34 +151,47 @@ async def _issue_tokens(
         "lifetime": timedelta(seconds=client.refresh_seconds),
     }
     await db.execute(_INSERT_TOKEN, added)
-    access_token = await issuer.issue(user_id, client_id=client.id, session_id=session_id)
-    return TokenOut(access_token=access_token, refresh_token=refresh_token)
+    access_token = await issuer.issue(user_id, client_id=client.id, session_id=session_id, scopes=scopes)
+    return TokenOut(access_token=access_token, refresh_token=refresh_token, scope=" ".join(sorted(scopes)))
 
 
 async def refresh_session(
-    db: AsyncConnection, issuer: TokenIssuer, actor: Actor, client: Client, refresh_token: str
+    db: AsyncConnection, issuer: TokenIssuer, actor: Actor, client: Client, refresh_token: str, *, wanted: str = ""
 ) -> TokenOut | OAuthError:
     """Return the next tokens of a session in exchange for its newest refresh token (RFC 6749 §6).
 
-    A reused token ends the session. The OAuthError for it is returned, not raised, so that the transaction commits.
+    The access token has the session's scopes that the client still has, or of these the `wanted` ones. Raises
+    OAuthError (invalid_scope) for others.
+
+    A reused token ends the session, unless the call repeats one whose answer was lost. The OAuthError for it is
+    returned, not raised, so that the transaction commits.
     """
-    which = {"digest": hash_secret(refresh_token), "of_client": client.id}
+    which = {"digest": hash_secret(refresh_token), "of_client": client.id, "used_by": actor.address}
     refused = build_invalid_grant("the refresh token is unknown, used, revoked or expired")
     session_id = await db.scalar(_USE_TOKEN, which)
     if session_id is None:
-        copied = await db.scalar(_FIND_USED_TOKEN, which)
-        if copied is not None:
-            await end_session(db, actor, copied, reason="refresh-token-reused")
+        used = (await db.execute(_FIND_USED_TOKEN, which | {"window": REPEAT_WINDOW})).one_or_none()
+        if used is None:
+            return refused
+        lost = {"of_session": used.session_id, "first_used_at": used.used_at}
+        if used.repeated:
+            session_id = await db.scalar(_REPLACE_LOST_TOKEN, lost)
+        if session_id is None:
+            await end_session(db, actor, used.session_id, reason="refresh-token-reused")
+            return refused
+    session = (await db.execute(_REFRESH_SESSION, {"of_session": session_id, "address": actor.address})).one_or_none()
+    if session is None:
         return refused
-    user_id = await db.scalar(_REFRESH_SESSION, {"of_session": session_id, "address": actor.address})
-    if user_id is None:
-        return refused
-    return await _issue_tokens(db, issuer, client, user_id, session_id)
+    granted = client.choose_scopes({}) & frozenset(OWN_SCOPES if session.scopes is None else session.scopes)
+    scopes = frozenset(wanted.split()) or granted
+    if not scopes or not scopes <= granted:
+        raise build_invalid_scope()
+    return await _issue_tokens(db, issuer, client, session.user_id, session_id, scopes)
 
 
 async def touch_session(db: AsyncConnection, session_id: UUID, address: str | None) -> bool:
     """Store the time and the address of the last use of a live session. Return False if the session has ended."""
-    return await db.scalar(_TOUCH_SESSION, {"of_session": session_id, "address": address}) is not None
+    return await db.scalar(_TOUCH_LIVE_SESSION, {"of_session": session_id, "address": address}) is not None
 
 
 async def end_session(

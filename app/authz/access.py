@@ -4,13 +4,15 @@ A route declares its requirement as a parameter and gets a typed scope. An opera
 
     scope: Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]    a user with this permission in the org
     scope: SignedIn                                              any signed-in user
+    scope: AsOwner                                               a user with the app or the console
     scope: AsOperator                                            a platform operator, with a security key
     scope: Annotated[ServiceScope, Service("point-events:write")]   a service client with that scope
     dependencies=[Public]                                        every caller, without a sign-in
 
 One statement reads the session, the org and the roles from the database. Roles never come from a token's claims, so
-the next call of an ended session, a disabled account or a removed admin is refused. A role in an org of a whole
-province or the nation counts only while the session has a valid proof of a security key (S16).
+the next call of an ended session, a disabled account or a removed admin is refused. A token has the scopes that its
+person granted to its client, and each rule needs one, which is compared in memory (`AccessRule.get_scope`). A role in
+an org of a whole province or the nation counts only while the session has a valid proof of a security key (S16).
 """
 
 from collections.abc import Callable
@@ -36,11 +38,12 @@ from app.authz.caller import (
 )
 from app.authz.cookies import accepts_session_cookie, read_cookie_token
 from app.authz.errors import OrgClosed, RealNameRequired, ScopeMissing, StepUpNeeded, UserNeeded
-from app.authz.permissions import ADMINS, CLOSED_ORG_PERMISSIONS, OWN_ROLES, ROLES, Permission, Role
+from app.authz.permissions import ADMINS, CLOSED_ORG_PERMISSIONS, OWN_ROLES, ROLES, SCOPE_OF, Permission, Role
+from app.authz.scopes import OWN_SCOPES, Scope
 from app.authz.step_up import KEY_PROOF_LIFETIME, is_key_required
 from app.authz.tokens import VERIFIER, AccessToken
 from app.core.networks import parse_address
-from app.database.db import POOL
+from app.database.db import POOL, READS
 from app.idempotency.replay import replay_or_claim
 from app.web.errors import Forbidden, NotFound, Unauthorized
 from app.web.request_state import get_request_state
@@ -59,6 +62,8 @@ class UserScope:
     actor: Actor
     key_proved: bool = False
     """Whether the session has a valid proof of a security key."""
+    scopes: frozenset[str] = OWN_SCOPES
+    """The scopes of the access token."""
 
     def require_real_name(self) -> str:
         """Return the verified name. Raises RealNameRequired without one (S1)."""
@@ -165,10 +170,13 @@ def _build_user_scope(request: Request, token: AccessToken, row: SessionRow | Op
         party_member=row.party_member,
         actor=build_actor(request, user_id=row.user_id),
         key_proved=bool(row.key_proved),
+        scopes=token.scopes,
     )
 
 
-async def _authorize_user(request: Request, token: VerifiedToken) -> UserScope:
+async def _resolve_user(request: Request, token: AccessToken, needed: Scope | None) -> UserScope:
+    """Authorize the token's user. Raises UserNeeded for a service's token, Unauthorized without a live session,
+    ScopeMissing if the token does not have the needed scope."""
     if token.session_id is None:
         raise UserNeeded
     row = await SESSION_STATEMENT.fetch_row(POOL.get(request), session_id=token.session_id)
@@ -176,11 +184,23 @@ async def _authorize_user(request: Request, token: VerifiedToken) -> UserScope:
         raise Unauthorized
     scope = _build_user_scope(request, token, row)
     get_request_state(request).user_id = scope.user_id
+    if needed is not None and needed not in token.scopes:
+        raise ScopeMissing(needed)
     await replay_or_claim(request, scope.user_id)
     return scope
 
 
+async def _authorize_user(request: Request, token: VerifiedToken) -> UserScope:
+    return await _resolve_user(request, token, get_user_scope(request.method))
+
+
+def get_user_scope(method: str) -> Scope:
+    """Return the scope that a call of this method needs where the rule is `SignedIn`."""
+    return Scope.ACCOUNT_READ if method in READS else Scope.ACCOUNT_WRITE
+
+
 SignedIn = Annotated[UserScope, Depends(_authorize_user)]
+"""A signed-in user; the token has the scope `account:read`, or to write `account:write`."""
 
 
 @cache
@@ -198,9 +218,9 @@ def _collect_key_roles(row: OrgRow) -> frozenset[Role]:
 async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permission: Permission) -> OrgScope:
     """Authorize the token's user for one permission in one org.
 
-    Raises UserNeeded for a service's token, Unauthorized without a live session, NotFound if the caller may not know of
-    the org, Forbidden if no role of the caller has the permission, StepUpNeeded without a proved key, OrgClosed if a
-    closed org does not allow it.
+    Raises UserNeeded for a service's token, Unauthorized without a live session, ScopeMissing if the token does not
+    have the permission's scope, NotFound if the caller may not know of the org, Forbidden if no role of the caller has
+    the permission, StepUpNeeded without a proved key, OrgClosed if a closed org does not allow it.
     """
     if token.session_id is None:
         raise UserNeeded
@@ -208,6 +228,8 @@ async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permis
     if row is None:
         raise Unauthorized
     get_request_state(request).user_id = row.user_id
+    if SCOPE_OF[permission] not in token.scopes:
+        raise ScopeMissing(SCOPE_OF[permission])
     roles = _collect_roles(row.main_admin, row.admin, row.member, row.keyless_superior is not None)
     readers, allowed = ROLES[permission]
     if roles.isdisjoint(readers):
@@ -232,6 +254,8 @@ async def _authorize_operator(request: Request, token: VerifiedToken) -> Operato
     get_request_state(request).user_id = row.user_id
     if not row.operator:
         raise NotFound
+    if Scope.OPERATOR not in token.scopes:
+        raise ScopeMissing(Scope.OPERATOR)
     if not row.key_proved:
         raise StepUpNeeded(KEY_PROOF_LIFETIME)
     scope = _build_user_scope(request, token, row)
@@ -248,10 +272,38 @@ class AccessRule:
 
     kind: Literal["public", "user", "org", "operator", "service"]
     needs: str | None = None
-    """The permission of an org rule, or the scope of a service rule."""
+    """The permission of an org rule; the scope of a service rule, or of a user rule other than `SignedIn`."""
+
+    def get_scope(self, method: str) -> str | None:
+        """Return the scope that the token of a call of this method needs; None if it needs none."""
+        match self.kind:
+            case "org":
+                return SCOPE_OF[Permission(str(self.needs))]
+            case "operator":
+                return Scope.OPERATOR
+            case "user" if self.needs is None:
+                return get_user_scope(method)
+            case _:
+                return None if self.needs == "any" else self.needs
 
 
 _ACCESS_RULES: dict[Callable[..., Any], AccessRule] = {}
+
+
+def _require_scope(needed: Scope | None) -> params.Depends:
+    async def authorize_user(request: Request, token: VerifiedToken) -> UserScope:
+        return await _resolve_user(request, token, needed)
+
+    _ACCESS_RULES[authorize_user] = AccessRule("user", needed or "any")
+    return params.Depends(authorize_user)
+
+
+AsPerson = Annotated[UserScope, _require_scope(None)]
+"""A signed-in user, whatever scopes the token has."""
+AsOwner = Annotated[UserScope, _require_scope(Scope.ACCOUNT_MANAGE)]
+"""A signed-in user with the app or the console, for what decides over the account itself."""
+AsFounder = Annotated[UserScope, _require_scope(Scope.ORGS_WRITE)]
+"""A signed-in user who creates an org, in which they have no permission yet."""
 
 
 def Can(permission: Permission) -> params.Depends:  # noqa: N802 — reads as a sentence in a signature
@@ -282,7 +334,7 @@ def Service(scope: str) -> params.Depends:  # noqa: N802 — reads as a sentence
         # A token can have fewer scopes than its client. A scope that the client has lost since then does not count.
         scopes = token.scopes & frozenset(client.scopes)
         if scope not in scopes:
-            raise ScopeMissing
+            raise ScopeMissing(scope)
         return ServiceScope(token.client_id, scopes, build_actor(request, client_id=token.client_id))
 
     _ACCESS_RULES[authorize_service] = AccessRule("service", scope)

@@ -13,6 +13,7 @@ from uuid import UUID
 from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 
+from app.authz.scopes import OWN_SCOPES
 from app.authz.tokens import AccessToken
 from app.core.cipher import CIPHER, Undecryptable
 from app.core.services import SETTINGS
@@ -64,11 +65,12 @@ def find_cookie_session(request: Request) -> CookieSession | None:
 
 
 def read_cookie_token(request: Request) -> AccessToken:
-    """Return the cookie's session as an AccessToken, the input of every authorization. Raises Unauthorized."""
+    """Return the cookie's session as an AccessToken with all scopes, the input of every authorization. Raises
+    Unauthorized."""
     session = find_cookie_session(request)
     if session is None:
         raise Unauthorized
-    return AccessToken(session.user_id, session.session_id, session.client_id, frozenset(), session.expires_at)
+    return AccessToken(session.user_id, session.session_id, session.client_id, OWN_SCOPES, session.expires_at)
 
 
 def is_renewal_due(session: CookieSession) -> bool:

@@ -52,6 +52,11 @@ class UserNeeded(Forbidden):
 
 
 class ScopeMissing(Forbidden):
+    """The access token does not have the scope that the call needs (RFC 6750 §3.1)."""
+
     slug = "insufficient-scope"
-    title = gettext_noop("服务没有此权限范围")
-    advice = gettext_noop("请平台管理员为该服务授予所需范围。")
+    title = gettext_noop("访问令牌没有此权限范围")
+    advice = gettext_noop("请平台管理员为该程序登记所需的权限范围，然后重新获取令牌。")
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'})

@@ -1,6 +1,9 @@
 """The permissions in an org: one table of permissions and the roles that have them."""
 
+from collections.abc import Collection
 from enum import StrEnum
+
+from app.authz.scopes import OWN_SCOPES, Scope
 
 
 class Role(StrEnum):
@@ -33,6 +36,7 @@ class Permission(StrEnum):
     CERTIFICATION_WRITE = "certification:write"
     SUBORDINATES_READ = "subordinates:read"
     REPORTS_READ = "reports:read"
+    OWN_REPORTS_READ = "own-reports:read"  # the org's own figures in full, by unit
     RANKINGS_READ = "rankings:read"
     AUDIT_READ = "audit:read"
     EXPORTS_READ = "exports:read"  # own exports; each also requires the permission for its content
@@ -66,10 +70,40 @@ ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
     Permission.CERTIFICATION_WRITE: (_VIEWERS, ADMINS),
     Permission.SUBORDINATES_READ: (_VIEWERS, ADMINS | {Role.SUPERIOR_ADMIN}),
     Permission.REPORTS_READ: (_VIEWERS, ADMINS | {Role.SUPERIOR_ADMIN}),
+    Permission.OWN_REPORTS_READ: (ADMINS, ADMINS),
     Permission.RANKINGS_READ: (_INSIDERS, _INSIDERS),
     Permission.AUDIT_READ: (ADMINS, ADMINS),
     Permission.EXPORTS_READ: (_VIEWERS, _VIEWERS),
 }
+
+
+SCOPE_OF: dict[Permission, Scope] = {
+    Permission.ORG_READ: Scope.ORGS_READ,
+    Permission.ORG_WRITE: Scope.ORGS_WRITE,
+    Permission.ORG_CLOSE: Scope.ORGS_WRITE,
+    Permission.ORG_REOPEN: Scope.ORGS_WRITE,
+    Permission.UNITS_READ: Scope.ORGS_READ,
+    Permission.UNITS_WRITE: Scope.ORGS_WRITE,
+    Permission.ADMINS_READ: Scope.ORGS_READ,
+    Permission.ADMINS_WRITE: Scope.ORGS_WRITE,
+    Permission.ADMINS_RESIGN: Scope.ORGS_WRITE,
+    Permission.CHANGES_READ: Scope.ORGS_READ,
+    Permission.CHANGES_WRITE: Scope.ORGS_WRITE,
+    Permission.TRANSFERS_READ: Scope.ORGS_READ,
+    Permission.TRANSFERS_ASK: Scope.ORGS_WRITE,
+    Permission.TRANSFERS_DECIDE: Scope.ORGS_WRITE,
+    Permission.MEMBERS_READ: Scope.MEMBERS_READ,
+    Permission.MEMBERS_WRITE: Scope.MEMBERS_WRITE,
+    Permission.CERTIFICATION_READ: Scope.ORGS_READ,
+    Permission.CERTIFICATION_WRITE: Scope.ORGS_WRITE,
+    Permission.SUBORDINATES_READ: Scope.ORGS_READ,
+    Permission.REPORTS_READ: Scope.REPORTS_READ,
+    Permission.OWN_REPORTS_READ: Scope.REPORTS_READ,
+    Permission.RANKINGS_READ: Scope.REPORTS_READ,
+    Permission.AUDIT_READ: Scope.AUDIT_READ,
+    Permission.EXPORTS_READ: Scope.ORGS_READ,
+}
+"""The scope that an access token needs beside the role of its user."""
 
 
 # A closed org stays readable as history.
@@ -85,12 +119,14 @@ CLOSED_ORG_PERMISSIONS = frozenset(
         Permission.TRANSFERS_READ,
         Permission.AUDIT_READ,
         Permission.REPORTS_READ,
+        Permission.OWN_REPORTS_READ,
         Permission.EXPORTS_READ,
     }
 )
 
 
-def list_permissions(roles: frozenset[Role], *, closed: bool) -> list[Permission]:
-    """Return the permissions that these roles together have in an open or a closed org."""
+def list_permissions(roles: frozenset[Role], *, closed: bool, scopes: Collection[str] = OWN_SCOPES) -> list[Permission]:
+    """Return the permissions that these roles together have in an open or a closed org, as far as the scopes of an
+    access token cover them."""
     allowed = CLOSED_ORG_PERMISSIONS if closed else ROLES
-    return [permission for permission in allowed if roles & ROLES[permission][1]]
+    return [permission for permission in allowed if roles & ROLES[permission][1] and SCOPE_OF[permission] in scopes]

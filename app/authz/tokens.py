@@ -154,10 +154,11 @@ class TokenIssuer:
         subject: UUID | str,
         *,
         client_id: str,
+        scopes: Iterable[str],
         session_id: UUID | None = None,
-        scopes: Iterable[str] = (),
     ) -> str:
-        """Return a signed access token that expires after `LIFETIME` seconds."""
+        """Return a signed access token that expires after `LIFETIME` seconds. A person's token has at least one
+        scope."""
         kid, key = await self._keys.get_signing_key()
         now = int(time.time())
         claims: dict[str, Any] = {
@@ -245,6 +246,8 @@ def _parse_claims(claims: dict[str, Any], expected_audience: str) -> AccessToken
     if type(claims["exp"]) is not int or type(claims["iat"]) is not int:
         raise ValueError
     session = UUID(claims["sid"]) if "sid" in claims else None
+    if session is not None and not claims["scope"]:
+        raise ValueError
     return AccessToken(
         subject=claims["sub"] if session is None else UUID(claims["sub"]),
         session_id=session,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from app.authz.scopes import SCOPES
+from app.authz.scopes import DEVICE_SCOPES, SERVICE_SCOPES
 from app.core.settings import CannotStart
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ T = TypeVar("T")
 clients = typer.Typer(no_args_is_help=True, help="Programs that may ask for tokens.")
 operators = typer.Typer(no_args_is_help=True, help="Platform operators.")
 signing_keys = typer.Typer(no_args_is_help=True, help="The keys of the access tokens.")
+
+
+_SCOPES_HELP = (
+    f"A service can have: {', '.join(sorted(SERVICE_SCOPES))}. A device has at least one of: "
+    f"{', '.join(sorted(DEVICE_SCOPES))}."
+)
 
 
 class Kind(StrEnum):
@@ -72,17 +78,18 @@ def _parse_name(text: str) -> str:
 def create_client(
     name: Annotated[str, typer.Argument(help="What people are shown of it.", callback=_parse_name)],
     kind: Annotated[Kind, typer.Option(help="`device`: a public program that signs in by scan.")] = Kind.SERVICE,
-    scope: Annotated[list[str] | None, typer.Option(help=f"One of: {', '.join(SCOPES)}.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help=_SCOPES_HELP)] = None,
 ) -> None:
     """Create a client. The secret of a service is shown once."""
     from app.auth import clients as operations
+    from app.auth.errors import UnusableScopes
 
     try:
         created = run_in_transaction(
             lambda db, _: operations.create_client(db, actor(), name=name, kind=kind.value, scopes=scope or ())
         )
-    except operations.UnknownScope as unknown:
-        raise CannotStart(f"Unknown scope {unknown}: there are {', '.join(SCOPES)}.") from None
+    except UnusableScopes:
+        raise CannotStart(f"These scopes cannot be registered for a {kind.value}. {_SCOPES_HELP}") from None
     typer.echo(f"client_id={created.client_id}")
     if created.secret is not None:
         typer.echo(f"client_secret={created.secret}")
@@ -102,18 +109,25 @@ def rotate_secret(
 
 
 @clients.command("revoke")
-def revoke_client(
-    client_id: str, yes: Annotated[bool, typer.Option("--yes", help="Do not ask; there is no way back.")] = False
-) -> None:
-    """Revoke a client immediately and permanently, with its tokens and sessions."""
+def revoke_client(client_id: str, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Revoke a client immediately, with its tokens and sessions."""
     from app.auth import clients as operations
 
     if not yes:
         sessions = _run_for_client(client_id, lambda db, _: operations.count_sessions(db, client_id))
-        typer.echo(f"This signs out {sessions} sessions and cannot be undone.")
+        typer.echo(f"This signs out {sessions} sessions.")
         typer.confirm(f"Revoke {client_id}?", abort=True)
     _run_for_client(client_id, lambda db, _: operations.revoke_client(db, actor(), client_id))
     typer.echo(f"{client_id} is revoked.")
+
+
+@clients.command("restore")
+def restore_client(client_id: str) -> None:
+    """Undo the revocation of a client. People sign in again."""
+    from app.auth import clients as operations
+
+    _run_for_client(client_id, lambda db, _: operations.restore_client(db, actor(), client_id))
+    typer.echo(f"{client_id} is restored.")
 
 
 @clients.command("list")
@@ -192,8 +206,11 @@ def _parse_phone(text: str) -> str:
 
 def _run_for_client(client_id: str, work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T:
     from app.auth.clients import NoSuchClient
+    from app.auth.errors import BuiltInClient
 
     try:
         return run_in_transaction(work)
+    except BuiltInClient:
+        raise CannotStart(f"{client_id} is part of the service and cannot be revoked.") from None
     except NoSuchClient:
         raise CannotStart(f"There is no live client {client_id} to do this with: see `xuezu clients list`.") from None

@@ -76,7 +76,7 @@ _SELECT_PART = select(ExportPart.content_cipher).where(
 
 def build_caller_parameters(scope: OrgScope) -> dict[str, Any]:
     """Return the parameters of `IS_OWN_EXPORT`."""
-    permissions = list_permissions(scope.roles, closed=scope.org.status == "closed")
+    permissions = list_permissions(scope.roles, closed=scope.org.status == "closed", scopes=scope.user.scopes)
     return {"of_org": scope.org_id, "of_user": scope.user.user_id, "permissions": list(permissions)}
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from app.admins.errors import ChangeRequestOpen, ChangeRequestStale, MainAdminOnly
-from app.authz.access import Can, OrgScope, SignedIn
+from app.authz.access import AsFounder, Can, OrgScope
 from app.authz.errors import RealNameRequired
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
@@ -51,7 +51,9 @@ Certifier = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
         RealNameRequired, PartyMemberRequired, UnknownRegion, NameSuffixTyped, NameKindMismatch, NameUnshowable
     ),
 )
-async def create_org(response: Response, user: SignedIn, body: OrgCreate, db: WriteDb, cipher: CipherDep) -> OrgCreated:
+async def create_org(
+    response: Response, user: AsFounder, body: OrgCreate, db: WriteDb, cipher: CipherDep
+) -> OrgCreated:
     """Create an org of one's own, with a name and the code of a region. The caller becomes its main admin, and needs a
     verified real name; for an org of the party also the declaration of party membership.
 

@@ -147,9 +147,9 @@ async def _yield_once(rows: Sequence[Sequence[Cell]]) -> AsyncIterator[Sequence[
 
 OVERVIEW = ExportKind("overview", Permission.REPORTS_READ, _build_overview_sheet)
 TREND = ExportKind("trend", Permission.REPORTS_READ, _build_trend_sheet)
-OWN_OVERVIEW = ExportKind("own-overview", Permission.UNITS_READ, _build_overview_sheet)
-OWN_TREND = ExportKind("own-trend", Permission.UNITS_READ, _build_trend_sheet)
-UNITS = ExportKind("units", Permission.UNITS_READ, _build_units_sheet)
+OWN_OVERVIEW = ExportKind("own-overview", Permission.OWN_REPORTS_READ, _build_overview_sheet)
+OWN_TREND = ExportKind("own-trend", Permission.OWN_REPORTS_READ, _build_trend_sheet)
+UNITS = ExportKind("units", Permission.OWN_REPORTS_READ, _build_units_sheet)
 RANKING = ExportKind("ranking", Permission.RANKINGS_READ, _build_ranking_sheet)
 
 

@@ -65,7 +65,7 @@ async def create_trend_export(
 )
 async def create_units_export(
     request: Request,
-    scope: Annotated[OrgScope, Can(Permission.UNITS_READ)],
+    scope: Annotated[OrgScope, Can(Permission.OWN_REPORTS_READ)],
     body: UnitsExport,
     db: WriteDb,
     cipher: CipherDep,

@@ -56,7 +56,7 @@ async def list_subordinate_figures(
 
 @router.get("/reports/units", summary="Compare units")
 async def list_unit_figures(
-    request: Request, scope: Annotated[OrgScope, Can(Permission.UNITS_READ)], db: ReadDb, span: SpanQuery
+    request: Request, scope: Annotated[OrgScope, Can(Permission.OWN_REPORTS_READ)], db: ReadDb, span: SpanQuery
 ) -> UnitsOut:
     """List the figures of every unit, each with the units under it. Only the admins of the org itself can read them.
     The people are those of the requested day; the tree of units is the present one. The call changes nothing."""

@@ -88,6 +88,7 @@ class Session(Table):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     client_id: Mapped[str] = mapped_column(Text)
     methods: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="authentication methods (amr, RFC 8176)")
+    scopes: Mapped[list[str] | None] = mapped_column(ARRAY(Text), comment="NULL: all scopes of the app or the console")
     device: Mapped[str | None] = mapped_column(Text)
     address: Mapped[str | None] = mapped_column(INET)
     created_at: Mapped[datetime] = _build_now_column()
@@ -108,6 +109,7 @@ class RefreshToken(Table):
     created_at: Mapped[datetime] = _build_now_column()
     expires_at: Mapped[datetime] = _build_time_column()
     used_at: Mapped[datetime | None] = _build_nullable_time_column()
+    used_from: Mapped[str | None] = mapped_column(INET)
 
 
 class SigningKey(Table):
@@ -206,6 +208,7 @@ class DeviceAuthorization(Table):
     scan_code: Mapped[str] = mapped_column(Text, comment="in the QR code")
     ticket_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     state: Mapped[str] = mapped_column(Text, server_default="pending")
+    scopes: Mapped[list[str] | None] = mapped_column(ARRAY(Text), comment="NULL: all scopes of the console")
     device: Mapped[str | None] = mapped_column(Text)
     address: Mapped[str | None] = mapped_column(INET)
     typed: Mapped[bool] = mapped_column(

@@ -17,6 +17,9 @@ from devtools.demo.undecided_requests import UndecidedRequests
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
+DESKTOP_SCOPES = ["account:read", "orgs:read", "orgs:write", "members:read", "members:write", "reports:read"]
+
+
 class Play:
     """The steps in their order. Attributes carry the results from one step to the next."""
 
@@ -84,7 +87,7 @@ class Play:
 
     def sign_in_by_scan(self) -> None:
         metadata = read_answer(self.service.get("/.well-known/oauth-authorization-server"), 200)
-        body = {"name": f"演示桌面端{self.serial}", "kind": "device"}
+        body = {"name": f"演示桌面端{self.serial}", "kind": "device", "scopes": DESKTOP_SCOPES}
         client = {"client_id": read_answer(self.service.post("/v1/simulator/clients", json=body), 200)["client_id"]}
         grant = read_answer(self.service.post(metadata["device_authorization_endpoint"], data=client), 200)
         self.report("desktop client", "asks for a QR code (RFC 8628), and shows it with the code " + grant["user_code"])

@@ -8,8 +8,10 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.auth.device_flow.scans import ScanRow, approve_sign_in, find_scan, refuse_sign_in, scan_code
 from app.authz.access import SignedIn
+from app.authz.scopes import DESCRIPTIONS
 from app.console.frame.forms import PageForm, catch_problem
 from app.console.frame.templates import ProblemContext, render_page
+from app.core.i18n import gettext
 from app.database.db import Readable, ReadDb, WriteDb
 from app.web.errors import NotFound, Problem
 from devtools.phone.sign_in import PhoneRoute
@@ -25,6 +27,11 @@ class ScannerPage(ProblemContext, template="phone/scan.html"):
 
 class ScanPage(ProblemContext, template="phone/approve.html"):
     scan: ScanRow
+
+    @property
+    def scope_texts(self) -> dict[str, str]:
+        """Return what each scope allows, in the reader's language."""
+        return {scope: gettext(text) for scope, text in DESCRIPTIONS.items()}
 
 
 @router.get("/scan")

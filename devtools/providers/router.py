@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy import exists, select
 
 from app.auth.clients import create_client
+from app.auth.errors import UnusableScopes
 from app.auth.oauth.protocol import PlainForm
 from app.auth.verification.alipay import ALIPAY
 from app.authz.access import Public, build_actor
@@ -50,7 +51,7 @@ async def list_simulated_sms(
     return SimulatedMessages(items=await list_simulated_messages(db, cipher, phone))
 
 
-@clients_router.post("/v1/simulator/clients", summary="Make a client")
+@clients_router.post("/v1/simulator/clients", summary="Make a client", responses=problems(UnusableScopes))
 async def create_simulated_client(request: Request, db: WriteDb, body: SimulatedClientCreate) -> SimulatedClientOut:
     """Create a service with a secret, or a desktop program that signs in by scan, for trying things out. In production
     an operator registers a client with `POST /v1/operator/clients` or `xuezu clients create`."""

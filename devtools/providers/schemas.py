@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from app.auth.verification.resident_id import IdNumber
+from app.authz.scopes import RegistrableScope
 from app.core.text import Name, PersonName
 from app.web.schemas import Body, Out
 
@@ -37,7 +38,7 @@ class SimulatedClientCreate(Body):
     kind: Literal["service", "device"] = Field(
         default="service", description="`device`: a program that signs in by scan."
     )
-    scopes: list[Literal["point-events:write"]] = Field(default_factory=list, max_length=10)
+    scopes: list[RegistrableScope] = Field(min_length=1, max_length=20)
 
 
 class SimulatedClientOut(Out):

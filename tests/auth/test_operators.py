@@ -235,7 +235,7 @@ async def test_client_is_created_rotated_and_revoked(operator: Person, engine: A
 async def test_device_client_signs_in_by_scan(people: People, operator: Person) -> None:
     from tests.auth.consoles import Console, approve, scan
 
-    body = {"name": "钉钉桌面版", "kind": "device", "scopes": []}
+    body = {"name": "钉钉桌面版", "kind": "device", "scopes": ["account:read"]}
     made = (await operator.post("/v1/operator/clients", json=body)).json()
     assert made["client_secret"] is None
     person = await people.register(verified=False, party=False)
@@ -252,21 +252,24 @@ async def test_device_client_signs_in_by_scan(people: People, operator: Person) 
 
 async def test_revoke_command_asks_for_confirmation(engine: AsyncEngine, settings: Settings) -> None:
     async with engine.begin() as db:
-        made = await create_client(db, Actor(), name=fresh_name(), kind="device")
+        made = await create_client(db, Actor(), name=fresh_name(), kind="device", scopes=["account:read"])
     assert settings.database_url is not None
     given = {"XUEZU_DATABASE_URL": settings.database_url.get_secret_value(), "XUEZU_DATA_DIR": str(settings.data_dir)}
 
-    async def run_revoke(typed: str, *arguments: str) -> tuple[int, str]:
+    async def run_command(typed: str, *arguments: str) -> tuple[int, str]:
         runner = CliRunner(env=given)
-        result = await asyncio.to_thread(runner.invoke, clients, ["revoke", made.client_id, *arguments], typed)
+        result = await asyncio.to_thread(runner.invoke, clients, [*arguments], typed)
         return result.exit_code, result.output
 
     async def is_live() -> bool:
         async with engine.connect() as db:
             return any(row.id == made.client_id and row.revoked_at is None for row in await list_clients(db))
 
-    code, output = await run_revoke("n\n")
-    assert (code, "This signs out 0 sessions and cannot be undone." in output) == (1, True)
+    code, output = await run_command("n\n", "revoke", made.client_id)
+    assert (code, "This signs out 0 sessions." in output) == (1, True)
     assert await is_live()
-    assert (await run_revoke("", "--yes"))[0] == 0
+    assert (await run_command("", "revoke", made.client_id, "--yes"))[0] == 0
     assert not await is_live()
+    assert (await run_command("", "restore", made.client_id))[0] == 0
+    assert await is_live()
+    assert (await run_command("", "revoke", "xuezu-app", "--yes"))[0] == 1

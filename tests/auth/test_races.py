@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor
+from app.auth import sessions
 from app.auth.accounts.registration import find_or_register_user
 from app.core.cipher import CIPHER, hash_secret
 from app.core.settings import Settings
@@ -253,7 +255,7 @@ async def test_redemption_during_a_revocation_leaves_no_session(
 ) -> None:
     """Nine calls redeem while their client is revoked. No session of it stays live, not even the newest."""
     operator = Caller(app, (await create_operator(app, people)).token)
-    body = {"name": "桌面程序", "kind": "device", "scopes": []}
+    body = {"name": "桌面程序", "kind": "device", "scopes": ["account:read"]}
     client_id = (await operator.post("/v1/operator/clients", body)).json()["client_id"]
     console = await Console.request(person.api, client_id)
     await scan(person, console)
@@ -300,7 +302,56 @@ async def make_unused(db: AsyncConnection, person: Person, token: str) -> str:
     return token
 
 
-async def test_concurrent_refreshes_with_one_token_succeed_once_and_end_the_session(
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every repeated use of a refresh token comes after the time in which a lost answer can be repeated."""
+    monkeypatch.setattr(sessions, "REPEAT_WINDOW", timedelta(minutes=-1))
+
+
+async def delete_other_tokens(db: AsyncConnection, person: Person, token: str) -> None:
+    others = (
+        "DELETE FROM refresh_tokens AS t USING sessions AS s"
+        " WHERE s.id = t.session_id AND s.user_id = :id AND t.token_hash <> :hash"
+    )
+    await db.execute(text(others), {"id": person.user_id, "hash": hash_secret(token)})
+
+
+async def test_concurrent_refreshes_with_one_token_leave_one_token(
+    person: Person, anonymous: Caller, db: AsyncConnection
+) -> None:
+    """They come in time and from one address, so each may repeat an answer that was lost."""
+    unused = text(
+        "SELECT count(*) FROM refresh_tokens AS t JOIN sessions AS s ON s.id = t.session_id"
+        " WHERE s.user_id = :id AND t.used_at IS NULL"
+    )
+    token = person.refresh_token
+    for _ in range(FEW_ROUNDS):
+        answers = await asyncio.gather(*(refresh(anonymous, token) for _ in range(AT_ONCE)))
+        assert Counter(answer.status for answer in answers) == {200: AT_ONCE}
+        assert await db.scalar(unused, {"id": person.user_id}) == 1
+        token = await make_unused(db, person, token)
+        await delete_other_tokens(db, person, token)
+
+
+async def test_concurrent_use_and_repetition_leave_at_most_one_token(
+    person: Person, anonymous: Caller, db: AsyncConnection
+) -> None:
+    """The client uses its new token while a thief repeats the call that gave it: one wins, or the session ends."""
+    unused = text(
+        "SELECT count(*) FROM refresh_tokens AS t JOIN sessions AS s ON s.id = t.session_id"
+        " WHERE s.user_id = :id AND t.used_at IS NULL AND s.ended_at IS NULL"
+    )
+    token = person.refresh_token
+    for _ in range(FEW_ROUNDS):
+        new = (await refresh(anonymous, token)).json()["refresh_token"]
+        await asyncio.gather(refresh(anonymous, new), refresh(anonymous, token))
+        assert await db.scalar(unused, {"id": person.user_id}) <= 1
+        token = await make_unused(db, person, token)
+        await delete_other_tokens(db, person, token)
+
+
+@pytest.mark.usefixtures("later")
+async def test_concurrent_late_refreshes_with_one_token_succeed_once_and_end_the_session(
     app: FastAPI, person: Person, anonymous: Caller, db: AsyncConnection
 ) -> None:
     token = person.refresh_token
@@ -320,6 +371,7 @@ async def restarted(settings: Settings) -> AsyncIterator[FastAPI]:
         yield application
 
 
+@pytest.mark.usefixtures("later")
 async def test_concurrent_reuses_after_a_restart_end_the_session_once(
     app: FastAPI, restarted: FastAPI, person: Person, anonymous: Caller, db: AsyncConnection
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.auth import sessions
 from tests.auth.consoles import Console
 from tests.people import People, Person
 from tests.retention import clean_up
@@ -22,7 +23,8 @@ async def refresh(api: httpx.AsyncClient, token: str) -> httpx.Response:
     return await api.post("/oauth/token", data=form)
 
 
-async def test_clean_up_leaves_valid_data(engine: AsyncEngine, person: Person) -> None:
+async def test_clean_up_leaves_valid_data(engine: AsyncEngine, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "REPEAT_WINDOW", timedelta(minutes=-1))
     console = await Console.request(person.api)
     tokens = (await refresh(person.api, person.refresh_token)).json()
     await clean_up(engine)

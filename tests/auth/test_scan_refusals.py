@@ -6,9 +6,11 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.authz.tokens import ISSUER, VERIFIER
 from tests.acts import invite, send_application
 from tests.auth.consoles import DESKTOP, DEVICE_GRANT, Console, approve, scan, sign_in_console
 from tests.people import People, Person
@@ -159,9 +161,19 @@ async def test_scan_decision_from_another_phone_of_the_user_is_refused(
     assert is_refused(again, 409, "already-scanned")
 
 
-async def test_scan_by_a_console_is_refused(person: Person, console: Console) -> None:
+async def test_scan_by_a_desktop_client_is_refused(person: Person, console: Console) -> None:
     tokens = await sign_in_console(person)
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    answer = await person.api.post("/v1/scans", json={"code": console.user_code}, headers=headers)
+    assert is_refused(answer, 403, "insufficient-scope")
+
+
+async def test_scan_by_the_console_is_refused(app: FastAPI, person: Person, console: Console) -> None:
+    token = await VERIFIER.get(app).verify(person.token)
+    of_console = await ISSUER.get(app).issue(
+        token.subject, client_id="xuezu-console", session_id=token.session_id, scopes=token.scopes
+    )
+    headers = {"Authorization": f"Bearer {of_console}"}
     answer = await person.api.post("/v1/scans", json={"code": console.user_code}, headers=headers)
     assert is_refused(answer, 403, "app-only")
 

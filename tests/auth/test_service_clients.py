@@ -5,11 +5,16 @@ from datetime import timedelta
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit_log.entries import Actor
 from app.auth.clients import create_client, revoke_client, rotate_secret
 from app.authz.tokens import VERIFIER
+from app.database.db import ENGINE
+from tests.acts import get_body, get_refusal
+from tests.auth.consoles import Console, approve, scan
+from tests.auth.operator_accounts import create_operator
 from tests.people import People
 
 SCOPE = "point-events:write"
@@ -120,3 +125,67 @@ async def test_simulator_creates_a_client(people: People) -> None:
     assert made.status_code == 200
     granted = await request_token(people.api, made.json()["client_id"], made.json()["client_secret"])
     assert granted.json()["scope"] == SCOPE
+
+
+# What can be registered, revoked and restored
+
+
+@pytest.mark.parametrize(
+    ("kind", "scopes"),
+    [
+        ("device", []),
+        ("device", ["point-events:write"]),
+        ("service", ["members:read"]),
+        ("service", ["point-events:write", "account:read"]),
+    ],
+)
+async def test_scopes_of_another_kind_cannot_be_registered(
+    app: FastAPI, people: People, kind: str, scopes: list[str]
+) -> None:
+    operator = await create_operator(app, people)
+    body = {"name": "程序", "kind": kind, "scopes": scopes}
+    assert get_refusal(await operator.post("/v1/operator/clients", json=body)) == (422, "unusable-scopes")
+
+
+@pytest.mark.parametrize("scope", ["account:manage", "operator", "everything"])
+async def test_reserved_and_unknown_scopes_cannot_be_registered(app: FastAPI, people: People, scope: str) -> None:
+    operator = await create_operator(app, people)
+    body = {"name": "程序", "kind": "device", "scopes": [scope]}
+    assert get_refusal(await operator.post("/v1/operator/clients", json=body)) == (422, "invalid")
+
+
+@pytest.mark.parametrize("client_id", ["xuezu-app", "xuezu-console"])
+async def test_built_in_client_cannot_be_revoked(app: FastAPI, people: People, client_id: str) -> None:
+    operator = await create_operator(app, people)
+    refused = await operator.delete(f"/v1/operator/clients/{client_id}")
+    assert get_refusal(refused) == (409, "built-in-client")
+    assert get_body(await operator.get(f"/v1/operator/clients/{client_id}"))["revoked_at"] is None
+    assert (await operator.get("/v1/me")).status_code == 200, "its sessions go on"
+
+
+async def test_revoked_client_is_restored_with_its_secret(app: FastAPI, people: People) -> None:
+    operator = await create_operator(app, people)
+    body = {"name": "积分系统", "kind": "service", "scopes": [SCOPE]}
+    made = get_body(await operator.post("/v1/operator/clients", json=body), 201)
+    one, secret = f"/v1/operator/clients/{made['client_id']}", made["client_secret"]
+    assert (await operator.delete(one)).status_code == 204
+    assert (await request_token(people.api, made["client_id"], secret)).status_code == 401
+    for _ in range(2):
+        assert get_body(await operator.put(f"{one}/restoration"))["revoked_at"] is None
+    assert (await request_token(people.api, made["client_id"], secret)).status_code == 200
+    audited = text("SELECT count(*) FROM audit_entries WHERE action = 'client.restored' AND after->>'client' = :id")
+    async with ENGINE.get(app).connect() as db:
+        assert await db.scalar(audited, {"id": made["client_id"]}) == 1
+
+
+async def test_restored_program_has_no_session_of_before(app: FastAPI, people: People) -> None:
+    operator, person = await create_operator(app, people), await people.register(verified=False)
+    body = {"name": "桌面端", "kind": "device", "scopes": ["account:read"]}
+    client_id = get_body(await operator.post("/v1/operator/clients", json=body), 201)["client_id"]
+    console = await Console.request(people.api, client_id)
+    await approve(person, (await scan(person, console))["id"], console.proof)
+    tokens = get_body(await console.poll())
+    await operator.delete(f"/v1/operator/clients/{client_id}")
+    await operator.put(f"/v1/operator/clients/{client_id}/restoration")
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert (await people.api.get("/v1/me", headers=headers)).status_code == 401

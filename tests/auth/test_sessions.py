@@ -1,5 +1,6 @@
 """Sessions: refresh, list, end of one or all sessions, and end after the reuse of a refresh token."""
 
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.auth import sessions
 from app.core.settings import Settings
 from app.main import create_app
 from tests.auth.consoles import DESKTOP, sign_in_console
@@ -45,6 +47,13 @@ async def test_refresh_token_returns_the_next_tokens(person: Person) -> None:
     assert len((await person.get("/v1/me/sessions")).json()["items"]) == 1
 
 
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every repeated use of a refresh token comes after the time in which a lost answer can be repeated."""
+    monkeypatch.setattr(sessions, "REPEAT_WINDOW", timedelta(minutes=-1))
+
+
+@pytest.mark.usefixtures("later")
 async def test_reused_refresh_token_ends_the_session(person: Person, db: AsyncConnection) -> None:
     tokens = (await refresh(person.api, person.refresh_token)).json()
     replayed = await refresh(person.api, person.refresh_token)
@@ -62,6 +71,52 @@ async def test_reused_refresh_token_ends_the_session(person: Person, db: AsyncCo
     assert reasons.scalars().all() == ["refresh-token-reused"]
 
 
+async def test_refresh_whose_answer_was_lost_is_repeated(person: Person) -> None:
+    for _ in range(3):
+        repeated = await refresh(person.api, person.refresh_token)
+        assert repeated.status_code == 200
+    tokens = repeated.json()
+    assert await read_status(person.api, tokens["access_token"]) == 200
+    assert (await refresh(person.api, tokens["refresh_token"])).status_code == 200
+    assert len((await person.get("/v1/me/sessions")).json()["items"]) == 1
+
+
+async def test_token_of_a_lost_answer_ends_the_session_when_it_is_used_later(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thief repeats the call of the owner in time and from the same address. The owner's next refresh ends both."""
+    owner = (await refresh(person.api, person.refresh_token)).json()
+    thief = (await refresh(person.api, person.refresh_token)).json()
+    monkeypatch.setattr(sessions, "REPEAT_WINDOW", timedelta(minutes=-1))
+    assert (await refresh(person.api, owner["refresh_token"])).status_code == 400
+    assert await read_status(person.api, thief["access_token"]) == 401
+    assert (await refresh(person.api, thief["refresh_token"])).status_code == 400
+
+
+async def test_refresh_is_not_repeated_after_the_next_one(person: Person) -> None:
+    """The answer was not lost: its token was used."""
+    tokens = (await refresh(person.api, person.refresh_token)).json()
+    following = (await refresh(person.api, tokens["refresh_token"])).json()
+    assert (await refresh(person.api, person.refresh_token)).status_code == 400
+    assert await read_status(person.api, following["access_token"]) == 401
+
+
+@pytest.mark.parametrize("address", ["203.0.113.9", "2001:db8::1"])
+async def test_refresh_is_not_repeated_from_another_address(app: FastAPI, person: Person, address: str) -> None:
+    tokens = (await refresh(person.api, person.refresh_token)).json()
+    transport = httpx.ASGITransport(app, client=(address, 5))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as elsewhere:
+        assert (await refresh(elsewhere, person.refresh_token)).status_code == 400
+    assert await read_status(person.api, tokens["access_token"]) == 401
+
+
+async def test_refresh_of_an_ended_session_is_not_repeated(person: Person) -> None:
+    tokens = (await refresh(person.api, person.refresh_token)).json()
+    await revoke(person.api, tokens["refresh_token"])
+    assert (await refresh(person.api, person.refresh_token)).status_code == 400
+
+
+@pytest.mark.usefixtures("later")
 async def test_reused_refresh_token_is_detected_after_a_restart(settings: Settings, person: Person) -> None:
     """Another process detects the reuse too, because the state is in the database."""
     tokens = (await refresh(person.api, person.refresh_token)).json()

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor
 from app.auth.clients import create_client
+from app.authz.scopes import DEVICE_SCOPES
 from app.console.frame.formats import LANGUAGE
 from tests.auth.consoles import Console
 from tests.browser import DESK, HAND, Screen
@@ -197,7 +198,7 @@ async def resize(shown: Screen, size: dict[str, int]) -> None:
 @pytest.fixture
 async def program(db: AsyncConnection) -> str:
     """Return the id of a device client. Nothing limits the name that an operator gives it."""
-    return (await create_client(db, Actor(), name=PROGRAM, kind="device")).client_id
+    return (await create_client(db, Actor(), name=PROGRAM, kind="device", scopes=sorted(DEVICE_SCOPES))).client_id
 
 
 @pytest.fixture

@@ -76,6 +76,7 @@ EXEMPT = {
     "GET /v1/operator/org-loads/{load_id}/refused-rows.xlsx": KEY,
     "PUT /v1/operator/org-loads/{load_id}/confirmation": KEY,
     "PUT /v1/operator/org-loads/{load_id}/reversal": KEY,
+    "PUT /v1/operator/clients/{client_id}/restoration": KEY,
     "POST /v1/orgs/{org_id}/imports": "takes an upload",
     "PUT /v1/orgs/{org_id}/imports/{import_id}/units": "the example before it has the import read again",
     "PUT /v1/orgs/{org_id}/imports/{import_id}/reversal": "takes back the people of the other examples",

@@ -14,7 +14,7 @@ async def test_registered_desktop_client_signs_in_by_the_scan_and_an_unknown_one
 ) -> None:
     """A desktop client signs in by the same scan: it is a registered client of the standard device flow (RFC 8628)."""
     # Unmodified OAuth libraries do the same in tests/auth/test_real_clients.py.
-    registered = {"name": "电脑端聊天", "kind": "device", "scopes": []}
+    registered = {"name": "电脑端聊天", "kind": "device", "scopes": ["account:read"]}
     client_id = get_body(await operator.post("/v1/operator/clients", json=registered), 201)["client_id"]
     desktop = await Console.request(api, client_id)
     scanned = await scan(world.learner, desktop)

@@ -26,7 +26,7 @@ from app.auth.verification.verifications import (
     complete_alipay_verification,
     submit_id_card,
 )
-from app.authz.access import Public, SignedIn, build_actor
+from app.authz.access import AsOwner, Public, SignedIn, build_actor
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
@@ -70,7 +70,7 @@ async def list_sessions(db: ReadDb, scope: SignedIn, paging: Annotated[Paging, p
 
 
 @router.delete("/v1/me/sessions/{session_id}", status_code=204, summary="Sign out one device")
-async def delete_session(db: WriteDb, scope: SignedIn, session_id: Annotated[UUID, Path()]) -> None:
+async def delete_session(db: WriteDb, scope: AsOwner, session_id: Annotated[UUID, Path()]) -> None:
     """End one session, for example of a device that was lost. Its tokens are refused from the next call on.
 
     It may be the session of this call: then sign in again. A session that has ended already answers 404.
@@ -82,7 +82,7 @@ async def delete_session(db: WriteDb, scope: SignedIn, session_id: Annotated[UUI
 @router.delete("/v1/me/sessions", status_code=204, summary="Sign out everywhere")
 async def delete_sessions(
     db: WriteDb,
-    scope: SignedIn,
+    scope: AsOwner,
     keep_current: Annotated[bool, Query(description="Leave the session of this call.")] = False,
 ) -> None:
     """End all sessions of the user at once, for example when a stranger may have signed in. `keep_current` leaves the
@@ -101,7 +101,7 @@ async def delete_sessions(
     responses=problems(AlreadyVerified, IdNumberTaken, VerificationOpen, TooManyRequests, AlipayUnavailable),
 )
 async def create_verification(
-    request: Request, response: Response, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: VerificationCreate
+    request: Request, response: Response, db: WriteDb, cipher: CipherDep, scope: AsOwner, body: VerificationCreate
 ) -> VerificationOut:
     """Call this before creating an org or becoming an admin; other users need no verification. There are two ways.
 

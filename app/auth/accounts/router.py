@@ -10,7 +10,7 @@ from app.auth.phone_codes.codes import PHONE_CHANGED, Purpose, make_phone_code
 from app.auth.phone_codes.router import build_phone_code_out
 from app.auth.phone_codes.schemas import PhoneCodeCreate, PhoneCodeOut
 from app.auth.phone_codes.sms import deliver_message, get_gateway
-from app.authz.access import SignedIn
+from app.authz.access import AsOwner
 from app.authz.errors import StepUpNeeded
 from app.core.cipher import CipherDep
 from app.database.db import TransactionalRoute, WriteDb
@@ -23,7 +23,7 @@ _CODE_PROBLEMS = problems(TooManyRequests, PhoneCodesUnavailable)
 
 @router.post("/v1/me/phone-codes", status_code=202, summary="Send a code to my new phone", responses=_CODE_PROBLEMS)
 async def create_phone_change_code(
-    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: PhoneCodeCreate, tasks: BackgroundTasks
+    request: Request, db: WriteDb, cipher: CipherDep, scope: AsOwner, body: PhoneCodeCreate, tasks: BackgroundTasks
 ) -> PhoneCodeOut:
     """Send a code of six digits to the new phone. This is the first step of changing the phone. Then send the code
     with `PUT /v1/me/phone`.
@@ -47,7 +47,7 @@ async def create_phone_change_code(
     responses=problems(CodeRefused, PhoneTaken, StepUpNeeded, PhoneCodesUnavailable),
 )
 async def put_phone(
-    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: PhonePut, tasks: BackgroundTasks
+    request: Request, db: WriteDb, cipher: CipherDep, scope: AsOwner, body: PhonePut, tasks: BackgroundTasks
 ) -> JSONResponse | None:
     """Change the phone of the account. This is the second step: send the new phone and the code that it has received.
     From now on the account has the new phone, and the old phone gets a message.
@@ -68,7 +68,7 @@ async def put_phone(
     "/v1/me/closing-codes", status_code=202, summary="Send a code for closing my account", responses=_CODE_PROBLEMS
 )
 async def create_closing_code(
-    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, tasks: BackgroundTasks
+    request: Request, db: WriteDb, cipher: CipherDep, scope: AsOwner, tasks: BackgroundTasks
 ) -> PhoneCodeOut:
     """Send a code of six digits to the phone of the account. This is the first step of closing the account. Then send
     the code with `PUT /v1/me/closure`.
@@ -91,7 +91,7 @@ async def create_closing_code(
     responses=problems(CodeRefused, StillAdmin, IsOperator, StepUpNeeded),
 )
 async def put_closure(
-    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: ClosurePut
+    request: Request, db: WriteDb, cipher: CipherDep, scope: AsOwner, body: ClosurePut
 ) -> JSONResponse | None:
     """Close the account. This is the second step: send the code. It cannot be undone. Phone, name and verification are
     erased, and the points remain under an id that identifies no person.

@@ -13,6 +13,7 @@ Each step is one statement with the previous state as its condition, so one of s
 """
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
@@ -25,6 +26,7 @@ from app.auth.oauth.protocol import Client, OAuthError, build_invalid_grant, req
 from app.auth.oauth.token_requests import TokenRequest
 from app.auth.rate_limits import Limit, take_token_by_address
 from app.auth.sessions import TokenOut, start_session
+from app.authz.scopes import OWN_SCOPES
 from app.core.cipher import create_secret, hash_secret
 from app.database.db import on_constraint
 from app.schema.auth import DeviceAuthorization, Session, User
@@ -72,9 +74,9 @@ def _keep_letters(given: str) -> str:
 
 
 async def start_device_authorization(
-    db: AsyncConnection, actor: Actor, client: Client, device: str | None
+    db: AsyncConnection, actor: Actor, client: Client, device: str | None, scopes: Collection[str] = OWN_SCOPES
 ) -> StartedAuthorization:
-    """Start a device authorization for a client that may use the device flow, or for the console.
+    """Start a device authorization of these scopes for a client that may use the device flow, or for the console.
 
     Raises TooManyRequests; Unavailable if another authorization has the same random user code.
     """
@@ -87,6 +89,7 @@ async def start_device_authorization(
         "device_code_hash": hash_secret(device_code),
         "user_code": user_code,
         "scan_code": scan_code,
+        "scopes": None if client.has_all_scopes else sorted(scopes),
         "device": device,
         "address": actor.address,
         "number": 10 + secrets.randbelow(90) if client.kind == "console" else None,
@@ -112,7 +115,7 @@ SET polled_at = now(),
         ELSE d.interval_seconds END,
     state = CASE WHEN d.state = 'approved' AND d.expires_at > now() THEN 'redeemed' ELSE d.state END
 WHERE d.device_code_hash = :device_code_hash AND d.client_id = :client_id
-RETURNING new.id, old.state AS before, new.state, new.user_id, new.scanned_session_id,
+RETURNING new.id, old.state AS before, new.state, new.user_id, new.scanned_session_id, new.scopes,
           new.expires_at <= now() AS expired,
           coalesce(old.polled_at > now() - make_interval(secs => old.interval_seconds - 0.5), false) AS too_fast
 """)
@@ -137,7 +140,14 @@ async def redeem_device_code(request: TokenRequest) -> TokenOut | OAuthError:
             return denied
         actor = replace(request.actor, user_id=row.user_id)
         tokens = await start_session(
-            request.db, request.issuer, actor, request.client, row.user_id, methods=["mca"], device=request.device
+            request.db,
+            request.issuer,
+            actor,
+            request.client,
+            row.user_id,
+            methods=["mca"],
+            device=request.device,
+            scopes=OWN_SCOPES if row.scopes is None else frozenset(row.scopes),
         )
         await record(request.db, actor, "device_authorization.redeemed", subject=subject)
         return tokens

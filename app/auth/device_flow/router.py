@@ -52,6 +52,7 @@ Ticket = Annotated[str | None, Cookie(alias=TICKET, max_length=200, description=
     openapi_extra=describe_form(
         "client_id",
         client_id="A client of kind `device`. The console has no part in this: its pages sign people in themselves.",
+        scope="Only these of the client's scopes, with blanks between them. The person sees them before the approval.",
     ),
 )
 async def create_device_authorization(
@@ -71,8 +72,9 @@ async def create_device_authorization(
     client = await authenticate_client(db, request, form)
     if GrantType.DEVICE_CODE not in GRANTS[client.kind]:
         raise OAuthError("unauthorized_client", "this client may not use the device flow")
+    scopes = client.choose_scopes(form)
     started = await start_device_authorization(
-        db, build_actor(request, client_id=client.id), client, describe_device(request)
+        db, build_actor(request, client_id=client.id), client, describe_device(request), scopes
     )
     response.headers.update(NO_STORE)
     issuer = SETTINGS.get(request).issuer

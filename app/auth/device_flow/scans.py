@@ -37,6 +37,8 @@ class ScanRow(NamedTuple):
     address: str | None
     created_at: datetime
     expires_at: datetime
+    scopes: list[str] | None
+    """What the client may do; None: everything."""
     client: str
     proof: str
     """What the person proves to see on the screen: `number`, `user-code-end`, or `none` after typing the user code."""
@@ -49,6 +51,7 @@ SCAN_COLUMNS = (
     DeviceAuthorization.address,
     DeviceAuthorization.created_at,
     DeviceAuthorization.expires_at,
+    DeviceAuthorization.scopes,
     select(OAuthClient.name).where(OAuthClient.id == DeviceAuthorization.client_id).scalar_subquery().label("client"),
     case(
         (DeviceAuthorization.number.is_not(None), "number"), (DeviceAuthorization.typed, "none"), else_="user-code-end"

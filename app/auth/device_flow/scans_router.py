@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from app.auth.device_flow.scans import approve_sign_in, find_scan, refuse_sign_in, scan_code
 from app.auth.device_flow.schemas import ApprovalPut, ScanCreate, ScanOut
 from app.auth.errors import AlreadyScanned, CodeExpired, NotOnThisClient, ScanDecided, WrongNumber
-from app.authz.access import SignedIn
+from app.authz.access import AsOwner
 from app.authz.errors import ForeignOrigin
 from app.authz.origin import SameOrigin
 from app.database.db import Readable, ReadDb, TransactionalRoute, WriteDb
@@ -29,7 +29,7 @@ ScanId = Annotated[UUID, Path(description="The scan.")]
     responses=problems(NotFound, AlreadyScanned, CodeExpired, NotOnThisClient, ForeignOrigin, TooManyRequests),
 )
 async def create_scan(
-    request: Request, response: Response, db: WriteDb, scope: SignedIn, body: ScanCreate
+    request: Request, response: Response, db: WriteDb, scope: AsOwner, body: ScanCreate
 ) -> ScanOut | JSONResponse:
     """The app reports that the person has scanned a QR code, or has typed the code beside it. The answer shows which
     client requests the sign-in, as the service saw it: program, browser, address and time. The person compares these
@@ -46,7 +46,7 @@ async def create_scan(
 
 
 @router.get("/v1/scans/{scan_id}", summary="Read a scan", responses=problems(ForeignOrigin))
-async def read_scan(db: ReadDb, scope: SignedIn, scan_id: ScanId) -> ScanOut:
+async def read_scan(db: ReadDb, scope: AsOwner, scan_id: ScanId) -> ScanOut:
     """Read whether the scan still waits for a decision. The call changes nothing.
 
     Only the phone that has scanned the code can read the scan. For any other phone the answer is 404.
@@ -61,7 +61,7 @@ async def read_scan(db: ReadDb, scope: SignedIn, scan_id: ScanId) -> ScanOut:
     responses=problems(NotFound, CodeExpired, ForeignOrigin, ScanDecided, WrongNumber),
 )
 async def approve_scan(
-    request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId, body: ApprovalPut
+    request: Request, db: WriteDb, scope: AsOwner, scan_id: ScanId, body: ApprovalPut
 ) -> ScanOut | JSONResponse:
     """Approve the sign-in with the `proof` of the scan: the number that the console shows, or the last four letters of
     the code on the screen of another client. The client gets its tokens with its next poll, and is signed in as this
@@ -81,7 +81,7 @@ async def approve_scan(
     response_model=ScanOut,
     responses=problems(NotFound, CodeExpired, ForeignOrigin, ScanDecided),
 )
-async def put_refusal(request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId) -> ScanOut | JSONResponse:
+async def put_refusal(request: Request, db: WriteDb, scope: AsOwner, scan_id: ScanId) -> ScanOut | JSONResponse:
     """The person refuses the sign-in, for example because a stranger shows the code. The client is notified at once,
     and its code cannot be used any more.
 
@@ -93,7 +93,7 @@ async def put_refusal(request: Request, db: WriteDb, scope: SignedIn, scan_id: S
     return await _get_scan(db, scope, scan_id)
 
 
-async def _get_scan(db: Readable, scope: SignedIn, scan_id: UUID) -> ScanOut:
+async def _get_scan(db: Readable, scope: AsOwner, scan_id: UUID) -> ScanOut:
     row = await find_scan(db, scope, scan_id)
     if row is None:
         raise NotFound

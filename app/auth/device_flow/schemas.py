@@ -4,9 +4,11 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from app.auth.devices import ObservedDevice
+from app.authz.scopes import DESCRIPTIONS, OWN_SCOPES, Scope
+from app.core.i18n import gettext
 from app.core.text import Token
 from app.web.schemas import Body, Out
 
@@ -52,6 +54,18 @@ class ScanCreate(Body):
     )
 
 
+class ScopeOut(Out):
+    """A scope that the person grants with the approval."""
+
+    name: str = Field(examples=["reports:read"])
+    description: str = Field(description="In the caller's language.", examples=["查看报表与排名"])
+
+
+def _describe_scopes(names: list[str] | None) -> list[dict[str, str]]:
+    scopes = sorted(OWN_SCOPES if names is None else names)
+    return [{"name": name, "description": gettext(DESCRIPTIONS[Scope(name)])} for name in scopes]
+
+
 class ScanOut(ObservedDevice):
     """A scan: the device that requests the sign-in, as the service observed it."""
 
@@ -61,6 +75,9 @@ class ScanOut(ObservedDevice):
     proof: Literal["number", "user-code-end", "none"] = Field(
         description="What the app asks the person for before the approval: the `number` that the console shows after "
         "the scan, or the last four letters of the code beside the QR code; `none` if the person has typed that code."
+    )
+    scopes: Annotated[list[ScopeOut], BeforeValidator(_describe_scopes)] = Field(
+        description="What the client may do after the approval: show it to the person. The console may do everything."
     )
     created_at: datetime = Field(description="When the client requested the code.")
     expires_at: datetime

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from app.authz.origin import is_foreign_origin
+from app.authz.scopes import OWN_SCOPES
 from app.core.cipher import hash_secret
 from app.core.i18n import gettext_in
 from app.core.text import has_unshowable
@@ -78,6 +79,10 @@ def build_invalid_request(description: str) -> OAuthError:
 
 def build_invalid_grant(description: str) -> OAuthError:
     return OAuthError("invalid_grant", description)
+
+
+def build_invalid_scope() -> OAuthError:
+    return OAuthError("invalid_scope", "the scope is unknown, or the client does not have it")
 
 
 class OAuthRoute(TransactionalRoute):
@@ -201,6 +206,22 @@ class Client:
     scopes: frozenset[str]
     refresh_seconds: int
     session_seconds: int
+
+    @property
+    def has_all_scopes(self) -> bool:
+        """Return whether the client is the app or the console, which have all scopes of a person."""
+        return self.kind in ("app", "console")
+
+    def choose_scopes(self, form: Mapping[str, str]) -> frozenset[str]:
+        """Return the scopes that the form requests, or all scopes of the client if it requests none (RFC 6749 §3.3).
+
+        Raises OAuthError (invalid_scope) for an unknown scope and for one that the client does not have.
+        """
+        allowed = OWN_SCOPES if self.has_all_scopes else self.scopes
+        wanted = frozenset(form.get("scope", "").split()) or allowed
+        if not wanted <= allowed:
+            raise build_invalid_scope()
+        return wanted
 
 
 _has_valid_secret = exists().where(

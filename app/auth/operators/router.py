@@ -7,7 +7,15 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Response
 
 from app.auth import clients
-from app.auth.errors import AlreadyVerified, IdNumberTaken, IsOperator, NotYourReview, OwnVerification
+from app.auth.errors import (
+    AlreadyVerified,
+    BuiltInClient,
+    IdNumberTaken,
+    IsOperator,
+    NotYourReview,
+    OwnVerification,
+    UnusableScopes,
+)
 from app.auth.operators import operators
 from app.auth.operators.schemas import (
     ClientCreate,
@@ -146,13 +154,14 @@ async def read_client(db: ReadDb, scope: AsOperator, client_id: ClientId) -> Cli
     return ClientOut.model_validate(await clients.get_client(db, client_id))
 
 
-@router.post("/clients", status_code=201, summary="Register a client")
+@router.post("/clients", status_code=201, summary="Register a client", responses=problems(UnusableScopes))
 @without_stored_answer
 async def create_client(response: Response, db: WriteDb, scope: AsOperator, body: ClientCreate) -> ClientSecretOut:
     """Register a service, which gets its first secret, or a public program that signs in by scan. Note the secret now:
     it is shown only in this answer.
 
-    Give a service only the scopes that it needs.
+    Give a client only the scopes that it needs. `point-events:write` is for services. A program that signs in by scan
+    needs at least one of the others, and a person sees its scopes before they approve its sign-in.
     """
     client = await clients.create_client(db, scope.actor, name=body.name, kind=body.kind, scopes=body.scopes)
     set_location(response, f"/v1/operator/clients/{client.client_id}")
@@ -177,11 +186,25 @@ async def create_client_secret(
     return ClientSecretOut(client_id=client_id, client_secret=secret)
 
 
-@router.delete("/clients/{client_id}", status_code=204, summary="Revoke a client")
+@router.delete("/clients/{client_id}", status_code=204, summary="Revoke a client", responses=problems(BuiltInClient))
 async def delete_client(db: WriteDb, scope: AsOperator, client_id: ClientId) -> None:
-    """Revoke a client. Its secrets, tokens and sessions end at once, and it cannot get new ones. This cannot be undone:
-    register a new client instead."""
+    """Revoke a client. Its secrets, tokens and sessions end at once, and it cannot get new ones until `PUT
+    …/restoration`. The app and the console cannot be revoked."""
     try:
         await clients.revoke_client(db, scope.actor, client_id)
     except clients.NoSuchClient:
         raise NotFound from None
+
+
+@router.put("/clients/{client_id}/restoration", summary="Restore a client")
+async def put_client_restoration(db: WriteDb, scope: AsOperator, client_id: ClientId) -> ClientOut:
+    """Undo the revocation of a client. Its secrets that have not expired are valid again; its sessions stay ended, so
+    people sign in again. Where a secret has leaked, make a new one with 0 hours of overlap afterwards.
+
+    A client that is not revoked stays as it is.
+    """
+    try:
+        await clients.restore_client(db, scope.actor, client_id)
+    except clients.NoSuchClient:
+        raise NotFound from None
+    return ClientOut.model_validate(await clients.get_client(db, client_id))

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from app.auth.verification.schemas import ReviewItemOut
+from app.authz.scopes import RegistrableScope
 from app.core.phones import Phone
 from app.core.text import Name
 from app.web.schemas import Body, Out
@@ -48,7 +49,11 @@ class SuspensionOut(Out):
 class ClientCreate(Body):
     name: Name
     kind: Literal["service", "device"] = Field(description="`device`: a public program that signs in by scan.")
-    scopes: list[Literal["point-events:write"]] = Field(default_factory=list, max_length=10)
+    scopes: list[RegistrableScope] = Field(
+        default_factory=list,
+        max_length=20,
+        description="What it may do. A program that signs in by scan needs at least one, and the person sees them.",
+    )
 
 
 class ClientOut(Out):

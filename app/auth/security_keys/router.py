@@ -27,7 +27,7 @@ from app.auth.security_keys.schemas import (
     SecurityKeyOut,
     SecurityKeyUpdate,
 )
-from app.authz.access import SignedIn
+from app.authz.access import AsOwner, AsPerson, SignedIn
 from app.authz.errors import StepUpNeeded
 from app.authz.step_up import KEY_PROOF_LIFETIME
 from app.core.cipher import CipherDep
@@ -53,7 +53,7 @@ def _build_relying_party(request: Request) -> RelyingParty:
     responses=problems(NoSecurityKey),
 )
 async def create_challenge(
-    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: SecurityKeyChallengeCreate
+    request: Request, db: WriteDb, cipher: CipherDep, scope: AsPerson, body: SecurityKeyChallengeCreate
 ) -> SecurityKeyChallengeOut:
     """Create a challenge. This is the first step of registering or proving a security key. Give the options of the
     answer to the browser's `navigator.credentials` (WebAuthn).
@@ -74,7 +74,7 @@ async def create_challenge(
     responses=problems(StepUpNeeded, FreshSignInNeeded, EnrolmentNeeded, SecurityKeyRefused, SecurityKeyTaken),
 )
 async def create_security_key(
-    request: Request, response: Response, db: WriteDb, scope: SignedIn, body: SecurityKeyCreate
+    request: Request, response: Response, db: WriteDb, scope: AsOwner, body: SecurityKeyCreate
 ) -> SecurityKeyOut | JSONResponse:
     """Register a security key. This is the second step: send the result of the browser's
     `navigator.credentials.create`. Register two keys, so that you can still sign in after you have lost one.
@@ -109,7 +109,7 @@ async def read_security_key(db: ReadDb, scope: SignedIn, key_id: KeyId) -> Secur
 
 
 @router.patch("/v1/me/security-keys/{key_id}", summary="Rename a security key", responses=problems(NotFound))
-async def update_security_key(db: WriteDb, scope: SignedIn, key_id: KeyId, body: SecurityKeyUpdate) -> SecurityKeyOut:
+async def update_security_key(db: WriteDb, scope: AsOwner, key_id: KeyId, body: SecurityKeyUpdate) -> SecurityKeyOut:
     """Give a key another name, so that its owner recognises it. Only the owner sees the name."""
     return await rename_key(db, scope, key_id, body.name)
 
@@ -120,7 +120,7 @@ async def update_security_key(db: WriteDb, scope: SignedIn, key_id: KeyId, body:
     summary="Remove a security key",
     responses=problems(NotFound, StepUpNeeded),
 )
-async def delete_security_key(db: WriteDb, scope: SignedIn, key_id: KeyId) -> None:
+async def delete_security_key(db: WriteDb, scope: AsOwner, key_id: KeyId) -> None:
     """Remove a key that is lost or no longer used. The key can prove nothing from now on. A session that the key has
     proved keeps its proof until the proof expires.
 
@@ -137,7 +137,7 @@ async def delete_security_key(db: WriteDb, scope: SignedIn, key_id: KeyId) -> No
     responses=problems(SecurityKeyRefused),
 )
 async def put_check(
-    request: Request, db: WriteDb, scope: SignedIn, body: SecurityKeyCheckPut
+    request: Request, db: WriteDb, scope: AsPerson, body: SecurityKeyCheckPut
 ) -> SecurityKeyCheckOut | JSONResponse:
     """Call this when another call has answered 401 `security-key-needed` (`acr_values="urn:xuezu:acr:security-key"`,
     RFC 9470). Get a challenge first, and send what the browser got from the key.

@@ -41,6 +41,7 @@ async def issue_tokens(request: TokenRequest) -> Response:
                 request.actor,
                 request.client,
                 require_parameter(request.form, "refresh_token"),
+                wanted=request.form.get("scope", ""),
             )
         case GrantType.CLIENT_CREDENTIALS:
             outcome = await _issue_service_token(request)
@@ -58,6 +59,7 @@ async def redeem_phone_code(request: TokenRequest) -> TokenOut | OAuthError:
         phone = _PHONE.validate_python(require_parameter(request.form, "phone"))
     except ValidationError:
         raise build_invalid_request("phone is not a mobile number") from None
+    scopes = request.client.choose_scopes(request.form)
     checked = await check_phone_code(
         request.db,
         request.cipher,
@@ -73,13 +75,18 @@ async def redeem_phone_code(request: TokenRequest) -> TokenOut | OAuthError:
         return build_invalid_grant("the account is disabled")
     actor = replace(request.actor, user_id=account.id)
     return await start_session(
-        request.db, request.issuer, actor, request.client, account.id, methods=["sms"], device=request.device
+        request.db,
+        request.issuer,
+        actor,
+        request.client,
+        account.id,
+        methods=["sms"],
+        device=request.device,
+        scopes=scopes,
     )
 
 
 async def _issue_service_token(request: TokenRequest) -> TokenOut:
-    wanted = frozenset(request.form.get("scope", "").split()) or request.client.scopes
-    if not wanted <= request.client.scopes:
-        raise OAuthError("invalid_scope", "the client does not have this scope")
+    wanted = request.client.choose_scopes(request.form)
     token = await request.issuer.issue(request.client.id, client_id=request.client.id, scopes=wanted)
     return TokenOut(access_token=token, scope=" ".join(sorted(wanted)))

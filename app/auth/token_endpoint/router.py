@@ -32,7 +32,7 @@ _GRANT_FORM = {
     "code": "Phone-code grant: the six digits it was sent.",
     "device_code": "Device grant: the secret of the device authorization.",
     "refresh_token": "Refresh grant: the newest refresh token.",
-    "scope": "Client credentials: only these of the client's scopes.",
+    "scope": "Only these of the client's scopes, with blanks between them. Refresh grant: only these of the session's.",
 }
 
 
@@ -99,8 +99,10 @@ async def token(request: Request, db: WriteDb, form: Form) -> Response:
     - A phone's code starts a session. The first time, it also registers the phone.
     - A scan's secret is polled every `interval` seconds: `authorization_pending` means that the person has not
       decided.
-    - A refresh token works once and is replaced by the one in the answer. If a used refresh token is sent again, the
-      session ends.
+    - A refresh token works once and is replaced by the one in the answer. If an answer is lost, repeat the call within
+      ten seconds from the same address. A used refresh token that is sent later, or from elsewhere, ends the session.
+
+    The answer's `scope` names the scopes of the token. An unknown scope is `invalid_scope`.
 
     If the answer is `invalid_grant`, do not repeat the call: begin the sign-in again.
     """

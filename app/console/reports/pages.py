@@ -39,7 +39,7 @@ from app.web.errors import Invalid, NotFound
 router = APIRouter(prefix="/console/orgs/{org_id}/reports", route_class=ConsoleRoute, include_in_schema=False)
 
 Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
-Owner = Annotated[OrgScope, Can(Permission.UNITS_READ)]
+Owner = Annotated[OrgScope, Can(Permission.OWN_REPORTS_READ)]
 _MAX_DEPTH = 5
 # Each part that can be exported: its body, and the form's fields.
 _EXPORTS: Mapping[str, tuple[type[ReportExport], Sequence[str]]] = {
