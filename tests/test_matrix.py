@@ -74,6 +74,7 @@ ROWS = {
         POST /join-links, GET /join-links, GET /join-links/{}, GET /join-links/{}/qr.svg, DELETE /join-links/{},
         GET /imports/template, POST /imports, GET /imports, GET /imports/{}, GET /imports/{}/progress,
         PUT /imports/{}/confirmation, PUT /imports/{}/reading, GET /imports/{}/rows, GET /imports/{}/changes,
+        GET /imports/{}/changes.xlsx,
         GET /imports/{}/failed-rows.xlsx, DELETE /imports/{}, PATCH /imports/{}/rows/{}, GET /imports/{}/units,
         PUT /imports/{}/units, GET /imports/{}/reversal, GET /imports/{}/reversal/blocked-people,
         PUT /imports/{}/reversal,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.acts import Json, add_admin, add_member, add_unit, get_body, get_refusal, list_all
-from tests.members.sheets import Work, check, list_members, merge, read, rows_of, upload, xlsx
+from tests.members.sheets import Work, check, list_members, merge, open_xlsx, read, rows_of, upload, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
 
 
@@ -64,6 +64,10 @@ async def test_changes_are_the_same_in_preview_rows_result_and_audit(admin: Pers
     assert {name: show(change["changes"]) for name, change in after.items()} == {
         name: show(change["changes"]) for name, change in before.items()
     }
+    file = await admin.get(f"/v1/orgs/{org['id']}/imports/{done['id']}/changes.xlsx", params={"outcome": "changed"})
+    lines = list(open_xlsx(file.content).worksheets[0].iter_rows(min_row=2, values_only=True))
+    assert ("刘成", "Changed", "Name", "刘成", "黄颖", "2") in lines
+    assert [line[2] for line in lines] == ["Name", "Unit", "Unit", "Post"]
     entries = await list_all(admin, f"/v1/orgs/{org['id']}/audit")
     (entry,) = [one for one in entries if one["subject_id"] == renamed["id"] and one["action"] == "member.edited"]
     assert entry["before"] == {"name": "刘成", "units": ["生产一部"]}

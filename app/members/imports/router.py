@@ -10,7 +10,7 @@ from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.members.imports import change_queries, operations, queries, rereading
+from app.members.imports import change_queries, change_sheet, operations, queries, rereading
 from app.members.imports.errors import (
     FileBomb,
     FileDamaged,
@@ -257,6 +257,27 @@ async def list_changes(
     """
     await queries.get_import(db, scope.org_id, import_id)
     return await change_queries.list_changes(db, cipher, scope.org_id, import_id, outcome, paging)
+
+
+@router.get(
+    "/{import_id}/changes.xlsx",
+    summary="Download who is changed or leaves",
+    response_class=Response,
+    responses=_describe_file_response(XLSX, "Each changed value of each person, before and after."),
+)
+async def read_changes(
+    scope: Reader,
+    import_id: UUID,
+    db: ReadDb,
+    cipher: CipherDep,
+    outcome: Annotated[ChangeOutcome | None, Query(description="Only people with this outcome.")] = None,
+) -> Response:
+    """Get the list of `…/changes` as a file: one row for each value, before and after. With `outcome=left` it has the
+    people who leave. Nothing is changed.
+    """
+    await queries.get_import(db, scope.org_id, import_id)
+    content = await change_sheet.draw_changes(db, cipher, scope.org_id, import_id, outcome)
+    return build_download(content, "import-changes.xlsx", XLSX)
 
 
 @router.get("/{import_id}/rows", summary="Preview the rows")
