@@ -1,4 +1,4 @@
-"""Everything that `make check` holds the code to. All of it is tried, two at a time, and what fails is shown whole."""
+"""The checks of `make check`. All of them run, two at a time, and the full output of each failed check is printed."""
 
 import os
 import subprocess
@@ -16,16 +16,17 @@ ROOT = Path(__file__).parent
 
 
 def main() -> int:
+    """Run all checks and print the result of each. Return the exit code: 1 if a check failed, otherwise 0."""
     checks: dict[str, Callable[[], str]] = {
-        "types (mypy --strict)": lambda: tool("mypy"),
-        "format (ruff format)": lambda: tool("ruff", "format", "--check"),
-        "rules (ruff check)": lambda: tool("ruff", "check"),
-        "layers (import-linter)": lambda: tool("lint-imports"),
+        "types (mypy --strict)": lambda: run_tool("mypy"),
+        "format (ruff format)": lambda: run_tool("ruff", "format", "--check"),
+        "rules (ruff check)": lambda: run_tool("ruff", "check"),
+        "layers (import-linter)": lambda: run_tool("lint-imports"),
         "tables and migrations agree (alembic check)": schema,
         "migrations are safe to run (squawk)": migrations,
-        "installed packages agree (pip check)": lambda: tool("pip", "check"),
-        "messages are translated": lambda: tool("python", "-m", "devtools.messages"),
-        "openapi/openapi.json is current": lambda: tool("xuezu", "openapi", "--check"),
+        "installed packages agree (pip check)": lambda: run_tool("pip", "check"),
+        "messages are translated": lambda: run_tool("python", "-m", "devtools.messages"),
+        "openapi/openapi.json is current": lambda: run_tool("xuezu", "openapi", "--check"),
     }
     failed = 0
     with ThreadPoolExecutor(2) as pool:
@@ -42,11 +43,14 @@ def main() -> int:
 
 
 class Failed(Exception):
-    """What the tool said."""
+    """A program ended with an error. The message is the program's stdout and stderr."""
 
 
-def tool(name: str, *arguments: str, **environment: str) -> str:
-    """Run a program of .venv and give back its stdout. Raises Failed with all it said."""
+def run_tool(name: str, *arguments: str, **environment: str) -> str:
+    """Run a program of the virtualenv and return its stdout. Raises Failed if its exit code is not 0.
+
+    `environment` are environment variables that are added to those of this process.
+    """
     done = subprocess.run(
         [Path(sys.executable).parent / name, *arguments],
         cwd=ROOT,
@@ -62,21 +66,27 @@ def tool(name: str, *arguments: str, **environment: str) -> str:
 
 
 def schema() -> str:
-    """Migrate a new database, then let alembic compare it with the tables that the code describes."""
+    """Migrate a new database and compare it with the tables in `app/schema` (`alembic check`). Return alembic's stdout.
+
+    Raises Failed if they differ.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="xuezu-check-") as directory,
         postgres.run_server(Path(directory) / "postgres", settings=postgres.THROWAWAY) as server,
     ):
         migrate(server.build_url())
-        return tool("alembic", "check", XUEZU_DATABASE_URL=server.build_url())
+        return run_tool("alembic", "check", XUEZU_DATABASE_URL=server.build_url())
 
 
 def migrations() -> str:
-    """Lint the SQL of all migrations; `.squawk.toml` says which rules do not apply and why."""
+    """Lint the SQL of all migrations with squawk and return its stdout. Raises Failed if a migration breaks a rule.
+
+    `.squawk.toml` lists the rules that are switched off, with the reasons.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as sql:
-        sql.write(tool("alembic", "upgrade", "head", "--sql"))
+        sql.write(run_tool("alembic", "upgrade", "head", "--sql"))
         sql.flush()
-        return tool("squawk", "--reporter", "gcc", "--config", str(ROOT / ".squawk.toml"), sql.name)
+        return run_tool("squawk", "--reporter", "gcc", "--config", str(ROOT / ".squawk.toml"), sql.name)
 
 
 if __name__ == "__main__":

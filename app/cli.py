@@ -26,7 +26,7 @@ from app.commands.keys import keys
 from app.commands.orgs import load_orgs
 from app.commands.points import points
 from app.commands.totals import totals
-from app.core.plugins import TOOLS, load
+from app.core.plugins import TOOLS, load_plugin
 from app.core.settings import CannotStart, Settings, make_key
 
 SNAPSHOT = Path(__file__).parent.parent / "openapi" / "openapi.json"
@@ -135,7 +135,7 @@ def openapi(
 )
 def demo(context: typer.Context) -> None:
     """Demonstrate the service's main job on a running service, or on one that it starts (`xuezu demo --help`)."""
-    play = load(TOOLS, "demo", needed_for="`xuezu demo`")
+    play = load_plugin(TOOLS, "demo", needed_for="`xuezu demo`")
     sys.exit(play(context.args))
 
 

@@ -19,7 +19,7 @@ from bench.flat_reads import members_flat, overview_flat, overview_vs_recount, r
 from bench.growth import GROWING, compare_growth
 from bench.imports import import_100k
 from bench.ingest import ingest, ingest_sustained
-from bench.machine import machine
+from bench.machine import describe_machine
 from bench.memory import memory
 from bench.pages import pages
 from bench.reads import fast_path, read_org, read_overview
@@ -96,7 +96,7 @@ def main() -> None:
 
 def _measure(measured: Measured, measures: Sequence[Measure], path: Path | None = None) -> tuple[list[Row], list[str]]:
     """Measure and print. Returns the rows and the names of failed measurements."""
-    print(machine(measured), HEAD, sep="\n", flush=True)
+    print(describe_machine(measured), HEAD, sep="\n", flush=True)
     rows: list[Row] = []
     failed: list[str] = []
     with ExitStack() as worker:

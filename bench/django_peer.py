@@ -1,5 +1,7 @@
-"""`vs_django`: the same read with Django + DRF, one worker each. A lock file of its own is installed in a directory of
-its own."""
+"""The measurement `vs_django`: the same read by the service and by Django REST framework, with one worker each.
+
+Django's packages have their own lock file and are installed into a virtualenv of their own.
+"""
 
 import os
 import subprocess
@@ -20,7 +22,7 @@ PLACE = Path(".data") / "bench-django"
 
 
 def vs_django(measured: Measured) -> list[Row]:
-    """Compare the read of a county's card by its main admin."""
+    """Measure the row `vs_django`: a main admin reads the card of a county, from the service and from Django."""
     org = measured.world.county
     ours = Target(f"/v1/orgs/{org}", measured.sign_in(measured.main_admin(org)))
     with _served(measured):
@@ -29,7 +31,7 @@ def vs_django(measured: Measured) -> list[Row]:
 
 
 def _get_interpreter() -> Path:
-    """Return the Python with the locked packages; they are installed at the first use."""
+    """Return the path of the Python interpreter that has Django. Its virtualenv is created at the first use."""
     python = PLACE.absolute() / "bin" / "python"
     done = PLACE / "installed.lock"
     if not done.exists() or done.read_text() != LOCK.read_text():

@@ -28,7 +28,9 @@ def totals_fresh(measured: Measured) -> list[Row]:
     seconds = 5 if measured.scale.divisor > 1 else 60
     asyncio.run(measured.wait_for_rollup())  # waits for the rollup of earlier events
     waited = asyncio.run(
-        _freshness(f"{measured.ours}/v1/point-events", headers, batches(measured, "fresh"), root, reader, seconds)
+        _freshness(
+            f"{measured.ours}/v1/point-events", headers, generate_batches(measured, "fresh"), root, reader, seconds
+        )
     )
     p99 = sorted(waited)[int(len(waited) * 0.99)]
     return [
@@ -73,7 +75,7 @@ async def _freshness(
     return [min((at for at, as_of in seen if as_of >= answer), default=answer + 120) - answer for answer in answered]
 
 
-def batches(measured: Measured, kind: str) -> Iterator[bytes]:
+def generate_batches(measured: Measured, kind: str) -> Iterator[bytes]:
     """Yield request bodies with new events of random users."""
     people = int(str(measured.sql("SELECT max(first + people - 1) FROM bench.orgs")))
     rng = random.Random(1)

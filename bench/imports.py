@@ -40,8 +40,8 @@ SAMPLE = 2000  # rows that are written one by one; a twentieth of them at a smal
 
 
 def import_100k(measured: Measured) -> list[Row]:
-    """Measure imports and the reference in alternating rounds, each into a new org, and the memory of the API
-    process."""
+    """Compare an import of 100,000 people with the reference in alternating rounds, each into a new org. Measure the
+    memory of the API process too."""
     count = 100_000 // measured.scale.divisor
     bench = _Imports(measured)
     fewer = count // 10
@@ -102,7 +102,8 @@ class _Imports:
             yield _Api(self._measured.addresses["watched"], self._measured.pids["watched"], lines)
 
     def _create_org(self) -> tuple[str, dict[str, str]]:
-        """Return a new org with its units, and the header of its main admin, a new user."""
+        """Create an org with units. Return its id, and the Authorization header of its main admin, who is a new
+        user."""
         with httpx.Client(base_url=self._measured.ours, timeout=30) as service:
             person = register_person(self._measured, service)
             org = create_org(person)
@@ -110,7 +111,8 @@ class _Imports:
         return org, {"Authorization": f"Bearer {person.token}"}
 
     def measure_upload(self, api: _Api, sheet: bytes) -> Round:
-        """Measure from the first byte of the upload until the import is done; it is confirmed as soon as possible."""
+        """Upload a sheet of people into a new org, confirm the import as soon as its preview is ready, and wait until
+        it is done. Return the cost of the whole, from the first byte of the upload on."""
         org, headers = self._create_org()
         with (
             httpx.Client(base_url=api.address, headers=headers, timeout=60) as client,
@@ -128,7 +130,8 @@ class _Imports:
         return taken.each()
 
     async def read_sheet_in_child(self, sheet: bytes) -> tuple[float, list[SheetRow], list[StagedRow]]:
-        """Return the processor time of the reading child, the rows as typed, and the records for the reference."""
+        """Read the sheet in a child process. Return the child's processor time in seconds, the rows as typed, and the
+        same rows staged (encrypted) for the reference."""
         file = self._measured.directory / "sheet.xlsx"
         file.write_bytes(sheet)
         rows: list[SheetRow] = []
@@ -143,7 +146,7 @@ class _Imports:
     def measure_write(
         self, write: Callable[[asyncpg.Connection, UUID, Sequence[StagedRow]], Any], rows: list[StagedRow]
     ) -> Round:
-        """Measure the writing of these records into a new org in one transaction."""
+        """Write the staged rows into a new org in one transaction with `write`. Return the cost."""
         org, _ = self._create_org()
 
         async def run() -> Round:
@@ -159,7 +162,7 @@ class _Imports:
         return asyncio.run(run())
 
     def measure_single_adds(self, rows: Sequence[SheetRow]) -> Cost:
-        """Measure the adding of these parsed rows to a new org, one after the other.
+        """Add the people of these rows to a new org, one after the other. Return the cost.
 
         Each row is added by the operation for a single person, in its own transaction and without HTTP: unit look-up,
         check, encryption and index of the phone, look-up of its user, audit entry and delta rows.
@@ -194,7 +197,8 @@ async def _get_scope(db: AsyncConnection, org_id: UUID) -> OrgScope:
 
 
 async def _copy_and_merge(db: asyncpg.Connection, org: UUID, staged: Sequence[StagedRow]) -> None:
-    """Write the same people from prepared records: COPY into a bare table, then a merge into each of the two tables."""
+    """Write people from staged rows without the checks of the service: COPY into a table without indexes, then a merge
+    into each of the two tables of members."""
     await db.execute(f"CREATE TEMPORARY TABLE bare ({_BARE}) ON COMMIT DROP")
     await db.copy_records_to_table("bare", records=[_build_record(row) for row in staged])
     await db.execute("ANALYZE bare")

@@ -9,7 +9,7 @@ import asyncpg
 
 from bench import ledger, load
 from bench.cost import Round
-from bench.events import BATCH, batches
+from bench.events import BATCH, generate_batches
 from bench.rows import Row
 from bench.service import Measured
 
@@ -45,7 +45,7 @@ def _compare_with_copy(measured: Measured, name: str, goal: float, send: Send) -
     full = measured.scale.divisor == 1
     seconds, rounds = (20.0, measured.scale.rounds) if full else (1.0, 2)
     headers = measured.sign_in_service("point-events:write")
-    generated = batches(measured, "article")
+    generated = generate_batches(measured, "article")
     bodies = [next(generated) for _ in range(BODIES)]
     found = re.search(rb'"event_id": "([0-9a-f]+)-', bodies[0])
     assert found is not None

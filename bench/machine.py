@@ -10,8 +10,8 @@ import psutil
 from bench.service import Measured
 
 
-def machine(measured: Measured) -> str:
-    """Return the machine and its load, the programs, and the world."""
+def describe_machine(measured: Measured) -> str:
+    """Return one line of text: the machine and its load, the versions of the programs, and the size of the world."""
     memory = psutil.virtual_memory().total / (1 << 30)
     postgres = str(measured.sql("SHOW server_version"))
     at = "full scale" if measured.scale.divisor == 1 else f"1/{measured.scale.divisor}"

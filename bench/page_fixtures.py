@@ -69,8 +69,11 @@ class PageFixtures:
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """The callers of the pages: the group's main admin, its other admin, the county's main admin, an invited person;
-    and the cookies of two browsers that wait for a scan, on the page and in the API."""
+    """The callers of the pages: the group's main admin (`main`), its other admin, the main admin of the county above
+    it, and an invited person.
+
+    `waits` and `ticket` are the cookies of two browsers that wait for a scan: of the sign-in page and of the API.
+    """
 
     main: Person
     other: Person
@@ -81,7 +84,10 @@ class Callers:
 
 
 def create_fixtures(measured: Measured, org: UUID) -> tuple[PageFixtures, Callers]:
-    """Create the rows and the callers; the worker's part is finished when this returns."""
+    """Create the rows that the pages show, and the callers. Return the ids and the callers.
+
+    When the function returns, the worker has finished its jobs for these rows, and the totals contain them.
+    """
     with httpx.Client(base_url=measured.ours, timeout=60) as service, measured.worker():
         data = _create_fixtures(measured, service, str(org))
         asyncio.run(measured.wait_for_rollup())
@@ -189,12 +195,12 @@ def _create_org(admin: Person) -> str:
 
 
 def _create(person: Person, path: str, **body: Any) -> str:
-    """Return the id of the row that such a call creates."""
+    """POST the body to the path as this person. Return the id of the created row."""
     return str(person.call("POST", path, 201, json=body)["id"])
 
 
 def _create_page_code(service: httpx.Client) -> tuple[str, str]:
-    """Return the code of a sign-in page and the cookie of its waiting browser."""
+    """Open a sign-in page of the console. Return its code and the cookie of the browser that waits for the scan."""
     with httpx.Client(base_url=service.base_url) as browser:
         shown = browser.get("/console/")
         found = re.search(r'data-stream="/console/sign-in/([A-Z-]+)/events"', shown.text)
@@ -204,7 +210,7 @@ def _create_page_code(service: httpx.Client) -> tuple[str, str]:
 
 
 def _create_client_code(service: httpx.Client) -> tuple[str, str]:
-    """Return the code of an API client and the cookie of its waiting browser."""
+    """Start a device authorization of an API client. Return its code and the cookie of the browser that waits."""
     with httpx.Client(base_url=service.base_url) as browser:
         client = read_answer(
             browser.post("/v1/simulator/clients", json={"kind": "device", "scopes": ["account:read"]}), 200

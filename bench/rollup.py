@@ -9,7 +9,7 @@ import httpx
 from app.reports.rollup.cycle import run_cycle
 from bench import ledger
 from bench.cost import BENCH, Round
-from bench.events import BATCH, batches
+from bench.events import BATCH, generate_batches
 from bench.rows import Row
 from bench.service import Measured
 from bench.world import roll_up_and_drop_days
@@ -21,7 +21,7 @@ EACH_ROUND = 2
 def fold_small(measured: Measured) -> list[Row]:
     """Receive a batch over HTTP without a worker, then roll it up in one cycle."""
     headers = measured.sign_in_service("point-events:write") | {"Content-Type": "application/json"}
-    ours, reference = asyncio.run(_rounds(measured, headers, batches(measured, "fold")))
+    ours, reference = asyncio.run(_rounds(measured, headers, generate_batches(measured, "fold")))
     note = f"ms a batch of {BATCH:,} events, one at a time; / COPY of it into the ledger"
     return [Row.from_rounds("fold_small", ours, reference, 30, at_most=True, note=note)]
 

@@ -37,7 +37,7 @@ from app.worker.worker import run_worker
 from tests.auth.consoles import DESKTOP
 from tests.browser import chromium
 from tests.contract import Contract
-from tests.live import serving
+from tests.live import serve_in_thread
 from tests.people import People
 
 TEMPLATE = "xuezu_migrated"
@@ -236,7 +236,7 @@ def worker(settings: Settings) -> Callable[[], Awaitable[None]]:
 @pytest.fixture(scope="session")
 def live(settings: Settings) -> Iterator[str]:
     """The address of the service on a real socket, over this worker's database."""
-    with serving(settings) as url:
+    with serve_in_thread(settings) as url:
         yield url
 
 

@@ -19,7 +19,7 @@ PROBLEM = "application/problem+json"
 class Contract:
     def __init__(self, app: FastAPI) -> None:
         self._app = app
-        self._followed: set[str] = set()
+        self._read_operations: set[str] = set()
         document = inline_shared_parts(app.openapi())
         # A literal path has precedence over one with parameters.
         paths = sorted(document["paths"].items(), key=lambda item: item[0].count("{"))
@@ -46,7 +46,7 @@ class Contract:
             assert name in headers or name not in response.headers, f"{place} has {name}, which it does not declare"
             assert name in response.headers or not headers.get(name), f"{place} has no {name}"
         if response.status_code == 201:
-            await self._follow(pattern.pattern, request, response.headers["Location"])
+            await self._read_location(pattern.pattern, request, response.headers["Location"])
         if response.status_code >= 400 and not path.startswith(("/oauth/", "/.well-known/")):
             await response.aread()
             assert response.headers["content-type"] == PROBLEM, response.text
@@ -69,12 +69,13 @@ class Contract:
         schemas: dict[str, dict[str, Any]] = self._app.openapi()["components"]["schemas"]
         return set(schemas[f"{kind.__name__}Problem"]["properties"])
 
-    async def _follow(self, operation: str, request: httpx.Request, location: str) -> None:
-        """Read what a call has created, with the token of that call."""
+    async def _read_location(self, operation: str, request: httpx.Request, location: str) -> None:
+        """Read the address in the `Location` header of a 201 with the token of the same request, once for each
+        operation. Fail if the address is no documented read or the answer is not 200."""
         reads = self._operations.get(("get", location.count("/")), [])
         assert any(pattern.match(location) for pattern, _ in reads), f"{location} is no documented read"
-        if operation not in self._followed:
-            self._followed.add(operation)
+        if operation not in self._read_operations:
+            self._read_operations.add(operation)
             headers = {"Authorization": request.headers["Authorization"]}
             transport = httpx.ASGITransport(self._app)
             async with httpx.AsyncClient(transport=transport, base_url=request.url.join("/")) as client:

@@ -14,8 +14,9 @@ from app.serving import build_server_config
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[str]:
-    """Serve these settings on a free port of localhost and return the address, which is also the issuer."""
+def serve_in_thread(settings: Settings) -> Iterator[str]:
+    """Run the service with these settings in a thread, on a free port of localhost, until the block ends. Yield its
+    address, which is also the issuer of tokens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         url = f"http://localhost:{port}"

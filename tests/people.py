@@ -105,8 +105,9 @@ def fresh_org_name() -> str:
 
 
 @asynccontextmanager
-async def staying_signed_in(persons: Sequence[Person]) -> AsyncIterator[None]:
-    """Refresh the tokens within the block, which takes longer than an access token is valid."""
+async def refresh_tokens_in_background(persons: Sequence[Person]) -> AsyncIterator[None]:
+    """Refresh the persons' tokens every four minutes until the block ends. The block takes longer than an access token
+    is valid."""
 
     async def refresh() -> None:
         while True:
@@ -122,7 +123,7 @@ async def staying_signed_in(persons: Sequence[Person]) -> AsyncIterator[None]:
 
 
 class People:
-    """Creates people. `app` is the service in this process; without it they register over HTTP."""
+    """Creates registered people. `app` is the service in this process; if it is None, people register over HTTP."""
 
     def __init__(self, api: httpx.AsyncClient, app: FastAPI | None = None) -> None:
         self.api = api
@@ -154,7 +155,7 @@ class People:
     async def register_over_http(
         self, *, phone: str | None = None, name: str | None = None, verified: bool = True, party: bool = True
     ) -> Person:
-        """The same with a phone code, and verified with the Alipay test provider."""
+        """Create a signed-in user over HTTP: sign in with a phone code, and verify with the simulated Alipay."""
         phone, name = phone or fresh_phone(), name or fresh_name()
         answer = await self.api.post("/v1/phone-codes", json={"phone": phone})
         assert answer.status_code == 202, answer.text
@@ -181,7 +182,7 @@ class People:
         return person
 
     async def verify(self, person: Person, id_number: str | None = None) -> None:
-        """Verify the real name with the Alipay test provider (S1)."""
+        """Verify the person's real name with the simulated Alipay (S1)."""
         begun = await person.post("/v1/me/verifications", json={"method": "alipay"})
         assert begun.status_code == 201, begun.text
         consented = await self.api.post(

@@ -29,7 +29,7 @@ def xuezu(*arguments: str, **settings: object) -> str:
     return done.stdout
 
 
-def test_keys_are_complete_and_new_each_time() -> None:
+def test_keys_command_prints_two_new_keys_of_32_bytes_at_each_call() -> None:
     first, second = xuezu("keys"), xuezu("keys")
     assert not set(first.split()) & set(second.split())
     data, index = first.splitlines()

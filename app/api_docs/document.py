@@ -18,7 +18,7 @@ from app.api_docs.parameters import describe_parameters
 from app.api_docs.problem_schemas import write_problem_schemas
 from app.api_docs.recorded_answers import write_recorded_answers
 from app.api_docs.response_headers import HEADERS, declare_headers
-from app.api_docs.schema_names import collect_definitions, name_unions, remove_property_titles, rename_lists
+from app.api_docs.schema_names import collect_definitions, name_body_unions, remove_property_titles, rename_list_schemas
 from app.api_docs.shared_parts import share_parts
 from app.authz.access import find_access_rule
 from app.authz.errors import OrgClosed, ScopeMissing, StepUpNeeded, UserNeeded
@@ -69,8 +69,8 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
                 _complete_operation(operation, path, route, method)
                 declare_headers(operation, schemas, oauth=path.startswith("/oauth/"))
     write_problem_schemas(document)
-    rename_lists(document)
-    name_unions(document)
+    rename_list_schemas(document)
+    name_body_unions(document)
     collect_definitions(document)
     remove_property_titles(document)
     write_recorded_answers(document)

@@ -9,8 +9,9 @@ _VALUES = {"const", "default", "enum", "example", "examples"}
 """The keywords of a schema under which there are values and no schemas."""
 
 
-def rename_lists(document: dict[str, Any]) -> None:
-    """Rename each generic list: `Page_MemberOut_` becomes `MemberPage`, `ItemList_AdminOut_` becomes `AdminList`."""
+def rename_list_schemas(document: dict[str, Any]) -> None:
+    """Rename the schema of each generic list: `Page_MemberOut_` becomes `MemberPage`, `ItemList_AdminOut_` becomes
+    `AdminList`. The document is changed in place."""
     schemas = document["components"]["schemas"]
     names = {name: match["item"] + (match["whole"] or "Page") for name in schemas if (match := _GENERIC.match(name))}
     for old, new in names.items():
@@ -18,8 +19,9 @@ def rename_lists(document: dict[str, Any]) -> None:
     _rename_refs(document, {_REF + old: _REF + new for old, new in names.items()})
 
 
-def name_unions(document: dict[str, Any]) -> None:
-    """Give the union of a request's variants a name: `create_verification` takes a `VerificationCreate`."""
+def name_body_unions(document: dict[str, Any]) -> None:
+    """Name the schema of each request body that is a union, after its operation: the body of `create_verification` gets
+    the name `VerificationCreate`. The document is changed in place."""
     schemas = document["components"]["schemas"]
     for methods in document["paths"].values():
         for operation in methods.values():
@@ -32,7 +34,7 @@ def name_unions(document: dict[str, Any]) -> None:
 
 
 def collect_definitions(document: dict[str, Any]) -> None:
-    """Move the definitions that a schema of an answer brings with it to the schemas of the document."""
+    """Move the definitions (`$defs`) in the schemas of responses to the schemas of the document."""
     schemas = document["components"]["schemas"]
     for methods in document["paths"].values():
         for operation in methods.values():
@@ -43,9 +45,10 @@ def collect_definitions(document: dict[str, Any]) -> None:
 
 
 def remove_property_titles(document: dict[str, Any]) -> None:
-    """Remove the title of each property and parameter: it repeats the name, and generators name inline types after it.
+    """Remove the title of each property and parameter. It repeats the name, and generators of clients would name inline
+    types after it.
 
-    The schemas of the document keep theirs, the name of the class.
+    The title of a named schema of the document remains: it is the name of the class.
     """
     for schema in document["components"]["schemas"].values():
         title = schema.get("title")

@@ -24,10 +24,10 @@ RETENTION = timedelta(seconds=LIFETIME) + LEAD
 def create_key_ring(engine: AsyncEngine, cipher: Cipher) -> KeyRing:
     """Return the process's key ring over the signing_keys table.
 
-    Its load creates the first key in an empty table, under the advisory lock SIGNING_KEYS.
+    If the table is empty, loading the keys creates the first key, under the advisory lock SIGNING_KEYS.
     """
 
-    async def load() -> list[StoredKey]:
+    async def load_or_create_keys() -> list[StoredKey]:
         async with engine.begin() as db:
             stored = await _list_keys(db, cipher)
             if stored:
@@ -39,7 +39,7 @@ def create_key_ring(engine: AsyncEngine, cipher: Cipher) -> KeyRing:
                 stored = await _list_keys(db, cipher)
             return stored
 
-    return KeyRing(load)
+    return KeyRing(load_or_create_keys)
 
 
 async def _list_keys(db: AsyncConnection, cipher: Cipher) -> list[StoredKey]:

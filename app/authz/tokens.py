@@ -93,8 +93,9 @@ class _LoadedKey:
 class KeyRing:
     """The signing keys in memory.
 
-    They are loaded at the first use, when a header is unknown (at most once in _RELOAD_UNKNOWN seconds, so that
-    invented key ids cost nothing) and when the last load is old. `generation` rises when the keys change.
+    The keys are loaded at the first use, and again if the last load is old. They are also loaded again if a token has a
+    header that belongs to no loaded key, but at most once in _RELOAD_UNKNOWN seconds, so that tokens with invented key
+    ids cost nothing. `generation` rises when the keys change.
     """
 
     def __init__(self, load: Callable[[], Awaitable[Iterable[StoredKey]]]) -> None:

@@ -1,4 +1,4 @@
-"""The settings for a command: with secrets and with a database, or an error that explains what is wrong."""
+"""The settings for a command, with secrets and with a database. The error for an unusable setting explains it."""
 
 import asyncio
 import difflib
@@ -15,7 +15,8 @@ from app.embedded import require_embedded
 
 
 def read_plain_settings() -> Settings:
-    """Return the settings of the environment, with or without secrets. Name unknown settings on stderr.
+    """Return the settings of the environment. Secrets may be missing. Print a sentence about each unknown setting to
+    stderr.
 
     Raises ConfigurationError.
     """
@@ -33,7 +34,10 @@ def read_plain_settings() -> Settings:
 
 
 def describe_unknown_settings(names: Iterable[str]) -> Iterator[str]:
-    """Yield a sentence for each of these variables that begins with XUEZU_ and is no setting, with the nearest one."""
+    """Yield a sentence about each environment variable in `names` that begins with XUEZU and is not a setting.
+
+    If a setting has a similar name, the sentence suggests that setting.
+    """
     known = {f"XUEZU_{name.upper()}" for name in Settings.model_fields}
     for name in sorted(names):
         if name.upper().startswith("XUEZU") and name.upper() not in known and name not in _OTHERS:
@@ -60,8 +64,8 @@ def read_settings() -> Settings:
 
 
 def complete_database_url(settings: Settings) -> Settings:
-    """Return the settings with the URL of a database: XUEZU_DATABASE_URL, or else the URL of the embedded server,
-    which must be running.
+    """Return the settings with the URL of a database: the setting XUEZU_DATABASE_URL, or otherwise the URL of the
+    embedded server, which must be running.
 
     Raises CannotStart.
     """
@@ -79,9 +83,10 @@ def complete_database_url(settings: Settings) -> Settings:
 
 
 def read_settings_and_database(*, with_all_data_keys: bool = True) -> Settings:
-    """Return the settings with their secrets and a reachable database at this version's revision, whose keys they have.
+    """Return the settings with their secrets and the URL of a database.
 
-    Without `with_all_data_keys` a data key may be missing. Raises CannotStart.
+    The database is reachable, its tables have the revision of this version, and the settings have the keys with which
+    its data are encrypted. If `with_all_data_keys` is False, some data keys may be missing. Raises CannotStart.
     """
     from app.blind_index.key_checks import require_keys
 

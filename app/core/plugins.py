@@ -1,4 +1,4 @@
-"""Plug-ins: code outside `app`. It is named here and imported only when a setting or a command needs it.
+"""Plug-ins: code outside `app`. This module lists the plug-ins; each is imported when a setting or a command needs it.
 
 `devtools/` has the phone simulator, the simulated providers, the live examples of the docs explorer and the demo. A
 clone and the image's target `development` contain it; the production image does not. No module of `app` imports it.
@@ -28,8 +28,9 @@ _ENTRY_POINTS = (
 )
 
 
-def load(group: str, name: str, *, needed_for: str) -> Any:
-    """Import the object that `group` lists under `name`. Raises CannotStart if its code is not installed."""
+def load_plugin(group: str, name: str, *, needed_for: str) -> Any:
+    """Import the plug-in that is listed in `group` under `name`, and return it. `needed_for` is the setting or command
+    that needs it, for the error message. Raises CannotStart if the code of the plug-in is not installed."""
     (found,) = (point for point in _ENTRY_POINTS if (point.group, point.name) == (group, name))
     try:
         return found.load()
@@ -41,6 +42,7 @@ def load(group: str, name: str, *, needed_for: str) -> Any:
 
 
 def load_development_routes() -> Callable[["FastAPI"], None]:
-    """Import the function that adds the development routes to an app. Raises CannotStart if it is not installed."""
-    add_routes: Callable[[FastAPI], None] = load(TOOLS, "routes", needed_for="XUEZU_ENV=development")
+    """Import the function that adds the development routes to an app, and return it. Raises CannotStart if its code is
+    not installed."""
+    add_routes: Callable[[FastAPI], None] = load_plugin(TOOLS, "routes", needed_for="XUEZU_ENV=development")
     return add_routes

@@ -18,7 +18,7 @@ from app.core.names import normalize_name
 
 # A variation selector changes the character before it, and a joiner joins two emoji. Elsewhere both are invisible.
 _EMOJI = "\u2190-\u2bff\U0001f000-\U0001faff"
-_UNSHOWABLE = re.compile(
+_REFUSED_CHARACTERS = re.compile(
     "[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ue000-\uf8ff\ufeff\uffa0\ufff0-\ufffc\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e00ff\U000e01f0-\U000e0fff\U000f0000-\U0010ffff]"
@@ -28,43 +28,44 @@ _UNSHOWABLE = re.compile(
 )
 
 
-def has_unshowable(text: str) -> bool:
-    """Return whether the text contains a control, bidirectional, invisible or private-use character."""
-    return _UNSHOWABLE.search(text) is not None
+def contains_refused_characters(text: str) -> bool:
+    """Return whether the text contains a character that no stored text may have: a control, bidirectional, invisible or
+    private-use character."""
+    return _REFUSED_CHARACTERS.search(text) is not None
 
 
-def remove_unshowable(text: str) -> str:
-    """Return the text without control, bidirectional, invisible and private-use characters."""
-    return _UNSHOWABLE.sub("", text)
+def remove_refused_characters(text: str) -> str:
+    """Return the text without the characters that `contains_refused_characters` finds."""
+    return _REFUSED_CHARACTERS.sub("", text)
 
 
-def _require_showable(text: str) -> str:
+def _refuse_characters(text: str) -> str:
     text = replace_doubles(text)
-    if has_unshowable(text):
+    if contains_refused_characters(text):
         raise ValueError(gettext_noop("含有控制字符、改变文字方向的字符、不可见字符或自造字"))
     return text
 
 
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_require_showable)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_refuse_characters)
 ]
 """A name of a thing: 1 to 100 characters."""
 
 PersonName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=50),
-    AfterValidator(_require_showable),
+    AfterValidator(_refuse_characters),
     AfterValidator(normalize_name),
 ]
 """A person's name in its stored form: 1 to 50 characters."""
 
 Reason = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_require_showable)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_refuse_characters)
 ]
 """A short reason given to another person: 1 to 200 characters."""
 
 SearchText = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(_require_showable)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(_refuse_characters)
 ]
 """A search text: 1 to 50 characters."""
 

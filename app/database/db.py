@@ -166,22 +166,22 @@ class TransactionalRoute(APIRoute):
         return (self.methods or set()) <= READS
 
     def wrap_handler(self, handler: Handler) -> Handler:
-        """Return the handler with the connection of the request around it, behind the check of the query. Subclasses
-        extend it."""
+        """Return a handler that checks the query string, then runs `handler` with the database connection of the
+        request. Subclasses extend it."""
         wrapped = _wrap_read(handler) if self.reads else _wrap_write(handler)
         if not self.strict_query:
             return wrapped
         check_query = build_query_check(self.dependant)
 
-        async def checked(request: Request) -> Response:
+        async def check_query_and_handle(request: Request) -> Response:
             check_query(request.scope)
             return await wrapped(request)
 
-        return checked
+        return check_query_and_handle
 
 
 def _wrap_read(handler: Handler) -> Handler:
-    async def reading(request: Request) -> Response:
+    async def handle_read(request: Request) -> Response:
         connection = ReadConnection(request)
 
         async def open_db() -> ReadConnection:
@@ -193,11 +193,11 @@ def _wrap_read(handler: Handler) -> Handler:
         finally:
             await connection._close()
 
-    return reading
+    return handle_read
 
 
 def _wrap_write(handler: Handler) -> Handler:
-    async def transactional(request: Request) -> Response:
+    async def handle_write(request: Request) -> Response:
         request = StrictRequest(request.scope, request.receive, request._send)
         state = get_request_state(request)
         async with AsyncExitStack() as stack:
@@ -216,7 +216,7 @@ def _wrap_write(handler: Handler) -> Handler:
                 await finish(response)
             return response
 
-    return transactional
+    return handle_write
 
 
 def _list_calls(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:
@@ -226,7 +226,7 @@ def _list_calls(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:
 
 
 async def get_readable_db(request: Request) -> Readable:
-    """Return the connection of the request; it is opened at the first use."""
+    """Return the connection of the request, which is opened at the first use."""
     open_db = get_request_state(request).open_db
     assert open_db is not None, "not a TransactionalRoute"
     connection: Readable = await open_db()

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from app.core import names
 from app.core.i18n import gettext, gettext_noop
-from app.core.text import PersonName, has_unshowable
+from app.core.text import PersonName, contains_refused_characters
 
 MAX_NAME_LENGTH = 50
 
@@ -39,7 +39,7 @@ def normalize_name(text: str) -> str:
         raise NameRefused("name-missing")
     if len(name) > MAX_NAME_LENGTH:
         raise NameRefused("name-too-long")
-    if has_unshowable(name):
+    if contains_refused_characters(name):
         raise NameRefused("name-unshowable")
     if name.startswith(FORMULA_PREFIXES):
         raise NameRefused("name-formula")

@@ -1,5 +1,6 @@
 """Mergers: an org merges into another org, or into a unit of it.
 
-Its main admin asks, an admin of the other org accepts, and then its people and units move and it is closed. Table:
-`mergers`. Router: `router`.
+The main admin of the first org requests the merger, and an admin of the other org, the receiving org, accepts it. Then
+the people and units of the first org move into the receiving org, and the first org is closed. Table: `mergers`.
+Router: `router`.
 """

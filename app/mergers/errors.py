@@ -33,13 +33,14 @@ class MergerExpired(Problem):
 
 
 class ClashingUnits(BaseModel):
-    """Extension members: the names that units of both orgs have."""
+    """The additional member of the problem: the names that units of both orgs have."""
 
     names: list[str] = Field(description="The names of the units of both.", examples=[["第一党支部"]])
 
 
 class UnitNamesClash(Conflict):
-    """Units that come directly under the same unit, or under the org, have the names of units that are there."""
+    """Some units would move to a place in the receiving org (a unit or the org itself) where units with the same names
+    exist already."""
 
     slug, extension = "unit-names-clash", ClashingUnits
     title = gettext_noop("两个组织有同名的支部")
@@ -52,7 +53,7 @@ class UnitNamesClash(Conflict):
 
 
 class PhoneOfTwoAccounts(Conflict):
-    """One phone is in both directories, and the two rows are linked to two accounts."""
+    """A phone is in the directories of both orgs, and the two member rows are linked to different accounts."""
 
     slug = "phone-of-two-accounts"
     title = gettext_noop("同一手机号码在两个组织中关联了不同的账号")

@@ -68,8 +68,8 @@ class _Person(NamedTuple):
     other_user: UUID | None
 
 
-# The units with their order and nesting. Those directly under the org come under `unit_id` (NULL: the org itself),
-# after the units that are there: the database sets their position.
+# Insert the units with their order and nesting. Units directly under the old org are placed under `unit_id` (NULL:
+# under the receiving org itself), after the units that exist there: the database sets their position.
 _UNITS = _sql("""
 INSERT INTO units (org_id, id, parent_id, name, name_number, kind, last_day, end_reported_at, position)
 SELECT :to_id, given.new_id, coalesce(parent.new_id, :unit_id), u.name, u.name_number, u.kind, u.last_day,
@@ -152,7 +152,7 @@ UPDATE units SET removed_at = :now, version = version + 1 WHERE org_id = :org_id
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The numbers of people and units that came, and of the people who were in both orgs."""
+    """The numbers of people and units that moved, and how many of the people were in both orgs before."""
 
     people: int
     in_both: int

@@ -1,4 +1,4 @@
-"""Writes of mergers: an org asks to merge into another org, which accepts or declines (S20)."""
+"""Writes of mergers: an org requests to merge into another org, and the other org accepts or declines (S20)."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -50,7 +50,7 @@ _COLUMNS = (Merger.org_id, Merger.to_id)
 
 
 async def create_merger(db: AsyncConnection, scope: OrgScope, body: MergerCreate) -> UUID:
-    """Ask another org to take the scope's org in. Return the merger's id.
+    """Request that the scope's org merges into another org. Return the merger's id.
 
     Raises RealNameRequired, UnknownOrg, MergerIntoItself, OrgHasSubordinates, PartyMembersOnly, MergerOpen, Forbidden.
     """
@@ -68,7 +68,7 @@ async def create_merger(db: AsyncConnection, scope: OrgScope, body: MergerCreate
 
 
 async def withdraw_merger(db: AsyncConnection, scope: OrgScope, merger_id: UUID) -> None:
-    """Withdraw a merger that the scope's org asks for. Raises NotFound, MergerDecided, MergerExpired."""
+    """Withdraw a merger that the scope's org has requested. Raises NotFound, MergerDecided, MergerExpired."""
     await lock_orgs_for_edit(db, scope, main_admin=True)
     own = (Merger.id == merger_id, Merger.org_id == scope.org_id)
     merger = await one_or_404(db, select(*_COLUMNS).where(*own), _Merger)
@@ -93,7 +93,7 @@ async def refuse_merger(db: AsyncConnection, scope: OrgScope, merger_id: UUID, r
 async def accept_merger(
     db: AsyncConnection, cipher: Cipher, scope: OrgScope, merger_id: UUID, body: MergerAcceptance
 ) -> None:
-    """Take the other org into the scope's org. Its units and people move, and it is closed for good.
+    """Merge the other org into the scope's org: its units and people move, and the other org is closed permanently.
 
     Locks the hierarchy, then both orgs for edit, then the org that merges FOR UPDATE. The order of the last two lets
     transactions of both orgs' people finish, so that no person is added while the people move. Raises NotFound,
@@ -132,7 +132,9 @@ async def accept_merger(
 
 
 async def _prepare_unit(db: AsyncConnection, scope: OrgScope, org_id: UUID, body: MergerAcceptance) -> UUID | None:
-    """Return the unit under which the org's people and units come, made if the body asks for it; None: the org itself.
+    """Return the unit under which the merging org's people and units are placed; None: the receiving org itself.
+
+    If the body contains a new unit, that unit is created and returned.
 
     Raises UnknownUnit, UnitNameTaken, UnitNamesClash, UnitTooDeep.
     """
@@ -171,7 +173,7 @@ def _build_decision(scope: OrgScope, state: State, merger_id: UUID, same: Column
 
 
 def _has_place(body: MergerAcceptance) -> ColumnElement[bool]:
-    """Return the SQL condition that an accepted merger brought the people to the place that the body names."""
+    """Return the SQL condition that the accepted merger moved the people to the unit that the body names."""
     if body.new_unit is None:
         return Merger.unit_id.is_not_distinct_from(body.unit_id)
     made = (Unit.org_id == Merger.to_id, Unit.id == Merger.unit_id, Unit.parent_id.is_not_distinct_from(body.unit_id))

@@ -1,4 +1,4 @@
-"""Reads of mergers, for one of the two orgs, and what a merger moves."""
+"""Reads of mergers, for one of the two orgs, and of the units and people that a merger would move."""
 
 import hashlib
 from typing import NamedTuple
@@ -49,14 +49,15 @@ _NEWEST_FIRST = PagedStatement(_MERGERS, Merger.id.desc(), row=MergerOut)
 
 
 async def list_mergers(db: Readable, org_id: UUID, paging: Paging) -> Page[MergerOut]:
-    """Return the mergers of the org itself and those into it, the newest first."""
+    """Return the mergers that the org has requested and those in which it is the receiving org, the newest first."""
     return Page[MergerOut].from_slice(await _NEWEST_FIRST.fetch(db, paging, org_id=org_id))
 
 
 async def get_merger(db: Readable, org_id: UUID, merger_id: UUID, *, suppress_below: int) -> MergerDetailOut:
-    """Return one merger that concerns the org, with its preview while it waits. Raises NotFound.
+    """Return one merger of which the org is one side. A waiting merger has a preview. Raises NotFound.
 
-    The org that asks does not see who is in the other org: for it, the preview has no number of people in both orgs.
+    The org that requested the merger cannot see who is in the other org, so its preview does not contain the number of
+    people who are in both orgs.
     The receiving org does not see a number of people below `suppress_below`.
     """
     found = await one_or_404(db, _MERGER, MergerOut, {"org_id": org_id, "merger_id": merger_id})
@@ -142,7 +143,8 @@ _CLASHING = (
 
 
 async def list_clashing_units(db: Readable, org_id: UUID, to_id: UUID, unit_id: UUID | None) -> list[str]:
-    """Return the names of units directly under `org_id` that a unit of `to_id` under this unit (None: the org) has."""
+    """Return the names of those units directly under `org_id` whose names are taken at the new place: by a unit of
+    `to_id` directly under `unit_id` (None: under the org itself)."""
     clashing = await db.execute(_CLASHING, {"org_id": org_id, "to_id": to_id, "unit_id": unit_id})
     return [name for (name,) in clashing.all()]
 

@@ -1,4 +1,4 @@
-"""Mergers over HTTP (S20): request, acceptance, refusal."""
+"""Routes of mergers (S20): requesting, reading, withdrawing, accepting and refusing a merger."""
 
 from typing import Annotated
 from uuid import UUID
@@ -47,10 +47,11 @@ Decider = Annotated[OrgScope, Can(Permission.TRANSFERS_DECIDE)]
 async def create_merger(
     request: Request, response: Response, scope: Requester, body: MergerCreate, db: WriteDb
 ) -> MergerDetailOut:
-    """The main admin asks another org to take in all people and units of this one. An admin of the other org decides
-    within 30 days; until then nothing moves.
+    """Request that this org merges into another org, which then gets all its people and units. Only the main admin can
+    request it. An admin of the other org decides within 30 days; until then nothing moves.
 
-    An org with subordinates is refused: release or transfer them first. An org can have one waiting merger at a time.
+    The call refuses an org with subordinates: release or transfer them first. An org can have one waiting merger at a
+    time.
     """
     merger_id = await mergers.create_merger(db, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/mergers/{merger_id}"
@@ -59,13 +60,15 @@ async def create_merger(
 
 @router.get("", summary="List mergers")
 async def list_mergers(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[MergerOut]:
-    """The mergers that this org has asked for and those into it, the newest first. The call changes nothing."""
+    """List the mergers that this org has requested and the mergers of other orgs into this org, the newest first. The
+    call changes nothing."""
     return await queries.list_mergers(db, scope.org_id, paging)
 
 
 @router.get("/{merger_id}", summary="Read a merger")
 async def read_merger(request: Request, scope: Reader, merger_id: UUID, db: ReadDb) -> MergerDetailOut:
-    """A merger with what comes with the org now. Both orgs read it before they decide. The call changes nothing."""
+    """Read a merger. While it waits, the answer has a preview of the people and units that would move now: read it
+    before you decide. The call changes nothing."""
     return await _get_merger(request, db, scope, merger_id)
 
 
@@ -73,7 +76,8 @@ async def read_merger(request: Request, scope: Reader, merger_id: UUID, db: Read
     "/{merger_id}", summary="Withdraw a merger", status_code=204, responses=problems(MergerDecided, MergerExpired)
 )
 async def withdraw_merger(scope: Requester, merger_id: UUID, db: WriteDb) -> None:
-    """The main admin takes the request back while it waits. Nothing has moved."""
+    """Withdraw a merger that this org has requested, while it waits. Only the main admin can withdraw it. Nothing has
+    moved."""
     await mergers.withdraw_merger(db, scope, merger_id)
 
 
@@ -97,12 +101,13 @@ async def withdraw_merger(scope: Requester, merger_id: UUID, db: WriteDb) -> Non
 async def accept_merger(
     request: Request, scope: Decider, merger_id: UUID, body: MergerAcceptance, db: WriteDb, cipher: CipherDep
 ) -> MergerDetailOut:
-    """The receiving org takes the other org in, with the version of the preview that it has read. In one transaction
-    the people and units come to this org, to one of its units, or to a new unit, and the other org is closed for good.
+    """Accept a merger of another org into this org, and name the version of the preview that you have read. In one
+    transaction, the other org's people and units move to this org itself, to one of its units, or to a new unit, and
+    the other org is closed permanently.
 
-    Who is in both orgs keeps the row here and gets the units. Units of one name in one place are refused
-    (`unit-names-clash`): take the org in as a new unit. Past days do not change. A repeated call
-    changes nothing and gets the same answer.
+    A person who is in both orgs keeps the member row in this org and is added to the units that moved. If units at the
+    new place have the same names, the call is refused (`unit-names-clash`): move the other org into a new unit. The
+    reports of past days do not change. A repeated call changes nothing and gets the same answer.
     """
     await mergers.accept_merger(db, cipher, scope, merger_id, body)
     return await _get_merger(request, db, scope, merger_id)
@@ -112,7 +117,7 @@ async def accept_merger(
     "/{merger_id}/refusal", summary="Refuse a merger", status_code=204, responses=problems(MergerDecided, MergerExpired)
 )
 async def refuse_merger(scope: Decider, merger_id: UUID, body: MergerRefusal, db: WriteDb) -> None:
-    """The receiving org declines, with a reason that the other org's admins read. Nothing has moved."""
+    """Decline a merger of another org into this org. The other org's admins read the reason. Nothing has moved."""
     await mergers.refuse_merger(db, scope, merger_id, body.reason)
 
 

@@ -15,25 +15,27 @@ from app.web.schemas import Body, Out
 
 
 class MergerCreate(NamedOrg):
-    """The org that takes this one in: by its id, or by its full name and region."""
+    """The receiving org, named by its id, or by its full name and region."""
 
 
 class NewUnit(Body):
-    """A unit that the org becomes."""
+    """A new unit of the receiving org. The people and units of the other org are placed in it."""
 
     name: UnitName
     kind: Literal["branch", "general-branch", "department"] = "branch"
 
 
 class MergerAcceptance(Body):
-    """Where the people and units come, and the preview on which the decision is based."""
+    """The place to which the people and units move, and the version of the preview on which the decision is based."""
 
     preview: Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")] = Field(
         description="`preview.version` of the merger. The answer is 409 `preview-stale` if it has changed."
     )
     unit_id: UUID | None = Field(default=None, description="A unit of this org; absent: the org itself.")
     new_unit: NewUnit | None = Field(
-        default=None, description="The org becomes this new unit there; absent: its units come directly there."
+        default=None,
+        description="The new unit, under `unit_id` or directly under this org, into which the other org's people and "
+        "units move; absent: they move directly to the place that `unit_id` names.",
     )
 
 
@@ -48,32 +50,34 @@ class MergerOut(Out):
     to_id: UUID
     to_name: str
     state: State
-    requested_by: str | None = Field(description="Verified name of the main admin who asked.")
+    requested_by: str | None = Field(description="The verified name of the main admin who requested the merger.")
     requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
-    reason: TranslatedReason = Field(description="Why it was declined.")
-    people: int | None = Field(description="How many people came; once it is accepted.")
-    in_both: int | None = Field(description="How many of them were in both orgs; once it is accepted.")
-    units: int | None = Field(description="How many units came; once it is accepted.")
+    reason: TranslatedReason = Field(description="The reason for which the merger was declined.")
+    people: int | None = Field(description="How many people moved; null until the merger is accepted.")
+    in_both: int | None = Field(
+        description="How many of these people were in both orgs before; null until the merger is accepted."
+    )
+    units: int | None = Field(description="How many units moved; null until the merger is accepted.")
 
 
 class MergerPreviewOut(Out):
-    """What comes with the org now. The version changes with the org's superior, its units and the receiving org's
-    superiors, not with the number of people."""
+    """The people and units that would move if the merger were accepted now. The version changes with the org's
+    superior, its units and the receiving org's superiors, but not with the number of people."""
 
     version: str = Field(examples=["0" * 32])
     units: int
     people: int | None = Field(description="Absent where reports withhold so small a number from the receiving org.")
     in_both: int | None = Field(
-        description="How many of them are in both orgs; they keep their row in the receiving org and get the units. "
-        "For the receiving org only."
+        description="How many of the people are in both orgs; they keep their member row in the receiving org and are "
+        "added to the units that move. Only the receiving org gets this number."
     )
     clashing_units: list[str] | None = Field(
-        description="Names that units directly under both orgs have; such units can come under a new unit only. For "
-        "the receiving org only."
+        description="The names that units directly under both orgs have; such units can only move into a new unit. "
+        "Only the receiving org gets this list."
     )
 
 
 class MergerDetailOut(MergerOut):
-    preview: MergerPreviewOut | None = Field(description="While it waits.")
+    preview: MergerPreviewOut | None = Field(description="The preview of a waiting merger; null after its end.")

@@ -9,7 +9,7 @@ from starlette.datastructures import UploadFile
 from app.authz.access import AsOperator
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
-from app.core.text import remove_unshowable
+from app.core.text import remove_refused_characters
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.members.imports.router import UPLOAD_PROBLEMS
@@ -110,7 +110,7 @@ async def _read_upload(request: Request) -> tuple[str, UploadFile]:
     if wrong or not isinstance(file, UploadFile):
         raise Invalid(errors=wrong)
     name = (file.filename or "").replace("\\", "/").rpartition("/")[2][-200:]
-    return remove_unshowable(name) or UNREADABLE_NAME, file
+    return remove_refused_characters(name) or UNREADABLE_NAME, file
 
 
 @router.get("", summary="List loads of orgs")

@@ -16,7 +16,7 @@ from app.core.names import make_name_key, normalize_name
 from app.core.phones import PhoneRefused, normalize
 from app.core.search import spell_title
 from app.core.sort_keys import make_sort_key
-from app.core.text import has_unshowable
+from app.core.text import contains_refused_characters
 from app.members import names as person_names
 from app.members.imports.reader import CellRow
 from app.members.names import FORMULA_PREFIXES, NameRefused
@@ -42,7 +42,10 @@ class Cells(NamedTuple):
 
 
 class StagedRow(NamedTuple):
-    """A row of the table `loading`: the columns in the order of COPY. Other rows name it by the keys."""
+    """A row of the table `loading`: the columns in the order of COPY.
+
+    Another row that names this row's org as its superior finds it by `name_key` or `path_key`.
+    """
 
     row_no: int
     new_id: UUID
@@ -74,7 +77,8 @@ _KINDS = {
 
 
 def stage_rows(cipher: Cipher, rows: Iterable[CellRow], ids: Iterable[UUID]) -> list[StagedRow]:
-    """Return a staged row for each row. Each takes the next two of `ids`."""
+    """Return one staged row for each sheet row, in the same order. Each staged row takes the next two ids of `ids`: one
+    for the new org, one for the offer to its main admin."""
     numbered = iter(ids)
     return [_stage_row(cipher, row, next(numbered), next(numbered)) for row in rows]
 
@@ -117,7 +121,7 @@ def _stage_row(cipher: Cipher, row: CellRow, new_id: UUID, offer_id: UUID) -> St
 
 
 def _read_name(cell: str, problems: list[str]) -> str | None:
-    if has_unshowable(replace_doubles(cell)):
+    if contains_refused_characters(replace_doubles(cell)):
         problems.append("name-unshowable")
         return None
     name = normalize_name(cell)
@@ -133,7 +137,7 @@ def _read_name(cell: str, problems: list[str]) -> str | None:
 
 
 def _read_kind(cell: str, name: str | None, problems: list[str]) -> Kind | None:
-    """Return the kind that the cell says or, if it is empty, the kind that the name says."""
+    """Return the kind of the org as the cell gives it or, if the cell is empty, the kind that follows from the name."""
     if name is None:
         return None
     typed = _KINDS.get(normalize_name(cell).lower())
@@ -169,7 +173,7 @@ def _list_region_paths() -> Mapping[str, str]:
 
 
 def _read_number(cell: str, problems: list[str]) -> str | None:
-    if len(cell) > MAX_NUMBER_LENGTH or has_unshowable(cell):
+    if len(cell) > MAX_NUMBER_LENGTH or contains_refused_characters(cell):
         problems.append("number-unreadable")
         return None
     return cell or None
@@ -182,8 +186,8 @@ def _split_superior(cell: str) -> tuple[str, ...]:
 
 
 def _read_superior(cell: str, problems: list[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the superior as typed, and the keys of the names in it from the top down."""
-    if len(cell) > MAX_SUPERIOR_LENGTH or has_unshowable(replace_doubles(cell)):
+    """Return the superior as typed, and the keys of the names in its path, the highest org first."""
+    if len(cell) > MAX_SUPERIOR_LENGTH or contains_refused_characters(replace_doubles(cell)):
         problems.append("superior-unreadable")
         return "", ()
     return cell, _split_superior(cell)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.core.i18n import gettext
 from app.core.names import make_name_key
-from app.core.text import has_unshowable
+from app.core.text import contains_refused_characters
 from app.orgs.errors import NameKindMismatch, NameSuffixTyped, NameUnshowable
 from app.web.errors import Problem
 
@@ -43,7 +43,7 @@ def list_name_errors(name: str, kind: Kind, present_name: str | None = None) -> 
     unchanged name is allowed with its suffix.
     """
     found: list[type[Problem]] = []
-    if has_unshowable(name):
+    if contains_refused_characters(name):
         found.append(NameUnshowable)
     seen = _list_characters(name)
     if seen.endswith(SUFFIX) and (present_name is None or make_name_key(name) != make_name_key(present_name)):

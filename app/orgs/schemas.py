@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from app.authz.access import OrgCard
 from app.core.characters import replace_doubles
 from app.core.names import normalize_name
-from app.core.text import has_unshowable
+from app.core.text import contains_refused_characters
 from app.orgs.names import Kind
 from app.orgs.regions import Level, format_region_path, get_region_level
 from app.web.schemas import Body, Out
@@ -20,7 +20,7 @@ OrgRole = Literal["main-admin", "admin", "member"]
 
 def _normalize_name(name: str) -> str:
     # A line break or another character without a visible form has its own error (`list_name_errors`).
-    return name if has_unshowable(replace_doubles(name)) else normalize_name(name)
+    return name if contains_refused_characters(replace_doubles(name)) else normalize_name(name)
 
 
 RegionCode = Annotated[

@@ -81,7 +81,8 @@ async def list_promotions(
 
 @router.get("/orgs/{org_id}/promotions/{promotion_id}", summary="Read an offer of the org")
 async def read_promotion(scope: Reader, promotion_id: UUID, db: ReadDb, cipher: CipherDep) -> PromotionOut:
-    """One offer to turn a unit into an org, with its state. The phone is masked, and nothing is changed."""
+    """Read one offer to turn a unit into an org, with its state. The person's phone is masked. The call changes
+    nothing."""
     return await promotion_queries.get_promotion(db, cipher, scope.org_id, promotion_id)
 
 

@@ -51,12 +51,12 @@ class Busy(Exception):
 
 async def enqueue(db: AsyncConnection, entrypoint: str, payload: Payload, *, after: timedelta | None = None) -> None:
     """Enqueue a job in this transaction: it runs after the commit, and never after a rollback."""
-    await _get_queries(db).enqueue(entrypoint, pack_payload(payload), execute_after=after)
+    await _build_job_queries(db).enqueue(entrypoint, pack_payload(payload), execute_after=after)
 
 
 async def enqueue_once(db: AsyncConnection, entrypoint: str, payload: Payload, *, key: str) -> None:
     """Enqueue a job in this transaction, unless a job with the same key is waiting or running."""
-    await _get_queries(db).enqueue(entrypoint, pack_payload(payload), dedupe_key=key, on_conflict="skip")
+    await _build_job_queries(db).enqueue(entrypoint, pack_payload(payload), dedupe_key=key, on_conflict="skip")
 
 
 _LOCALE = "locale"
@@ -73,7 +73,8 @@ def unpack_payload(stored: bytes | None) -> tuple[Payload, Locale]:
     return payload, parse_locale(payload.pop(_LOCALE, None))
 
 
-def _get_queries(db: AsyncConnection) -> "Queries":
+def _build_job_queries(db: AsyncConnection) -> "Queries":
+    """Return pgqueuer's operations on the job tables, which run on this connection and in its transaction."""
     from pgqueuer.adapters.persistence.queries import (
         Queries,  # takes 0.2 s: `serving.warm_up` imports it after the start
     )

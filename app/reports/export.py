@@ -122,7 +122,7 @@ async def _build_ranking_sheet(request: ExportRequest) -> Sheet:
     ranked = RankingFilter(requester.org_id, body.by, body.unit_id)
     first = await get_ranking(request.db, ranked, requester.user_id, Paging(PAGE_ROWS, None))
 
-    async def batches() -> AsyncIterator[Sequence[Sequence[Cell]]]:
+    async def read_pages() -> AsyncIterator[Sequence[Sequence[Cell]]]:
         page = first.page
         while True:
             shown = page[:PAGE_ROWS]
@@ -138,7 +138,7 @@ async def _build_ranking_sheet(request: ExportRequest) -> Sheet:
         Column("points", gettext_noop("积分"), 12),
     )
     chart = Bars(columns, names=1, values=("points",)) if first.people <= MAX_CHART_PEOPLE else None
-    return Sheet(gettext("组内排名"), columns, first.people, batches(), chart)
+    return Sheet(gettext("组内排名"), columns, first.people, read_pages(), chart)
 
 
 async def _yield_once(rows: Sequence[Sequence[Cell]]) -> AsyncIterator[Sequence[Sequence[Cell]]]:

@@ -35,7 +35,7 @@ from app.hierarchy import tree
 from app.reports.periods import Span
 from app.reports.recount import select_day_rows
 from app.reports.schemas import RankBy
-from app.reports.score_steps import count_better
+from app.reports.score_steps import count_people_with_more_points
 from app.reports.stored_totals import as_of
 from app.schema.auth import User
 from app.schema.members import Member, UnitMembership
@@ -53,7 +53,7 @@ class Scores:
     """The scores to be ranked: `rows` (member_id, points), the caller's `own` member id, and the number of people.
 
     `unscored` are people with 0 points who are not in `rows` (member_id, points); None if `rows` contains all people.
-    `count_better` returns the number of people with more points than the given points.
+    `count_people_with_more_points` returns the number of people with more points than the given points.
     """
 
     rows: FromClause
@@ -61,11 +61,12 @@ class Scores:
     own: ScalarSelect[UUID]
     people: ScalarSelect[int]
     as_of: ColumnElement[Any]
-    count_better: Callable[[ColumnElement[Any]], ColumnElement[int]]
+    count_people_with_more_points: Callable[[ColumnElement[Any]], ColumnElement[int]]
 
     @property
     def parts(self) -> list[FromClause]:
-        """The parts in which the people are read, each in its own order."""
+        """The sets of people that a page of the ranking merges: `rows`, and `unscored` if it is not None. Each set is
+        read in the order of its own index."""
         return [self.rows] if self.unscored is None else [self.rows, self.unscored]
 
 
@@ -94,7 +95,7 @@ def select_stored_scores(by: RankBy, *, in_unit: bool) -> Scores:
 
     def count_all_better(than: ColumnElement[Any]) -> ColumnElement[int]:
         unscored_people = select(total.c.own_members - total.c.own_activated).scalar_subquery()
-        return count_better(by, of_org, ORG, DAY, than) + case((than < 0, unscored_people), else_=0)
+        return count_people_with_more_points(by, of_org, ORG, DAY, than) + case((than < 0, unscored_people), else_=0)
 
     people = select(func.coalesce(select(total.c.own_members).scalar_subquery(), 0))
     unscored = _select_unscored(None).subquery("unscored")
@@ -153,13 +154,13 @@ def select_recounted_scores(by: RankBy, day: date, *, in_unit: bool) -> Scores:
 
 
 def _count_scores(rows: CTE, own: Select[Any], as_of: ColumnElement[Any]) -> Scores:
-    """Return scores that have no index. They are few, so ranks are counted."""
+    """Return the scores in `rows`, which have no index. Ranks are counted, because the rows are few."""
 
-    def count_better(points: ColumnElement[Any]) -> ColumnElement[int]:
+    def count_people_with_more_points(points: ColumnElement[Any]) -> ColumnElement[int]:
         return select(func.count()).select_from(rows).where(rows.c.points > points).scalar_subquery()
 
     people = select(func.count()).select_from(rows).scalar_subquery()
-    return Scores(rows, None, own.scalar_subquery(), people, as_of, count_better)
+    return Scores(rows, None, own.scalar_subquery(), people, as_of, count_people_with_more_points)
 
 
 def _select_unit_members() -> Select[Any]:

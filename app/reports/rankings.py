@@ -233,7 +233,7 @@ def _rank_rows(part: str, shown: CTE, scores: Scores) -> Select[Any]:
     """
     first = select(shown).order_by(shown.c.points.desc(), shown.c.member_id).limit(1).cte(f"{part}_first")
     points, member_id = (select(first.c[name]).scalar_subquery() for name in ("points", "member_id"))
-    counted = select(scores.count_better(points).label("people")).cte(f"{part}_better")
+    counted = select(scores.count_people_with_more_points(points).label("people")).cte(f"{part}_better")
     more = select(counted.c.people).scalar_subquery()
     count = select(func.count())
     equal_before: ColumnElement[int] = (

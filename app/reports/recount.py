@@ -179,9 +179,10 @@ def select_points(span: Span | SpanParameters) -> Select[Any]:
 
 
 def select_points_of_users(users: CTE, span: Span | SpanParameters) -> Select[Any]:
-    """Return the same for these users only (`user_id`). The day rows are looked up for each user.
+    """Return those of `users` (column user_id) who have events in a span, and their points: user_id, points.
 
-    A nation has thousands of times as many day rows as an org: `select_points` would add up all of them.
+    The day rows of each user are looked up in the index. `select_points` adds up the day rows of the whole nation,
+    which has thousands of times as many as one org.
     """
     rolled_up = (
         select(func.sum(UserDay.points).label("points"))

@@ -18,7 +18,7 @@ BITS = {LAST_7: 0, TOTAL: 3}  # The database function score_steps_of has the sam
 """A step is the points without this number of low bits."""
 
 
-def count_better(
+def count_people_with_more_points(
     by: RankBy, scores: FromClause, org_id: ColumnElement[Any], day: ColumnElement[Any], points: ColumnElement[Any]
 ) -> ColumnElement[int]:
     """Return the number of the org's `scores` (member_id, points) of the day that have more points than `points`."""

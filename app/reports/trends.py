@@ -56,7 +56,8 @@ class TrendRow(NamedTuple):
 
 
 async def fetch_trend(db: Readable, org_id: UUID, days: Sequence[date], viewer: Viewer) -> list[TrendRow]:
-    """Return the org's totals of the stored days among `days`. If none is stored, recount all of them. In day order."""
+    """Return the totals of the org on each of `days` that is stored, in the order of the days. If no day is stored,
+    recount and return all days."""
     found = await find_stored_days(db, days)
     if found:
         requested = [day for day in days if day in found]

@@ -62,7 +62,8 @@ class Layout:
 
 
 class ByteBuffer:
-    """A file object in memory. The caller takes the bytes out before there are many of them."""
+    """A file object in memory to which a `Writer` writes. The caller removes the bytes with `take` after each batch of
+    rows, so that the buffer stays small."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()

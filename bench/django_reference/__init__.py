@@ -1,1 +1,1 @@
-"""The peer: the same read by Django and Django REST framework, installed only for the bench, in a place of its own."""
+"""The peer of `vs_django`: the same read in Django REST framework, which only the bench installs."""

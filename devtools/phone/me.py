@@ -69,7 +69,7 @@ async def begin_verification(request: Request, db: WriteDb, scope: SignedIn) -> 
     if provider is None:
         raise AlipayUnavailable
     _, reference = await begin_alipay_verification(db, scope)
-    return Response(status_code=303, headers={"Location": provider.redirect_url(reference)})
+    return Response(status_code=303, headers={"Location": provider.build_redirect_url(reference)})
 
 
 @router.get("/verification/id-card")

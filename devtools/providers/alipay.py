@@ -10,23 +10,23 @@ from app.core.settings import Settings
 
 
 class SimulatedAlipay:
-    """The test provider. Like the real one it signs `name=value&…` sorted by name."""
+    """A simulated Alipay. Like the real provider it signs the text `name=value&…`, sorted by name."""
 
     def __init__(self, settings: Settings, cipher: Cipher) -> None:
         self._issuer = settings.issuer
         self._key = cipher.index("simulated-alipay", "signing key")
 
-    def redirect_url(self, reference: str) -> str:
+    def build_redirect_url(self, reference: str) -> str:
         return f"{self._issuer}/simulator/alipay/{reference}"
 
-    def notification(self, reference: str, name: str | None, id_number: str | None) -> dict[str, str]:
-        """Return the signed form for a consent, or for a refusal if name and number are absent."""
+    def build_notification(self, reference: str, name: str | None, id_number: str | None) -> dict[str, str]:
+        """Return the signed form that reports a consent or, if the name and the ID number are None, a refusal."""
         fields = {"out_request_no": reference, "passed": "F" if id_number is None else "T", "sign_type": "HMAC"}
         if name is not None and id_number is not None:
             fields |= {"cert_name": name, "cert_no": id_number}
         return fields | {"sign": self._sign(fields)}
 
-    def read(self, notification: Mapping[str, str]) -> Consent:
+    def read_notification(self, notification: Mapping[str, str]) -> Consent:
         fields = dict(notification)
         signed = fields.pop("sign", "")
         if not hmac.compare_digest(signed.encode(), self._sign(fields).encode()):

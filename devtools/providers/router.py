@@ -72,7 +72,7 @@ async def _notify_service(request: Request, reference: str, consent: SimulatedCo
     await _require_started(request, reference)
     alipay = ALIPAY.get(request)
     assert isinstance(alipay, SimulatedAlipay)
-    form = alipay.notification(reference, consent.name, consent.id_number)
+    form = alipay.build_notification(reference, consent.name, consent.id_number)
     transport = httpx.ASGITransport(request.app)
     async with httpx.AsyncClient(transport=transport, base_url=SETTINGS.get(request).issuer) as client:
         response = await client.post("/v1/verifications/alipay-callback", data=form)
@@ -111,7 +111,8 @@ async def read_consent_page(request: Request, reference: Reference) -> HTMLRespo
 
 @alipay_router.post("/simulator/alipay/{reference}/answers", include_in_schema=False)
 async def create_consent_on_page(request: Request, reference: Reference, form: PlainForm) -> HTMLResponse:
-    """Do the same as the call above, with the form of the page."""
+    """Send the person's answer, which the form of the simulated Alipay page contains, to the service, as
+    `create_consent` does: a consent or a refusal. Return a page that confirms it."""
     given = {} if "decline" in form else {name: form.get(name, "") for name in ("name", "id_number")}
     try:
         consent = SimulatedConsent.model_validate(given)

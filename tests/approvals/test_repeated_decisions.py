@@ -35,8 +35,8 @@ _OFFERED = {"acceptance": "refusal", "refusal": "acceptance"}
 
 @dataclass
 class Case:
-    """A request that waits. `deciders` are two callers of the side that decides; `body` and `opposite` go with the
-    decision and the opposite decision."""
+    """A waiting request. `deciders` are two callers of the side that decides. `path` and `body` make the decision;
+    `opposite_path` and `opposite` make the opposite decision."""
 
     deciders: tuple[Person, Person]
     path: str
@@ -44,8 +44,9 @@ class Case:
     opposite_path: str | None = None
     opposite: Json | None = None
 
-    async def decide(self, decider: int = 0) -> httpx.Response:
-        return await self.deciders[decider].put(self.path, json=self.body)
+    async def send_decision(self, decider_index: int = 0) -> httpx.Response:
+        """Send the decision as one of the two deciders: 0 is the first, 1 the second."""
+        return await self.deciders[decider_index].put(self.path, json=self.body)
 
 
 class Maker:
@@ -232,10 +233,10 @@ async def count_traces(db: AsyncConnection) -> list[Any]:
 
 
 async def test_repeated_decision_changes_nothing_and_the_opposite_is_refused(case: Case, db: AsyncConnection) -> None:
-    first = await case.decide()
+    first = await case.send_decision()
     assert first.status_code in (200, 202, 204), first.text
     traces = await count_traces(db)
-    second = await case.decide(1)
+    second = await case.send_decision(1)
     assert (second.status_code, second.content) == (first.status_code, first.content)
     for header in ("etag", "location"):
         assert second.headers.get(header) == first.headers.get(header)
@@ -243,7 +244,7 @@ async def test_repeated_decision_changes_nothing_and_the_opposite_is_refused(cas
     if case.opposite_path is not None:
         refused = await case.deciders[0].put(case.opposite_path, json=case.opposite)
         assert refused.status_code == 409, refused.text
-        assert get_body(await case.decide(1), first.status_code) == (first.json() if first.content else None)
+        assert get_body(await case.send_decision(1), first.status_code) == (first.json() if first.content else None)
 
 
 async def test_two_equal_decisions_at_once_have_one_effect(
@@ -251,12 +252,12 @@ async def test_two_equal_decisions_at_once_have_one_effect(
 ) -> None:
     kind, outcome = request.node.callspec.params["case"]
     before = await count_traces(db)
-    first = await case.decide()
+    first = await case.send_decision()
     effect = [after - count for after, count in zip(await count_traces(db), before, strict=True)]
 
     twin: Case = await getattr(Maker(people, operator), f"make_{kind}")(outcome)
     before = await count_traces(db)
-    answers = await asyncio.gather(twin.decide(0), twin.decide(1))
+    answers = await asyncio.gather(twin.send_decision(0), twin.send_decision(1))
     assert [answer.status_code for answer in answers] == [first.status_code] * 2, [answer.text for answer in answers]
     assert answers[0].content == answers[1].content
     assert [after - count for after, count in zip(await count_traces(db), before, strict=True)] == effect
@@ -275,7 +276,7 @@ async def test_refusal_with_another_reason_is_refused(people: People, operator: 
         "merger",
     ):
         case: Case = await getattr(Maker(people, operator), f"make_{kind}")("refusal")
-        await case.decide()
+        await case.send_decision()
         refused = await case.deciders[1].put(case.path, json={"reason": "另一个理由"})
         assert refused.status_code == 409, (kind, refused.text)
 
@@ -301,6 +302,6 @@ async def test_decision_by_another_side_is_refused(people: People, operator: Per
 async def test_refusal_of_a_transfer_by_the_other_superior_is_refused(people: People, operator: Person) -> None:
     maker = Maker(people, operator)
     case = await maker.make_transfer("refusal")
-    get_body(await case.decide())
+    get_body(await case.send_decision())
     admin, path = maker.releasing
     assert get_refusal(await admin.put(f"{path}/refusal", json=REASON)) == (409, "transfer-decided")

@@ -136,7 +136,7 @@ async def test_credential_from_another_origin_is_refused(person: Person, origin:
     assert is_refused(await send_proof(person, key), 403, "security-key-refused")
 
 
-async def test_lower_counter_is_refused(person: Person) -> None:
+async def test_key_proof_with_a_lower_signature_counter_is_refused(person: Person) -> None:
     key = await prove_key(person, await register_key(person))
     key.counter -= 1
     assert is_refused(await send_proof(person, key), 403, "security-key-refused")

@@ -35,7 +35,7 @@ async def person(people: People) -> Person:
     return await people.register_over_http(verified=False, party=False)
 
 
-async def test_refresh_token_returns_the_next_tokens(person: Person) -> None:
+async def test_refresh_returns_new_tokens_of_the_same_session(person: Person) -> None:
     first = await refresh(person.api, person.refresh_token)
     assert first.status_code == 200
     assert first.headers["cache-control"] == "no-store"

@@ -93,8 +93,8 @@ async def test_repeated_notification_changes_nothing(app: FastAPI, person: Perso
     assert isinstance(alipay, SimulatedAlipay)
     begun = await begin_alipay(person)
     reference = begun["redirect_url"].rsplit("/", 1)[1]
-    first = alipay.notification(reference, person.name, fresh_id_card_number())
-    second = alipay.notification(reference, "另一人", fresh_id_card_number())
+    first = alipay.build_notification(reference, person.name, fresh_id_card_number())
+    second = alipay.build_notification(reference, "另一人", fresh_id_card_number())
     for form in (first, first, second):
         answer = await person.api.post("/v1/verifications/alipay-callback", data=form)
         assert (answer.status_code, answer.json()) == (200, {"result": "success"})
@@ -109,7 +109,7 @@ async def test_notification_without_a_valid_signature_is_refused(
     assert isinstance(alipay, SimulatedAlipay)
     other = await begin_alipay(await people.register(verified=False, party=False))
     begun = await begin_alipay(person)
-    form = alipay.notification(begun["redirect_url"].rsplit("/", 1)[1], person.name, fresh_id_card_number())
+    form = alipay.build_notification(begun["redirect_url"].rsplit("/", 1)[1], person.name, fresh_id_card_number())
     changes: dict[str, dict[str, str]] = {
         "name": {"cert_name": "另一人"},
         "number": {"cert_no": fresh_id_card_number()},

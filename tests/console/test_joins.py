@@ -11,7 +11,9 @@ from tests.console.desk import HOSTILE, OpenDesk
 from tests.people import People
 
 
-async def test_request_is_accepted_with_units_on_the_console(people: People, open_desk: OpenDesk) -> None:
+async def test_join_request_accepted_on_the_console_adds_the_person_to_the_chosen_units(
+    people: People, open_desk: OpenDesk
+) -> None:
     admin, learner = await people.register(), await people.register(name="欧阳修")
     org = await admin.create_org()
     unit = await add_unit(admin, org, HOSTILE.replace("/", "／"))
@@ -32,7 +34,7 @@ async def test_request_is_accepted_with_units_on_the_console(people: People, ope
     assert "您提出的“加入申请”已获同意。" in await own.page("/console/messages")
 
 
-async def test_request_is_refused_on_the_console_with_a_reason(people: People, open_desk: OpenDesk) -> None:
+async def test_join_request_refused_on_the_console_notifies_the_requester(people: People, open_desk: OpenDesk) -> None:
     admin, learner = await people.register(), await people.register(verified=False)
     org = await admin.create_org()
     body = {"org_id": org["id"], "name": "王安石"}
@@ -47,7 +49,7 @@ async def test_request_is_refused_on_the_console_with_a_reason(people: People, o
     assert "您提出的“加入申请”未获同意。" in await own.page("/console/messages")
 
 
-async def test_link_is_created_shown_and_revoked_on_the_console(people: People, open_desk: OpenDesk) -> None:
+async def test_join_link_is_created_shown_and_revoked_on_the_console(people: People, open_desk: OpenDesk) -> None:
     admin = await people.register()
     org = await admin.create_org()
     unit = await add_unit(admin, org, "第一党支部")
@@ -88,7 +90,7 @@ async def test_messages_are_counted_in_the_frame_and_marked_as_read(people: Peop
     assert "newest_id" not in await desk.page("/console/messages")
 
 
-async def test_person_asks_by_link_and_by_name_on_the_phone(
+async def test_join_requests_by_link_and_by_name_are_sent_on_the_phone(
     app: FastAPI, visitor: httpx.AsyncClient, people: People
 ) -> None:
     admin, learner = await people.register(), await people.register(verified=False)
@@ -123,7 +125,7 @@ async def test_person_asks_by_link_and_by_name_on_the_phone(
     assert "加入链接不存在或已撤销" in gone
 
 
-async def test_request_is_accepted_on_the_phone(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_join_request_accepted_on_the_phone_adds_the_person(visitor: httpx.AsyncClient, people: People) -> None:
     admin, learner = await people.register(), await people.register()
     org = await admin.create_org()
     get_body(await learner.post("/v1/me/join-requests", json={"org_id": org["id"]}), 201)

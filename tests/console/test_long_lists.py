@@ -19,7 +19,7 @@ _ADD_MESSAGES = text(
 )
 
 
-async def test_messages_on_the_phone_lead_to_all_pages(
+async def test_second_page_of_messages_on_the_phone_shows_the_rest(
     visitor: httpx.AsyncClient, people: People, db: AsyncConnection
 ) -> None:
     learner = await people.register()
@@ -35,7 +35,7 @@ async def test_messages_on_the_phone_lead_to_all_pages(
     assert "下一页" not in second
 
 
-async def test_imports_lead_to_the_earlier_ones(people: People, open_desk: OpenDesk) -> None:
+async def test_second_page_of_imports_shows_the_earlier_ones(people: People, open_desk: OpenDesk) -> None:
     admin = await people.register()
     org = await admin.create_org()
     for number in range(12):
@@ -48,7 +48,7 @@ async def test_imports_lead_to_the_earlier_ones(people: People, open_desk: OpenD
     assert {"名单0.xlsx", "名单1.xlsx"} <= set(re.findall(r">(名单\d+.xlsx)<", await desk.page(more)))
 
 
-async def test_found_orgs_say_that_there_are_more(people: People, open_desk: OpenDesk) -> None:
+async def test_search_with_more_orgs_than_a_page_says_that_there_are_more(people: People, open_desk: OpenDesk) -> None:
     admin = await people.register()
     top = await admin.create_org()
     word = fresh_org_name()[:6]
@@ -61,7 +61,9 @@ async def test_found_orgs_say_that_there_are_more(people: People, open_desk: Ope
     assert "还有更多" not in await desk.part(f"/console/orgs/{top['id']}/subordinates/found?wanted={word}第30")
 
 
-async def test_found_regions_say_how_many_more_and_lead_to_all(people: People, open_desk: OpenDesk) -> None:
+async def test_search_of_regions_says_how_many_more_there_are_and_pages_show_all(
+    people: People, open_desk: OpenDesk
+) -> None:
     admin = await people.register()
     org = await admin.create_org()
     desk = await open_desk(admin)
@@ -90,7 +92,7 @@ async def test_region_that_was_chosen_among_later_ones_stays_chosen_in_a_form_sh
     assert "还有" in shown
 
 
-async def test_regions_on_the_phone_lead_to_all(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_pages_of_regions_on_the_phone_show_all_regions(visitor: httpx.AsyncClient, people: People) -> None:
     await sign_in_to_phone(visitor, await people.register())
     regions = normalize_text((await visitor.get("/phone/regions", params={"region": "新华"})).text)
     (more,) = re.findall(r'hx-get="(/phone/regions[^"]+)"', regions)
@@ -99,7 +101,7 @@ async def test_regions_on_the_phone_lead_to_all(visitor: httpx.AsyncClient, peop
     assert "显示更多" in wrong.text
 
 
-async def test_ranking_on_the_phone_leads_to_all(
+async def test_pages_of_the_ranking_on_the_phone_show_all_people(
     visitor: httpx.AsyncClient, people: People, no_stored_days: None
 ) -> None:
     admin = await people.register()
@@ -114,7 +116,9 @@ async def test_ranking_on_the_phone_leads_to_all(
     assert (first | others, first & others) == (names, set())
 
 
-async def test_memberships_on_the_phone_lead_to_all(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_pages_of_memberships_on_the_phone_show_all_memberships(
+    visitor: httpx.AsyncClient, people: People
+) -> None:
     admin, learner = await people.register(), await people.register()
     orgs = [await admin.create_org() for _ in range(2)]
     for org in orgs:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.characters import DOUBLES
 from app.core.names import make_name_key, normalize_name
-from app.core.text import has_unshowable
+from app.core.text import contains_refused_characters
 
 # What names are typed with: Han characters, their doubles, forms of width, marks, blanks, accents.
 _SPECIAL = (
@@ -76,7 +76,7 @@ def test_name_has_one_stored_form(typed: str, stored: str) -> None:
 
 
 def test_private_use_character_without_a_double_is_unshowable() -> None:
-    assert [has_unshowable(text) for text in ("张\ue000", "张\U000f0000", normalize_name("张\ue863"))] == [
+    assert [contains_refused_characters(text) for text in ("张\ue000", "张\U000f0000", normalize_name("张\ue863"))] == [
         True,
         True,
         False,

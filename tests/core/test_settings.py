@@ -13,7 +13,7 @@ PASSWORDS = ["p@ss/w?rd#%41:[x]", "密码 \\\"'", "%", "@", "a b+c", "://", "&x=
 
 
 @pytest.mark.parametrize("password", PASSWORDS)
-def test_password_is_taken_as_it_is(password: str) -> None:
+def test_database_password_with_special_characters_is_unchanged_in_the_url(password: str) -> None:
     for place in ("db.internal:5432/xuezu", "[::1]:5432/xuezu?sslmode=require", "/xuezu?host=%2Frun%2Fpg", "a:1,b:2/x"):
         settings = Settings(database_url=SecretStr(f"postgresql://boss@{place}"), database_password=SecretStr(password))
         assert settings.database_url is not None
@@ -24,7 +24,7 @@ def test_password_is_taken_as_it_is(password: str) -> None:
             assert make_url(build_engine_url(made)).username == "boss"
 
 
-def test_password_setting_replaces_that_of_the_address() -> None:
+def test_database_password_setting_replaces_the_password_in_the_database_url() -> None:
     settings = Settings(database_url=SecretStr("postgresql://b:old@h/d"), database_password=SecretStr("new"))
     assert settings.database_url == SecretStr("postgresql://b:new@h/d")
 
@@ -44,7 +44,7 @@ def test_password_setting_replaces_that_of_the_address() -> None:
         "postgresql://boss:s3cret@host:port/db",
     ],
 )
-def test_malformed_address_is_refused_without_a_part_of_it(url: str) -> None:
+def test_malformed_database_url_is_refused_and_no_part_of_it_is_shown(url: str) -> None:
     with pytest.raises(CannotStart) as refused:
         Settings(database_url=SecretStr(url))
     said = str(refused.value)
@@ -58,12 +58,12 @@ def test_database_password_without_a_user_name_is_refused() -> None:
         Settings(database_url=SecretStr("postgresql://host/db"), database_password=SecretStr("s3cret"))
 
 
-def test_command_refuses_a_malformed_address_in_one_sentence() -> None:
+def test_command_with_a_malformed_database_url_ends_with_one_sentence() -> None:
     said = run_refused("migrate", XUEZU_DATABASE_URL="postgresql://boss:s3/cret@host/db")
     assert said.startswith("XUEZU_DATABASE_URL is no address")
 
 
-def test_unknown_setting_is_named_with_the_nearest_one() -> None:
+def test_unknown_setting_is_reported_with_the_most_similar_setting() -> None:
     known = ["XUEZU_PORT", "XUEZU_DATABASE_URL", "PATH", "HOME", "XUEZU_PROOF"]
     assert list(describe_unknown_settings(known)) == []
     assert list(describe_unknown_settings(["XUEZU_DATABSE_URL", "XUEZU_QQQQQQQ", "XUEZUPORT"])) == [

@@ -20,7 +20,7 @@ from devtools import demo
 from devtools.demo.people import PHONE_CODE_GRANT
 from devtools.live_examples.recording import Recording
 from tests.inlining import inline_shared_parts
-from tests.live import serving
+from tests.live import serve_in_thread
 
 ONE_TIME = "needs a secret or a code that is shown once"
 KEY = "needs a security key"
@@ -128,7 +128,7 @@ def played(settings: Settings) -> Iterator[Played]:
     capture = pytest.MonkeyPatch()
     output: list[str] = []
     capture.setattr("builtins.print", lambda *words, **_: output.append(" ".join(map(str, words))))
-    with serving(settings) as url, _run_worker(settings):
+    with serve_in_thread(settings) as url, _run_worker(settings):
         try:
             failed = demo.main(["--base-url", url])
         finally:

@@ -208,13 +208,13 @@ def make_paused_kind(started: asyncio.Event, resume: asyncio.Event) -> ExportKin
     """Return a kind that waits between its first row and its last one."""
 
     async def build_sheet(request: ExportRequest) -> Sheet:
-        async def batches() -> AsyncIterator[Sequence[Sequence[Cell]]]:
+        async def yield_batches() -> AsyncIterator[Sequence[Sequence[Cell]]]:
             yield [("a", 1)]
             started.set()
             await resume.wait()
             yield [("b", 2)]
 
-        return Sheet("表", COLUMNS, 2, batches())
+        return Sheet("表", COLUMNS, 2, yield_batches())
 
     return ExportKind("members", Permission.MEMBERS_READ, build_sheet)
 

@@ -236,7 +236,7 @@ async def verify_scene(scene: Scene, api: httpx.AsyncClient, engine: AsyncEngine
 
 
 @pytest.mark.long
-async def test_index_key_rotation_beside_writers_loses_and_duplicates_no_person(keys: Keys) -> None:
+async def test_index_key_rotation_during_writes_loses_and_duplicates_no_person(keys: Keys) -> None:
     url = keys.before.database_url
     assert url is not None
     async with serve(keys.before) as (api, engine):
@@ -267,7 +267,7 @@ async def test_index_key_rotation_beside_writers_loses_and_duplicates_no_person(
             assert await count_indexes_of_other_length(engine, 17) == before_lock
             rotating.cancel()
             await asyncio.gather(rotating, return_exceptions=True)
-        await finish_rotation_beside_writers(scene, keys, api, engine)
+        await finish_rotation_during_writes(scene, keys, api, engine)
         assert await count_indexes_of_other_length(engine, 17) == {}
         await verify_scene(scene, api, engine)
     with pytest.raises(CannotStart, match="has 1 keys"):
@@ -288,7 +288,7 @@ async def test_index_key_rotation_beside_writers_loses_and_duplicates_no_person(
             assert index[:16] in {person.bytes for person in people.all()}
 
 
-async def finish_rotation_beside_writers(scene: Scene, keys: Keys, api: httpx.AsyncClient, engine: AsyncEngine) -> None:
+async def finish_rotation_during_writes(scene: Scene, keys: Keys, api: httpx.AsyncClient, engine: AsyncEngine) -> None:
     """Run the rotation to its end in steps of four values, while several writers add phones at the same time."""
     admin, subordinate, people = scene.admin, scene.subordinate, People(api)
     url = keys.both.database_url

@@ -138,7 +138,7 @@ async def test_repeated_import_of_people_without_phone_changes_nothing(admin: Pe
     assert counted(checked) == {"unchanged": 1, "refused": 1, "left": 2}
 
 
-async def test_rows_without_phone_that_name_the_units_of_one_person_are_one_person(
+async def test_rows_without_phone_with_the_name_and_units_of_one_member_match_this_member(
     admin: Person, org: Json, worker: Work
 ) -> None:
     first, second = await add_unit(admin, org, "甲支部"), await add_unit(admin, org, "乙支部")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.core.text import has_unshowable
+from app.core.text import contains_refused_characters
 from tests.acts import Json, add_unit, certify, get_body, invite, send_application, send_change_request
 from tests.people import People, Person, fresh_phone
 
@@ -92,7 +92,7 @@ async def test_hostile_name_or_reason_is_refused(founder: Person) -> None:
 
 
 def test_invisible_text_is_unshowable() -> None:
-    assert [text for text in INVISIBLE if not has_unshowable(text)] == []
+    assert [text for text in INVISIBLE if not contains_refused_characters(text)] == []
 
 
 async def test_name_in_any_unicode_form_is_stored_normalized(founder: Person) -> None:

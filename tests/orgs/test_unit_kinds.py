@@ -39,7 +39,7 @@ async def test_party_group_and_temporary_branch_are_units(admin: Person, org: Js
     assert [name for name, ended in listed.items() if ended] == ["展会临时党支部"]
 
 
-async def test_temporary_branch_alone_has_a_last_day(admin: Person, org: Json) -> None:
+async def test_last_day_of_a_unit_other_than_a_temporary_branch_is_refused(admin: Person, org: Json) -> None:
     path = f"/v1/orgs/{org['id']}/units"
     mismatch = (422, "last-day-mismatch")
     assert get_refusal(await admin.post(path, json={"name": "甲", "kind": "temporary-branch"})) == mismatch

@@ -16,7 +16,7 @@ from app.database.db import ENGINE
 from app.main import create_app
 from tests.auth.operator_accounts import create_operator
 from tests.contract import Contract
-from tests.people import People, staying_signed_in
+from tests.people import People, refresh_tokens_in_background
 from tests.proofs.scenes import Scene, Scenes
 
 # These tables are not restored, so that the people stay signed in.
@@ -81,7 +81,7 @@ class Stage:
                 await begun.restore()
                 return scene
 
-            async with staying_signed_in(self.scenes.persons):
+            async with refresh_tokens_in_background(self.scenes.persons):
                 yield restore_scene
         finally:
             await before.restore()

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.acts import Json, add_admin
 from tests.acts import certify as certify_one
-from tests.people import Person, staying_signed_in
+from tests.people import Person, refresh_tokens_in_background
 from tests.proofs.domain import REASON, Domain
 from tests.proofs.invariants import assert_invariants
 from tests.proofs.model import Application, Change, Org, PersonId
@@ -79,11 +79,11 @@ class Machine(RuleBasedStateMachine):
         self.last_entry = "00000000-0000-7000-8000-000000000000"
 
     def run(self, act: Coroutine[Any, Any, None]) -> None:
-        async def checked() -> None:
+        async def act_and_compare() -> None:
             await act
             await self.compare_states()
 
-        asyncio.run_coroutine_threadsafe(checked(), self.loop).result()
+        asyncio.run_coroutine_threadsafe(act_and_compare(), self.loop).result()
 
     @initialize()
     def begin(self) -> None:
@@ -143,7 +143,7 @@ async def state_machine(stage: Stage) -> AsyncIterator[type[Machine]]:
     Machine.db, Machine.loop, Machine.rows = stage.db, asyncio.get_running_loop(), Rows(stage.db, "four_people")
     Machine.seen, Machine.ended = collections.Counter(), collections.Counter()
     await Machine.rows.save()
-    async with staying_signed_in(Machine.persons):
+    async with refresh_tokens_in_background(Machine.persons):
         yield Machine
     await Machine.rows.restore()
 

@@ -220,7 +220,7 @@ async def test_one_of_two_protections_is_enough(stage: Stage, without: str) -> N
         assert await interleave(stage.engine, restore_scene, sample=4) == 4
 
 
-async def test_recursive_reads_end_in_a_tree_with_a_circle(stage: Stage) -> None:
+async def test_recursive_reads_in_a_hierarchy_with_a_circle_return_an_answer(stage: Stage) -> None:
     """The CYCLE clauses end the recursion even without the trigger."""
     admin = stage.scenes.admin
     async with (

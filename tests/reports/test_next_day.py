@@ -96,7 +96,7 @@ async def test_prepared_day_with_changes_between_slices_equals_a_naive_count(
     await rollup.execute("DELETE FROM stored_days WHERE day > $1", today())
     slices = 0
 
-    async def meanwhile() -> None:
+    async def change_world() -> None:
         nonlocal slices
         slices += 1
         for _ in range(chance.randrange(4)):
@@ -105,7 +105,7 @@ async def test_prepared_day_with_changes_between_slices_equals_a_naive_count(
         if chance.random() < 0.8:
             await run_cycle(rollup)
 
-    await build_missing_days(rollup, today(), tomorrow=True, after_each=meanwhile)
+    await build_missing_days(rollup, today(), tomorrow=True, after_each=change_world)
     assert slices > 12, "the day was built in slices"
     await apply_all(rollup)
     days = [today(), today() + timedelta(days=1)]

@@ -55,7 +55,7 @@ def naive_ranking(world: World, days: int | None, units: set[UUID] | None = None
     """Return (rank, member, points) of all ranked members, in order."""
     scores = []
     for row in world.rows:
-        user = row.user(today())
+        user = row.find_user(today())
         if row.is_member_on(today(), units):
             points = sum(
                 points
@@ -124,7 +124,7 @@ async def test_every_rank_and_page_equals_a_naive_ranking(
             for unit, units in ((None, None), (upper, {upper, lower})):
                 expected = naive_ranking(world, days, units)
                 for row in world.rows:
-                    user = row.user(today())
+                    user = row.find_user(today())
                     start = random.Random(row.id.bytes).randrange(len(expected))
                     after = None if start == 0 else (expected[start - 1][2], UUID(expected[start - 1][1]))
                     found = await get_ranking(db, RankingFilter(org, by, unit), user or uuid4(), Paging(9, after))
@@ -174,7 +174,7 @@ async def test_removed_member_is_not_ranked(scene: Scene) -> None:
     world, caller = await make_ranked_world(scene, seed=4)
     org = world.orgs[0]
     leaver = world.rows[10]
-    user = leaver.user(today())
+    user = leaver.find_user(today())
     await scene.service.outcomes(event(str(user), points=1000))
     await scene.apply_and_build()
     before = await report(caller, org, "rankings")

@@ -94,7 +94,7 @@ async def check_scores(rollup: asyncpg.Connection, world: World, day: date) -> N
     )
     expected = set()
     for row in world.rows:
-        user = row.user(day)
+        user = row.find_user(day)
         if user is not None and row.is_member_on(day):
             week = sum(
                 points for who, on, points in world.events if who == user and day - timedelta(days=7) < on <= day
@@ -181,10 +181,10 @@ class History:
         org = chance.choice(world.orgs)
         if any(row.org == org and row.phone == known.phone for row in world.rows):
             return
-        user = known.user(today())
+        user = known.find_user(today())
         since = self.moment()
         unit = chance.choice([None, *(unit for unit, _ in world.units[org])])
-        taken = user is None or any(row.org == org and row.user(today()) == user for row in world.rows)
+        taken = user is None or any(row.org == org and row.find_user(today()) == user for row in world.rows)
         activations = [] if taken or user is None else [(user, Range(since, None))]
         row = MemberRow(org, uuid4(), known.phone, [(unit, Range(since, None))], activations)
         world.rows.append(row)
@@ -225,7 +225,9 @@ class History:
         if last is not None and last[1].until is not None and last[1].until > at:
             return
         user = self.chance.choice(self.world.users)
-        if any(other.org == row.org and other.user(day) == user for other in self.world.rows for day in self.days()):
+        if any(
+            other.org == row.org and other.find_user(day) == user for other in self.world.rows for day in self.days()
+        ):
             return
         row.activations.append((user, Range(at, None)))
         values = {"org_id": row.org, "member_id": row.id, "user_id": user, "since": at}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import app.reports.rollup as package
-from app.reports.rollup.statements import load
+from app.reports.rollup.statements import load_statements
 
 DIRECTORY = Path(package.__file__).parent
 MODULES = {path.stem: path.read_text("utf-8") for path in DIRECTORY.glob("*.py")}
@@ -15,13 +15,13 @@ STEPS = [name for name, sql in FILES.items() if "-- name: " in sql]
 
 @pytest.mark.parametrize("step", STEPS)
 def test_every_statement_is_used_by_its_module(step: str) -> None:
-    (module,) = (text for text in MODULES.values() if f'load("{step}")' in text)
-    assert [name for name in load(step) if f'"{name}"' not in module] == []
+    (module,) = (text for text in MODULES.values() if f'load_statements("{step}")' in text)
+    assert [name for name in load_statements(step) if f'"{name}"' not in module] == []
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_every_include_is_replaced(step: str) -> None:
-    assert [name for name, statement in load(step).items() if "-- include:" in statement] == []
+    assert [name for name, statement in load_statements(step).items() if "-- include:" in statement] == []
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -202,7 +202,7 @@ async def test_next_day_is_not_prepared_from_a_day_not_yet_rebuilt(
         go_on.set()
     built: list[date] = []
 
-    async def meanwhile() -> None:
+    async def wait_for_rebuild() -> None:
         began.set()
         await go_on.wait()
 
@@ -213,7 +213,7 @@ async def test_next_day_is_not_prepared_from_a_day_not_yet_rebuilt(
             rebuilding = asyncio.create_task(rebuild_all(rollup, on_day=built.append))
             while not await beside.fetchval(WAITS):  # noqa: ASYNC110 — the database has no event for it
                 await asyncio.sleep(0.01)
-        keeping = asyncio.create_task(build_missing_days(beside, today(), tomorrow=True, after_each=meanwhile))
+        keeping = asyncio.create_task(build_missing_days(beside, today(), tomorrow=True, after_each=wait_for_rebuild))
         await began.wait()
         assert today() not in built
         if stored == "meanwhile":

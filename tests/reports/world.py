@@ -53,10 +53,10 @@ class MemberRow:
     activations: list[tuple[UUID, Range]]
     former_phones: list[tuple[datetime, bytes]] = field(default_factory=list)
 
-    def phone_on(self, day: date) -> bytes:
+    def get_phone_on(self, day: date) -> bytes:
         return next((phone for until, phone in self.former_phones if until >= get_day_end(day)), self.phone)
 
-    def user(self, day: date) -> UUID | None:
+    def find_user(self, day: date) -> UUID | None:
         return next((user for user, when in self.activations if when.is_valid_on(day)), None)
 
     def is_member_on(self, day: date, units: set[UUID] | None = None) -> bool:
@@ -97,9 +97,9 @@ class World:
 
     def person(self, row: MemberRow, day: date) -> UUID | bytes:
         """Return the user linked to the row, else the user who has its phone, else the phone."""
-        phone = row.phone_on(day)
+        phone = row.get_phone_on(day)
         having = (user for user, had, when in self.phones if had == phone and when.is_valid_on(day))
-        return row.user(day) or next(having, phone)
+        return row.find_user(day) or next(having, phone)
 
     def get_phone(self, user: UUID) -> bytes | None:
         return next((phone for who, phone, when in self.phones if who == user and when.until is None), None)
@@ -111,7 +111,7 @@ class World:
         """Return the figures of the members of these orgs (or these units of them) at the end of the day."""
         rows = [row for row in self.rows if row.org in orgs and row.is_member_on(day, units)]
         people = {self.person(row, day) for row in rows}
-        users = {user for row in rows if (user := row.user(day)) is not None}
+        users = {user for row in rows if (user := row.find_user(day)) is not None}
         earned = [
             (user, points)
             for user, on, points in self.events

@@ -32,7 +32,9 @@ async def test_person_without_a_mobile_phone_is_a_member_apart_from_namesakes(wo
 
 
 @pytest.mark.parametrize("phone", [{}, {"no_phone": False}, {"phone": "13800000018", "no_phone": True}])
-async def test_addition_with_neither_or_with_both_is_refused(world: World, phone: Json) -> None:
+async def test_addition_with_neither_phone_nor_no_phone_statement_or_with_both_is_refused(
+    world: World, phone: Json
+) -> None:
     """An addition with neither a phone nor this statement, or with both, is refused (422 `invalid`)."""
     added = await world.admin.post(f"{world.path}/members", json={"name": "王桂英"} | phone)
     assert get_refusal(added) == (422, "invalid")

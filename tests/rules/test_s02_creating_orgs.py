@@ -5,7 +5,9 @@ from tests.people import People, fresh_org_name
 from tests.rules.world import World, create_pair
 
 
-async def test_verified_party_member_gives_name_and_region_and_is_the_main_admin(people: People) -> None:
+async def test_org_created_by_verified_party_member_has_its_name_and_region_and_that_member_as_main_admin(
+    people: People,
+) -> None:
     """A verified party member gives a name and a region (GB/T 2260 code) and becomes the main admin."""
     founder = await people.register()
     body = {"name": fresh_org_name(), "region_code": "320102"}

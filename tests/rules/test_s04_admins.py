@@ -178,7 +178,7 @@ async def test_person_named_for_an_org_without_admins_accepts_and_is_the_main_ad
     assert await find_main_admin_id(person, org) == person.user_id
 
 
-async def test_person_is_not_named_while_another_admin_is_active(world: World) -> None:
+async def test_recovery_offer_of_org_with_another_active_admin_is_refused(world: World) -> None:
     """While another admin is active, this is refused (409 `admins-left`)."""
     path = f"/v1/orgs/{world.superior['id']}/subordinates/{world.org['id']}/recovery-offers"
     offer = {"phone": world.stranger.phone, "reason": "主管理员已离任"}

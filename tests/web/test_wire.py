@@ -14,7 +14,7 @@ import pytest
 
 from app.core.settings import Settings
 from app.serving import build_server_config
-from tests.live import serving
+from tests.live import serve_in_thread
 
 CODE = b'{"phone": "not a phone"}'
 """A body that answers 422 where it arrives, and 422 with another place where it does not."""
@@ -117,7 +117,7 @@ def test_idle_connection_is_kept_longer_than_proxies_keep_theirs(settings: Setti
 
 
 def test_idle_connection_ends_after_the_setting(settings: Settings) -> None:
-    with serving(settings.model_copy(update={"keep_alive_seconds": 1})) as url, connect(url) as connection:
+    with serve_in_thread(settings.model_copy(update={"keep_alive_seconds": 1})) as url, connect(url) as connection:
         connection.sendall(get("/livez"))
         received = b""
         while part := connection.recv(1 << 16):  # until the server closes the connection

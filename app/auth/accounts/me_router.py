@@ -116,7 +116,7 @@ async def create_verification(
         if provider is None:
             raise AlipayUnavailable
         started, reference = await begin_alipay_verification(db, scope)
-        made = started.model_copy(update={"redirect_url": provider.redirect_url(reference)})
+        made = started.model_copy(update={"redirect_url": provider.build_redirect_url(reference)})
     else:
         made = await submit_id_card(db, cipher, scope, VerifiedPerson(body.name, body.id_number))
     set_location(response, f"/v1/me/verifications/{made.id}")
@@ -169,5 +169,5 @@ async def alipay_callback(request: Request, db: WriteDb, cipher: CipherDep, form
     provider = ALIPAY.get(request)
     if provider is None:
         raise AlipayUnavailable
-    await complete_alipay_verification(db, cipher, build_actor(request), provider.read(form))
+    await complete_alipay_verification(db, cipher, build_actor(request), provider.read_notification(form))
     return {"result": "success"}

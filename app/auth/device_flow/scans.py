@@ -101,10 +101,11 @@ async def scan_code(db: AsyncConnection, scope: UserScope, code: str) -> ScanRow
 async def approve_sign_in(
     db: AsyncConnection, scope: UserScope, scan_id: UUID, *, number: int = 0, user_code_end: str = ""
 ) -> Problem | None:
-    """Approve the sign-in with the proof that the scan asks for (`ScanRow.proof`). Only the scanning session can
-    approve.
+    """Approve the sign-in with the proof that the scan requires (`ScanRow.proof`). Only the session that scanned the
+    code can approve. Return None on success.
 
-    A wrong proof counts, and the third one refuses the sign-in. Problems are returned, so that they commit.
+    Wrong proofs are counted, and the third one refuses the sign-in. A problem is returned, not raised, so that the
+    transaction commits the count.
     """
     right = case(
         (DeviceAuthorization.number.is_not(None), DeviceAuthorization.number == number),
@@ -133,8 +134,8 @@ async def approve_sign_in(
 
 
 async def refuse_sign_in(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> Problem | None:
-    """Refuse the client's sign-in. Only the scanning session can refuse. A problem is returned, not raised,
-    so that the transaction commits."""
+    """Refuse the client's sign-in. Only the session that scanned the code can refuse. Return None on success. A problem
+    is returned, not raised, so that the transaction commits its audit entry."""
     decided = await db.scalar(_build_decision_update(scope, scan_id).values(state="refused").returning(literal(1)))
     if decided is None:
         by_person = DeviceAuthorization.wrong_numbers < MAX_WRONG_NUMBERS
@@ -156,8 +157,11 @@ def _build_decision_update(scope: UserScope, scan_id: UUID) -> Update:
 async def _check_repeated(
     db: AsyncConnection, scope: UserScope, scan_id: UUID, condition: ColumnElement[bool], *states: str
 ) -> Problem | None:
-    """Return None if the decision on a scan is repeated: the scan is in one of these states, under this condition.
-    Else record the refusal and return the reason."""
+    """Check a decision that changed no row: it is either a repetition of the same decision, or refused.
+
+    Return None for a repetition: the scan is in one of `states`, and `condition` is true for it. Otherwise record the
+    refusal in the audit log and return the problem.
+    """
     row = await find_scan(db, scope, scan_id)
     error: Problem = NotFound()
     if row is not None:
@@ -174,7 +178,7 @@ _SCAN = select(*SCAN_COLUMNS).where(
 
 
 async def find_scan(db: Readable, scope: UserScope, scan_id: UUID) -> ScanRow | None:
-    """Return a scan of this session; None if another session scanned it."""
+    """Return the scan with this id if the caller's session made it, otherwise None."""
     return await fetch_row(db, _SCAN, ScanRow, {"scan_id": scan_id, "session_id": scope.session_id})
 
 

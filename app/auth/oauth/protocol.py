@@ -22,7 +22,7 @@ from app.authz.origin import is_foreign_origin
 from app.authz.scopes import OWN_SCOPES
 from app.core.cipher import hash_secret
 from app.core.i18n import gettext_in
-from app.core.text import has_unshowable
+from app.core.text import contains_refused_characters
 from app.database.db import Handler, TransactionalRoute
 from app.schema.auth import ClientSecret, OAuthClient
 from app.web.errors import BadRequest, Problem
@@ -130,7 +130,7 @@ async def _read_form(request: Request) -> dict[str, str]:
     form = dict(pairs)
     if len(form) != len(pairs):
         raise build_invalid_request("a parameter is given twice")
-    if any(has_unshowable(text) for pair in pairs for text in pair):
+    if any(contains_refused_characters(text) for pair in pairs for text in pair):
         raise build_invalid_request("a parameter contains control characters")
     return {name: value for name, value in form.items() if value}
 
@@ -292,7 +292,7 @@ def _parse_basic_credentials(authorization: str) -> tuple[str, str]:
         client_id, client_secret = (unquote_plus(part, errors="strict") for part in (name, secret))
     except (binascii.Error, ValueError):
         raise build_invalid_request("the Authorization header cannot be read") from None
-    if not colon or has_unshowable(client_id + client_secret):
+    if not colon or contains_refused_characters(client_id + client_secret):
         raise build_invalid_request("the Authorization header cannot be read")
     return client_id, client_secret
 

@@ -28,6 +28,9 @@ class TokenRequest:
 
 
 def build_token_request(request: Request, db: AsyncConnection, client: Client, form: Mapping[str, str]) -> TokenRequest:
-    """Return the data of a call by an authenticated client."""
+    """Return the data that a grant needs: the parts of the HTTP request and of the process, with the client and form.
+
+    The caller has authenticated the client.
+    """
     actor = build_actor(request, client_id=client.id)
     return TokenRequest(db, CIPHER.get(request), ISSUER.get(request), client, form, actor, describe_device(request))

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.auth.errors import PhoneCodesUnavailable
 from app.core.cipher import Cipher
-from app.core.plugins import SMS_PROVIDERS, load
+from app.core.plugins import SMS_PROVIDERS, load_plugin
 from app.core.services import Service
 from app.core.settings import Provider, Settings
 
@@ -44,7 +44,7 @@ def load_sms_provider(settings: Settings) -> MakeGateway | None:
     name = settings.sms_provider
     if name is None or name is Provider.NONE:
         return None
-    factory: MakeGateway = load(SMS_PROVIDERS, name, needed_for=f"XUEZU_SMS_PROVIDER={name}")
+    factory: MakeGateway = load_plugin(SMS_PROVIDERS, name, needed_for=f"XUEZU_SMS_PROVIDER={name}")
     return factory
 
 

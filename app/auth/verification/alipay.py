@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.core.cipher import Cipher
-from app.core.plugins import IDENTITY_PROVIDERS, load
+from app.core.plugins import IDENTITY_PROVIDERS, load_plugin
 from app.core.services import Service
 from app.core.settings import Provider, Settings
 
@@ -23,11 +23,11 @@ class Consent:
 
 
 class AlipayProvider(Protocol):
-    def redirect_url(self, reference: str) -> str:
+    def build_redirect_url(self, reference: str) -> str:
         """Return the address of the page on which the person consents."""
 
-    def read(self, notification: Mapping[str, str]) -> Consent:
-        """Return the result in a notification. Raises BadSignature if the provider did not sign it."""
+    def read_notification(self, notification: Mapping[str, str]) -> Consent:
+        """Return the result that a notification contains. Raises BadSignature if the provider did not sign it."""
 
 
 ALIPAY = Service[AlipayProvider | None]("alipay")
@@ -43,5 +43,5 @@ def load_alipay_provider(settings: Settings) -> MakeAlipay | None:
     name = settings.alipay_provider
     if name is None or name is Provider.NONE:
         return None
-    factory: MakeAlipay = load(IDENTITY_PROVIDERS, name, needed_for=f"XUEZU_ALIPAY_PROVIDER={name}")
+    factory: MakeAlipay = load_plugin(IDENTITY_PROVIDERS, name, needed_for=f"XUEZU_ALIPAY_PROVIDER={name}")
     return factory

@@ -45,7 +45,8 @@ class AuditFilterForm:
     until: date | None
 
     @property
-    def is_narrowed(self) -> bool:
+    def has_filters(self) -> bool:
+        """Return whether at least one filter has a value."""
         return bool(self.kind or self.who or self.since or self.until)
 
     @property

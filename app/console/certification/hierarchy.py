@@ -12,7 +12,7 @@ from app.certification.queries import OrgNode, list_subordinate_nodes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import Context, is_partial, render_page
-from app.core.text import has_unshowable
+from app.core.text import contains_refused_characters
 from app.database.db import ReadDb
 from app.database.paging import Page, Paging, paged_by
 from app.orgs.queries import OrgFilter, OrgFoundRow, search_orgs
@@ -54,7 +54,7 @@ async def find_orgs(
 ) -> Response:
     """Show the orgs visible to the caller whose name, pinyin or initials match the typed text."""
     found, is_cut = list[OrgFoundRow](), False
-    if wanted.strip() and not has_unshowable(wanted):
+    if wanted.strip() and not contains_refused_characters(wanted):
         org_filter = OrgFilter(q=wanted.strip(), status="live")
         page = await search_orgs(db, scope.user, org_filter, Paging(30, None))
         found, is_cut = page.rows, page.next_cursor is not None

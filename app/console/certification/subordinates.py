@@ -21,7 +21,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page, render_part
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
-from app.core.text import has_unshowable
+from app.core.text import contains_refused_characters
 from app.database.db import ReadableDb, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.org_lifecycle.release import release_subordinate
@@ -57,7 +57,7 @@ async def show_subordinates(
     """Show all direct subordinates by name, or those that match the search."""
     wanted = wanted.strip()
     found = Page[SubordinateOut](items=[])
-    if not has_unshowable(wanted):
+    if not contains_refused_characters(wanted):
         found = await queries.list_subordinates(db, scope.org_id, paging, wanted or None)
     frame = build_org_frame(scope, "certification")
     return render_page(request, SubordinatesPage(frame=frame, subordinates=found, wanted=wanted))

@@ -16,7 +16,7 @@ from app.console.frame.forms import OptionalId, PageForm, validate_fields
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import is_partial, render_page, render_part
 from app.core.cipher import CipherDep
-from app.core.text import has_unshowable
+from app.core.text import contains_refused_characters
 from app.database.db import Readable, ReadDb, WriteDb
 from app.database.paging import CursorQuery, LimitQuery, Page
 from app.members.member_list import MemberFilter, MemberListing, MemberOrder, count_members, list_members
@@ -83,8 +83,8 @@ class DirectoryFilterForm:
         return str(self.unit) if self.unit else "org" if self.at_org else ""
 
     @property
-    def is_narrowed(self) -> bool:
-        """Return whether a filter other than the unit is set."""
+    def has_filters_besides_unit(self) -> bool:
+        """Return whether at least one filter other than the unit has a value."""
         return bool(self.q or self.active or self.party or self.verified)
 
     def build_query(self, **changed: str) -> str:
@@ -166,7 +166,7 @@ async def show_directory(
     frame, members = build_org_frame(scope, "members"), Page[MemberOut](items=[])
     count: int | str = 0
     paging = read_member_paging(filters.order, limit, cursor)
-    if not has_unshowable(filters.q):
+    if not contains_refused_characters(filters.q):
         listing = MemberListing(filters.filter, filters.order, paging)
         members = await list_members(db, cipher, scope.org_id, listing)
         count = await _count_people(db, cipher, scope, filters.filter) if paging.after is None else 0
@@ -229,7 +229,7 @@ async def find_units(
 ) -> Response:
     """Show the units whose path matches the typed text."""
     units: Sequence[UnitPathRow] = []
-    if wanted.strip() and not has_unshowable(wanted):
+    if wanted.strip() and not contains_refused_characters(wanted):
         units = await list_units_by_path(db, scope.org_id, wanted.strip(), _FOUND)
     return render_part(request, UnitsFound(frame=build_org_frame(scope, "members"), units=units, wanted=wanted))
 

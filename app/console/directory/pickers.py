@@ -14,7 +14,7 @@ from app.authz.permissions import Permission
 from app.console.frame.forms import Form, OptionalId
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import Context, render_part
-from app.core.text import has_unshowable
+from app.core.text import contains_refused_characters
 from app.database.db import Readable, ReadDb
 from app.orgs.unit_queries import UnitPathRow, list_units_by_id, list_units_by_path
 
@@ -77,7 +77,11 @@ async def load_picker(
     """Return the units to choose from. Ids that are none of the org's units are left out."""
     marked, former = [str(each) for each in chosen], [str(each) for each in had]
     ids = [unit for unit in map(_parse_id, [*former, *marked]) if unit is not None]
-    shown = [] if has_unshowable(wanted) else await _list_others(db, org_id, wanted.strip(), after, [*ids, without])
+    shown = (
+        []
+        if contains_refused_characters(wanted)
+        else await _list_others(db, org_id, wanted.strip(), after, [*ids, without])
+    )
     return UnitPicker(
         org_id=org_id,
         name=name,

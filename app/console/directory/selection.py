@@ -1,4 +1,7 @@
-"""Actions on several people: move, copy, set units (选择组织), remove. Each person succeeds or fails alone."""
+"""Actions on several selected people: move, copy, set units (选择组织), remove.
+
+A copy, a setting of units or a removal can succeed for some of the people and be refused for others.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -45,7 +48,11 @@ Act = Literal["move", "copy", "units", "removal"]
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The chosen people and the target units. `viewed` is the choice in the tree: a unit, `org`, or all people."""
+    """The selected people and the target units of the action.
+
+    `at_org`: the org itself is a target. `viewed` is the part of the directory that the page shows: a unit, `org` (the
+    people at the org itself), or empty (all people).
+    """
 
     members: list[UUID]
     units: list[UUID]
@@ -60,8 +67,8 @@ class Chosen:
 
     @property
     def move(self) -> MoveCreate:
-        """Return the move of these people out of what is viewed. Without a target yet, that of a unit that does not
-        exist."""
+        """Return the request to move the selected people from the viewed part of the directory to the first target
+        unit. If no target unit is chosen yet, the request names a unit that does not exist."""
         return MoveCreate(
             from_unit_id=self.viewed if isinstance(self.viewed, UUID) else None,
             units_below=self.viewed != "org",

@@ -139,8 +139,11 @@ async def confirm_withdrawal(request: Request, db: ReadableDb, scope: Writer, re
 
 @add_confirmation_routes(router, "/closure")
 async def confirm_closing(request: Request, db: ReadableDb, scope: Closer) -> Confirmation:
-    """Close the org, as its main admin. Any other admin requests the closing from the main admin. The user types the
-    org's name to confirm."""
+    """Ask for confirmation of the closing of the org. The user types the org's name to confirm.
+
+    If the main admin confirms, the org is closed. If an admin who is not the main admin confirms, a request to close
+    the org is sent to the main admin.
+    """
     if Role.MAIN_ADMIN in scope.roles:
         return Confirmation(
             title=gettext("关闭本组织"),
@@ -165,7 +168,8 @@ async def confirm_closing(request: Request, db: ReadableDb, scope: Closer) -> Co
 
 @add_confirmation_routes(router, "/closure/withdrawal")
 async def take_back_closing_request(request: Request, db: ReadableDb, scope: Reopener) -> Confirmation:
-    """Withdraw the request to close the org. The main admin declines it in the same way."""
+    """Ask for confirmation of the end of the request to close the org: an admin withdraws it, the main admin declines
+    it."""
     is_main_admin = Role.MAIN_ADMIN in scope.roles
     return Confirmation(
         title=gettext("不同意关闭本组织") if is_main_admin else gettext("撤回关闭申请"),

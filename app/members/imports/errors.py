@@ -97,7 +97,7 @@ class NoSheet(SheetRefused):
 
 
 class HeaderMissing(SheetRefused):
-    """Carries `columns`, the missing columns."""
+    """The sheet lacks required columns. `extra["columns"]` contains their headings."""
 
     slug = "header-missing"
     title = gettext_noop("缺少必需的表头")
@@ -108,7 +108,7 @@ class HeaderMissing(SheetRefused):
 
 
 class HeaderDoubled(SheetRefused):
-    """Carries `columns`, the columns that occur more than once."""
+    """Headings occur more than once. `extra["columns"]` contains these headings."""
 
     slug = "header-doubled"
     title = gettext_noop("表头重复")
@@ -116,7 +116,7 @@ class HeaderDoubled(SheetRefused):
 
 
 class HeaderAmbiguous(SheetRefused):
-    """Carries `columns`, the headings that could each be the one that is needed."""
+    """Several headings could mean the same column. `extra["columns"]` contains these headings."""
 
     slug = "header-ambiguous"
     title = gettext_noop("有多列都可能是需要的一列")
@@ -124,7 +124,7 @@ class HeaderAmbiguous(SheetRefused):
 
 
 class HeaderMerged(SheetRefused):
-    """Carries `columns`, the headings of the merged cells."""
+    """A heading is in merged cells. `extra["columns"]` contains the headings of such cells."""
 
     slug = "header-merged"
     title = gettext_noop("表头横跨多列")
@@ -138,7 +138,7 @@ class NoRows(SheetRefused):
 
 
 class TooManyRows(SheetRefused):
-    """Carries `limit`."""
+    """The sheet has more rows of data than one import accepts."""
 
     slug = "too-many-rows"
     title = gettext_noop("数据行过多")
@@ -146,7 +146,7 @@ class TooManyRows(SheetRefused):
 
 
 class UnitLimit(BaseModel):
-    """Extension members: the limit."""
+    """The additional member of the problem: the largest number of new units in one import."""
 
     limit: int = Field(description="The number of units that one import can create.", examples=[500])
 
@@ -159,7 +159,7 @@ class TooManyNewUnits(SheetRefused):
     advice = gettext_noop("一次最多新建 1000 个支部。请检查“支部名称”一列是否填错。")
 
 
-# What is said instead of the advice where more is known.
+# The advice of a refusal about which more is known than its code.
 _OPEN_QUOTE = gettext_noop("第 {row} 行有一个引号没有配对，其后的内容会并入这一格。请在该行补上或去掉引号后重新上传。")
 _DAMAGED_ROW = gettext_noop("第 {row} 行不能读取。请在表格软件中打开，另存为 xlsx 后重新上传。")
 _NO_SPLITTING = gettext_noop(
@@ -216,7 +216,7 @@ class ImportSettled(Conflict):
 
 
 class Removals(BaseModel):
-    """Extension members: how many people leave, and where they are listed."""
+    """The additional members of the problem: how many people the replacement removes, and the address of their list."""
 
     leaving: int = Field(description="The number of people that the replacement would remove.", examples=[40])
     people: int = Field(description="The number of people in the directory.", examples=[60])
@@ -235,7 +235,7 @@ class RemovalsNeedConsent(Conflict):
 
 
 class StalePreview(Removals):
-    """Extension members: the present preview."""
+    """The additional members of the problem: the number of the present preview, and those of `Removals`."""
 
     preview: int = Field(description="The number of the present preview.", examples=[2])
 
@@ -257,7 +257,7 @@ class RowNotUndecided(Conflict):
 
 
 class ImportNotReversible(Conflict):
-    """The import cannot be undone (any more)."""
+    """The import cannot be undone: it is not done, was undone before, or was done too long ago."""
 
     slug = "import-not-reversible"
     title = gettext_noop("该导入不能撤销")
@@ -265,13 +265,13 @@ class ImportNotReversible(Conflict):
 
 
 class Blocked(BaseModel):
-    """Extension members: how many people were edited since."""
+    """The additional member of the problem: how many people were edited after the import."""
 
     blocked: int = Field(description="The number of people who were edited since the import.", examples=[3])
 
 
 class ImportEditedSince(Conflict):
-    """Some people of the import were edited since, and the request does not accept that they stay as they are."""
+    """Some people of the import were edited after it, and the request does not accept that they remain unchanged."""
 
     slug, extension = "import-edited-since", Blocked
     title = gettext_noop("有人员在导入之后又被修改")

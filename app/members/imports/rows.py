@@ -14,7 +14,7 @@ from app.blind_index.keys import BlindIndexer
 from app.core.cipher import Cipher
 from app.core.phones import PhoneRefused
 from app.core.search import spell_person
-from app.core.text import has_unshowable
+from app.core.text import contains_refused_characters
 from app.members.encryption import encrypt_phone
 from app.members.imports.reader import SheetRow
 from app.members.imports.values.names import read_name
@@ -63,7 +63,8 @@ _ERROR_VALUE = re.compile(
 def stage_rows(
     indexer: BlindIndexer, org_id: UUID, party_org: bool, rows: Iterable[SheetRow], ids: Iterable[UUID]
 ) -> list[StagedRow]:
-    """Return a staged row for each row. Its id is the next of `ids`, and its cipher texts are bound to that id."""
+    """Return one staged row for each sheet row, in the same order. Each staged row takes the next id of `ids`, and its
+    cipher texts can be decrypted with that id only."""
     return [_stage_row(indexer, org_id, party_org, row, new_id) for row, new_id in zip(rows, ids, strict=False)]
 
 
@@ -94,7 +95,9 @@ def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetR
     )
     problems += party_problems
     post = None if "post" in unreadable else row.post or None
-    if post is not None and (len(post) > MAX_POST_LENGTH or has_unshowable(post) or post.startswith(FORMULA_PREFIXES)):
+    if post is not None and (
+        len(post) > MAX_POST_LENGTH or contains_refused_characters(post) or post.startswith(FORMULA_PREFIXES)
+    ):
         problems.append("post-unreadable")
     if party_org and party is False:
         problems.append("party-members-only")
@@ -127,7 +130,8 @@ def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetR
 
 
 def _list_unreadable(row: SheetRow) -> list[str]:
-    """Return the problems of cells that are error values of a spreadsheet program, or that it has made a date."""
+    """Return the problems of the cells that cannot be read: a spreadsheet program has put an error value in the cell,
+    or has turned the text into a date."""
     problems = [mark for mark in row.marks if mark.startswith("cell-date:")]
     if "#" in (cells := "".join(row[2:9])) or "Err:" in cells:
         for field in _FIELDS:

@@ -9,7 +9,7 @@ from starlette.datastructures import UploadFile
 
 from app.core.i18n import gettext
 from app.core.services import SETTINGS
-from app.core.text import remove_unshowable
+from app.core.text import remove_refused_characters
 from app.members.imports.errors import FileTooLarge
 from app.members.imports.schemas import ImportMode, UnitsOption, UnknownUnits
 from app.members.imports.uploads import UNREADABLE_NAME, Upload
@@ -46,7 +46,7 @@ async def read_upload_form(request: Request) -> Upload:
         wrong.append({"pointer": "/file", "code": "missing", "detail": gettext("缺少文件")})
     else:
         name = (file.filename or "").replace("\\", "/").rpartition("/")[2][-200:]
-        found |= {"file": file.file, "file_name": remove_unshowable(name) or UNREADABLE_NAME}
+        found |= {"file": file.file, "file_name": remove_refused_characters(name) or UNREADABLE_NAME}
     for name, adapter, default in _CHOICES:
         try:
             found[name] = adapter.validate_python(form.get(name) or default)

@@ -13,13 +13,13 @@ from app.reports.rollup.next_day import prepare_slice
 from app.reports.rollup.points import apply_points
 from app.reports.rollup.propagation import EARNED, propagate, stage_memberships
 from app.reports.rollup.score_steps import apply_score_steps
-from app.reports.rollup.statements import load
+from app.reports.rollup.statements import load_statements
 from app.reports.rollup.transaction import open_rollup_transaction
 
 SMALL_INSTALLATION = 100_000
 """In an installation with at most this many member rows, the first build includes all past days."""
 
-_SQL = load("cycle")
+_SQL = load_statements("cycle")
 
 
 async def run_cycle(connection: asyncpg.Connection) -> bool:

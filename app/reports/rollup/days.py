@@ -6,11 +6,11 @@ import asyncpg
 
 from app.reports.rollup.propagation import run_by_level
 from app.reports.rollup.score_steps import build_score_steps, clear_score_steps
-from app.reports.rollup.statements import load
+from app.reports.rollup.statements import load_statements
 
 SET_WORK_MEM = "SET LOCAL work_mem = '256MB'"
 
-_SQL = load("days")
+_SQL = load_statements("days")
 
 
 async def store_day(connection: asyncpg.Connection, day: date, *, scored: bool) -> None:

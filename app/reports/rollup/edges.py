@@ -11,12 +11,12 @@ import asyncpg
 
 from app.reports.rollup.days import build_day
 from app.reports.rollup.propagation import run_by_level
-from app.reports.rollup.statements import load, run_and_count
+from app.reports.rollup.statements import load_statements, run_and_count
 
 MAX_MOVES = 100
 """If one cycle has more moves than this, it is cheaper to build the days again."""
 
-_SQL = load("edges")
+_SQL = load_statements("edges")
 
 
 async def apply_edges(connection: asyncpg.Connection) -> bool:

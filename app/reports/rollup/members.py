@@ -3,9 +3,9 @@
 import asyncpg
 
 from app.reports.rollup.propagation import ADDED, REMOVED, stage_memberships
-from app.reports.rollup.statements import load, run_and_count
+from app.reports.rollup.statements import load_statements, run_and_count
 
-_SQL = load("members")
+_SQL = load_statements("members")
 
 
 async def apply_members(connection: asyncpg.Connection) -> bool:

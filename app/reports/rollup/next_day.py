@@ -15,13 +15,13 @@ import asyncpg
 from app.reports.rollup import days
 from app.reports.rollup.propagation import EARNED, propagate, stage_memberships
 from app.reports.rollup.score_steps import SMALLEST_ID, build_score_steps, clear_score_steps
-from app.reports.rollup.statements import load
+from app.reports.rollup.statements import load_statements
 
 PEOPLE_PER_SLICE = 25_000
 SCORES_PER_SLICE = 25_000
 """Each slice takes a fraction of a second."""
 
-_SQL = load("next_day")
+_SQL = load_statements("next_day")
 
 
 async def prepare_slice(connection: asyncpg.Connection, day: date) -> bool:

@@ -2,12 +2,12 @@
 
 import asyncpg
 
-from app.reports.rollup.statements import load, run_and_count
+from app.reports.rollup.statements import load_statements, run_and_count
 
 MAX_BATCHES = 200
 """One cycle takes at most this many batches, so that it stays short. The next cycle takes the rest."""
 
-_SQL = load("points")
+_SQL = load_statements("points")
 
 
 async def apply_points(connection: asyncpg.Connection) -> bool:

@@ -5,14 +5,14 @@ The statements are in `sql/propagation.sql`.
 
 import asyncpg
 
-from app.reports.rollup.statements import load, run_and_count
+from app.reports.rollup.statements import load_statements, run_and_count
 
 EARNED, REMOVED, ADDED = 0, 1, 2
 """The sides of a staged change: the person earned points, is removed from old orgs, or is added to new orgs."""
 
 MAX_LEVELS = 200
 
-_SQL = load("propagation")
+_SQL = load_statements("propagation")
 
 
 async def stage_memberships(connection: asyncpg.Connection, side: int) -> None:

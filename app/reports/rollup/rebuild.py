@@ -13,10 +13,10 @@ import asyncpg
 
 from app.reports.rollup.cycle import apply_deltas, run_cycle
 from app.reports.rollup.days import SET_WORK_MEM, build_day
-from app.reports.rollup.statements import load
+from app.reports.rollup.statements import load_statements
 from app.reports.rollup.transaction import open_rollup_transaction
 
-_SQL = load("rebuild")
+_SQL = load_statements("rebuild")
 _REBUILD_DAY_ROWS = ("months", "compare_day_rows", "delete_day_rows", "insert_day_rows", "delete_point_deltas")
 _REBUILD_STATE = (
     "delete_preparation",

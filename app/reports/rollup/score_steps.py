@@ -5,13 +5,13 @@ from uuid import UUID
 
 import asyncpg
 
-from app.reports.rollup.statements import load
+from app.reports.rollup.statements import load_statements
 
 LARGE_GROUP = 1_000
 """A group with at least this many ranked people gets steps when a day is built."""
 SMALLEST_ID = UUID(int=0)
 
-_SQL = load("score_steps")
+_SQL = load_statements("score_steps")
 
 
 async def apply_score_steps(connection: asyncpg.Connection) -> None:

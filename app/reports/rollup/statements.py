@@ -1,4 +1,4 @@
-"""The SQL of the rollup: one file for each step in `sql/`, read once, never formatted.
+"""The SQL of the rollup: one file for each step in `sql/`. A file is read once, and no value is inserted into its text.
 
 A file begins with its input, its output and its invariant. `-- name: NAME` begins a statement (or a script of several
 statements without parameters). `-- include: FILE` is replaced by the text of `sql/FILE.sql`, so that a few long common
@@ -14,7 +14,7 @@ _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _INCLUDE = re.compile(r"^-- include: (\w+)\n", re.MULTILINE)
 
 
-def load(step: str) -> dict[str, str]:
+def load_statements(step: str) -> dict[str, str]:
     """Return the statements of `sql/<step>.sql` by name."""
     _, *parts = _NAME.split(_read(step))
     return {

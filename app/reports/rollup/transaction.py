@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from app.reports.rollup.statements import load
+from app.reports.rollup.statements import load_statements
 
-_SQL = load("staging")
+_SQL = load_statements("staging")
 
 
 @asynccontextmanager

@@ -13,9 +13,9 @@ import asyncpg
 
 from app.reports.rollup.days import SET_WORK_MEM
 from app.reports.rollup.propagation import run_by_level
-from app.reports.rollup.statements import load
+from app.reports.rollup.statements import load_statements
 
-_SQL = load("verify")
+_SQL = load_statements("verify")
 
 
 @dataclass(frozen=True, slots=True)

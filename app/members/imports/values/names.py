@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 from app.core import names
-from app.core.text import has_unshowable
+from app.core.text import contains_refused_characters
 from app.members.names import FORMULA_PREFIXES, MAX_NAME_LENGTH, NameRefused
 
 _LINE_BREAK = re.compile("[\n\r\v\f\x85\u2028\u2029]")
@@ -41,7 +41,7 @@ def read_name(text: str) -> NameValue:
         raise NameRefused("name-missing")
     if len(name) > MAX_NAME_LENGTH:
         raise NameRefused("name-too-long")
-    if has_unshowable(_PRIVATE_USE.sub("", name)):
+    if contains_refused_characters(_PRIVATE_USE.sub("", name)):
         raise NameRefused("name-unshowable")
     if name.startswith(FORMULA_PREFIXES):
         raise NameRefused("name-formula")

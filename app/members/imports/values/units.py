@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 
 from app.core import names
-from app.core.text import has_unshowable
+from app.core.text import contains_refused_characters
 from app.members.imports.row_problems import MAX_UNIT_DEPTH, MAX_UNIT_NAME_LENGTH
 
 BETWEEN_UNITS = ";"
@@ -32,7 +32,7 @@ def _parse_path(text: str) -> str:
     if "\ufffd" in text:
         raise UnitRefused("unit-damaged")
     parts = [part for part in map(names.normalize_name, text.replace("／", "/").split("/")) if part]
-    if any(has_unshowable(part) for part in parts):
+    if any(contains_refused_characters(part) for part in parts):
         raise UnitRefused("unit-unshowable")
     if any(len(part) > MAX_UNIT_NAME_LENGTH for part in parts):
         raise UnitRefused("unit-too-long")
