@@ -123,7 +123,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         RequestLocale,
         partial(RefusalMiddleware, refusals=refusals),
         RequestLog,
-        Delivery,
+        partial(Delivery, https=settings.issuer.startswith("https:")),
         RequestHead,
         *([partial(Dispatch, service=app)] if fast_path else []),  # fast reads do not reach the layers after this one
         BodyLimitErrors,

@@ -36,6 +36,7 @@ from app.console.exports import pages as exports
 from app.console.frame import assets
 from app.console.frame.formats import LANGUAGE
 from app.console.frame.forms import PageForm
+from app.console.frame.page_route import is_plain_path
 from app.console.frame.route import ConsoleRoute
 from app.console.home import pages as home
 from app.console.imports import pages as imports
@@ -54,8 +55,8 @@ rest = APIRouter(route_class=ConsoleRoute, include_in_schema=False, dependencies
 async def choose_language(request: Request, form: PageForm) -> Response:
     """Set the language to Chinese or English, and go back to the page."""
     back = form.get("back", "")
-    ours = back.startswith(("/console/", "/phone/")) and "\\" not in back
-    response = Response(status_code=303, headers={"Location": back if ours and back.isascii() else "/console/"})
+    ours = back.startswith(("/console/", "/phone/", "/open/")) and is_plain_path(back)
+    response = Response(status_code=303, headers={"Location": back if ours else ConsoleRoute.home})
     language = "en" if form.get("language") == "en" else "zh"
     response.set_cookie(
         LANGUAGE, language, max_age=_YEAR, path="/", httponly=True, samesite="lax", secure=is_secure(request)

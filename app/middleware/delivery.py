@@ -22,6 +22,8 @@ _ABOUT_THE_BODY = {b"content-length", b"content-type"}
 
 _NO_STORE = (b"cache-control", b"no-store")
 _REVALIDATE = (b"cache-control", b"private, no-cache")
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")  # a year
 _VARY = (b"vary", b"Accept-Encoding, Accept-Language, Authorization")
 
 
@@ -30,31 +32,39 @@ class Delivery:
 
     - `Cache-Control` and `Vary` are on every answer: `no-store`, or `private, no-cache` where there is an ETag. What a
       route sets itself has precedence.
+    - Every answer has `X-Content-Type-Options`, and under https `Strict-Transport-Security`: a browser then never calls
+      the service over http, where a network in between could read the call.
     - The ETag of a read gets a digest of the body: a representation shows more than the row whose version the route
       set, such as the superior of an org. `If-None-Match` with that tag is answered 304 (RFC 9110 §13.1.2).
     - JSON and texts of at least `MIN_COMPRESSED` bytes are compressed. Answers with an ETag are not, since one tag
       would name two representations; streams are not, since each event must leave at once.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self.app = app
+        self._transport = [_STRICT_TRANSPORT] if https else []
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        return self.app(scope, receive, _build_sender(scope, send) if scope["type"] == "http" else send)
+        sender = _build_sender(scope, send, self._transport) if scope["type"] == "http" else send
+        return self.app(scope, receive, sender)
 
 
-def _build_sender(scope: Scope, send: Send) -> Callable[[Message], Awaitable[None]]:
+def _build_sender(
+    scope: Scope, send: Send, transport: list[tuple[bytes, bytes]]
+) -> Callable[[Message], Awaitable[None]]:
     pending_head: Message | None = None  # the head of an answer that depends on the body
     tag: bytes | None = None
 
     async def deliver(message: Message) -> None:
         nonlocal pending_head, tag
         if message["type"] == "http.response.start":
-            given = message["headers"]
+            given = [*message["headers"], *transport]
             headers = dict(given)
             tag = headers.get(b"etag")
             if b"cache-control" not in headers:
                 given = [*given, _NO_STORE if tag is None else _REVALIDATE]
+            if b"x-content-type-options" not in headers:
+                given = [*given, _NOSNIFF]
             if b"vary" not in headers:
                 given = [*given, _VARY]
             head: Message = {"type": "http.response.start", "status": message["status"], "headers": given}

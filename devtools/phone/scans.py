@@ -1,7 +1,7 @@
 """Scanning a console's code: the device, the number to match, approve or refuse."""
 
 from typing import Annotated
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -44,7 +44,7 @@ async def show_scanner(request: Request, scope: SignedIn, code: Annotated[str, Q
 async def begin_scan(request: Request, db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
     """Bind the code to this phone."""
     given = form.get("code", "").strip()[:500]
-    address = urlsplit(given)
+    address = _split_address(given)
     if address.path in {"/phone/join", "/phone/join-org"}:
         return Response(status_code=303, headers={"Location": f"{address.path}?{address.query}"})
     outcome = await catch_problem(db, scan_code(db, scope, _extract_code(given)))
@@ -53,11 +53,19 @@ async def begin_scan(request: Request, db: WriteDb, scope: SignedIn, form: PageF
     return Response(status_code=303, headers={"Location": f"/phone/scans/{outcome.id}"})
 
 
+def _split_address(given: str) -> SplitResult:
+    """Return the parts of a link; those of an empty one if it is no link, for example `http://[`."""
+    try:
+        return urlsplit(given)
+    except ValueError:
+        return urlsplit("")
+
+
 def _extract_code(given: str) -> str:
     """Return the code of a pasted link, or the typed text."""
     if "://" not in given:
         return given
-    found = parse_qs(urlsplit(given).query).get("code", [""])
+    found = parse_qs(_split_address(given).query).get("code", [""])
     return found[0]
 
 

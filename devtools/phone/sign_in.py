@@ -18,7 +18,7 @@ from app.auth.token_endpoint.grants import redeem_phone_code
 from app.authz.access import Public, SignedIn, build_actor
 from app.authz.cookies import clear_session_cookie, set_session_cookie
 from app.console.frame.forms import Form, PageForm, validate_fields
-from app.console.frame.page_route import PageRoute
+from app.console.frame.page_route import PageRoute, is_plain_path
 from app.console.frame.phone_fields import read_phone
 from app.console.frame.templates import Context, render_page
 from app.console.sign_in.pages import build_cookie_session
@@ -141,5 +141,4 @@ def _get_phone(form: Form) -> str:
 
 def _find_next_page(form: Form) -> str:
     back = form.get("back", "")
-    plain = back.isascii() and back.isprintable() and "\\" not in back
-    return back if plain and back.startswith("/phone/") else PhoneRoute.home
+    return back if back.startswith("/phone/") and is_plain_path(back) else PhoneRoute.home

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.authz.tokens import ISSUER, VERIFIER
 from tests.acts import invite, send_application
 from tests.auth.consoles import DESKTOP, DEVICE_GRANT, Console, approve, scan, sign_in_console
-from tests.people import People, Person
+from tests.people import People, Person, fresh_phone
 
 
 @pytest.fixture
@@ -370,11 +370,24 @@ async def test_every_step_is_audited(person: Person, console: Console, db: Async
         text("SELECT action, user_id, client_id FROM audit_entries WHERE subject_id = :id ORDER BY id"), {"id": scan_id}
     )
     assert [(action, str(user), client) for action, user, client in rows] == [
-        ("device_authorization.started", "None", DESKTOP),
         ("device_authorization.scanned", person.user_id, None),
         ("device_authorization.approved", person.user_id, None),
         ("device_authorization.redeemed", person.user_id, DESKTOP),
     ]
+
+
+async def test_requests_of_nobody_leave_the_audit_as_it_is(api: httpx.AsyncClient, db: AsyncConnection) -> None:
+    """The audit is append-only, so it must not grow by what anyone can send without a sign-in."""
+    count = text(
+        "SELECT count(*) FROM audit_entries WHERE action IN ('device_authorization.started', 'phone_code.sent')"
+        " AND user_id IS NULL"
+    )
+    before = await db.scalar(count)
+    for _ in range(3):
+        await Console.request(api)
+        assert (await api.post("/v1/phone-codes", json={"phone": fresh_phone()})).status_code == 202
+    assert (await api.get("/console/")).status_code == 200
+    assert await db.scalar(count) == before
 
 
 async def test_every_refused_step_is_audited(

@@ -97,10 +97,9 @@ async def start_device_authorization(
         "expires_at": func.now() + LIFETIME,
     }
     statement = insert(DeviceAuthorization).values(values).returning(DeviceAuthorization.id)
+    # Nobody is signed in yet, so the append-only audit has no entry of it: its first one is the scan.
     with on_constraint(("device_authorizations_user_code_key", Unavailable)):
         authorization_id = (await db.execute(statement)).scalar_one()
-    subject = ("device_authorization", authorization_id)
-    await record(db, actor, "device_authorization.started", subject=subject)
     seconds = int(LIFETIME.total_seconds())
     return StartedAuthorization(authorization_id, device_code, user_code, scan_code, seconds, INTERVAL)
 

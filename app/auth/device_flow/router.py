@@ -48,7 +48,7 @@ Ticket = Annotated[str | None, Cookie(alias=TICKET, max_length=200, description=
 @oauth_router.post(
     "/oauth/device_authorization",
     summary="Ask for a code to be scanned (RFC 8628)",
-    responses=describe_oauth_errors(401, 413, 429, 503, bad_requests=["unauthorized_client"]),
+    responses=describe_oauth_errors(401, 413, 429, 503, bad_requests=["unauthorized_client", "invalid_scope"]),
     openapi_extra=describe_form(
         "client_id",
         client_id="A client of kind `device`. The console has no part in this: its pages sign people in themselves.",

@@ -76,13 +76,15 @@ async def scan_code(db: AsyncConnection, scope: UserScope, code: str) -> ScanRow
         update(DeviceAuthorization)
         .where(has_code, DeviceAuthorization.state == "pending", DeviceAuthorization.expires_at > func.now())
         .values(state="scanned", typed=typed, user_id=scope.user_id, scanned_session_id=scope.session_id)
-        .returning(*SCAN_COLUMNS)
+        .returning(*SCAN_COLUMNS, DeviceAuthorization.client_id)
     )
     row = (await db.execute(claim)).one_or_none()
     if row is not None:
         await _notify_client(db, row.id, "scanned")
-        await record(db, scope.actor, "device_authorization.scanned", subject=("device_authorization", row.id))
-        return ScanRow._make(row)
+        after = {"client": row.client_id}
+        subject = ("device_authorization", row.id)
+        await record(db, scope.actor, "device_authorization.scanned", subject=subject, after=after)
+        return ScanRow._make(row[:-1])
     again = select(
         *SCAN_COLUMNS,
         DeviceAuthorization.scanned_session_id,

@@ -71,7 +71,9 @@ async def make_phone_code(
         .values(phone_index=indexer.index_phone(phone), purpose=purpose, **new_values)
         .on_conflict_do_update(index_elements=[PhoneCode.phone_index, PhoneCode.purpose], set_=new_values)
     )
-    await record(db, actor, "phone_code.sent", subject=("phone_code", None), after={"purpose": purpose})
+    # A code that a stranger requests has no entry in the append-only audit, which they could fill.
+    if actor.user_id is not None:
+        await record(db, actor, "phone_code.sent", subject=("phone_code", None), after={"purpose": purpose})
     return _MESSAGES[purpose].format(code=code)
 
 

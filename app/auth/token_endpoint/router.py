@@ -18,7 +18,9 @@ from app.auth.oauth.token_requests import build_token_request
 from app.auth.sessions import TokenOut, revoke_token
 from app.auth.token_endpoint.grants import issue_tokens
 from app.authz.access import Public, build_actor
-from app.authz.tokens import SIGNING_KEYS, VERIFIER
+from app.authz.scopes import describe_scopes
+from app.authz.step_up import SECURITY_KEY_ACR
+from app.authz.tokens import SIGNING_KEYS, VERIFIER, build_audience
 from app.core.services import SETTINGS
 from app.database.db import WriteDb
 
@@ -49,6 +51,7 @@ async def metadata(request: Request) -> dict[str, Any]:
     """
     issuer = SETTINGS.get(request).issuer
     methods = ["none", "client_secret_basic", "client_secret_post"]
+    # A claim without values is omitted (RFC 8414 §3.2), and so is `response_types_supported`: no page signs people in.
     return {
         "issuer": issuer,
         "token_endpoint": f"{issuer}/oauth/token",
@@ -56,10 +59,33 @@ async def metadata(request: Request) -> dict[str, Any]:
         "revocation_endpoint": f"{issuer}/oauth/revoke",
         "jwks_uri": f"{issuer}/oauth/jwks",
         "grant_types_supported": sorted({kind for kinds in GRANTS.values() for kind in kinds}),
-        "response_types_supported": [],
+        "scopes_supported": sorted(describe_scopes()),
+        "acr_values_supported": [SECURITY_KEY_ACR],
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
         "service_documentation": f"{issuer}/docs",
+    }
+
+
+@router.get(
+    "/.well-known/oauth-protected-resource/v1",
+    summary="Addresses for a caller of the API (RFC 9728)",
+    responses=describe_oauth_errors(),
+)
+async def resource_metadata(request: Request) -> dict[str, Any]:
+    """Read this to find out where tokens for the API come from and which scopes they can have.
+
+    Nothing is changed, and no token is needed.
+    """
+    issuer = SETTINGS.get(request).issuer
+    return {
+        "resource": build_audience(issuer),
+        "resource_name": "Xuezu 学组",
+        "authorization_servers": [issuer],
+        "jwks_uri": f"{issuer}/oauth/jwks",
+        "scopes_supported": sorted(describe_scopes()),
+        "bearer_methods_supported": ["header"],
+        "resource_documentation": f"{issuer}/docs",
     }
 
 

@@ -20,10 +20,10 @@ from app.authz.cookies import (
     set_session_cookie,
 )
 from app.authz.errors import ForeignOrigin, StepUpNeeded
+from app.authz.origin import is_own_origin
 from app.console.frame.formats import LANGUAGE
 from app.console.frame.templates import Context, is_partial, render_page
 from app.core.i18n import parse_locale, set_locale
-from app.core.services import SETTINGS
 from app.database.db import ENGINE, Handler, TransactionalRoute
 from app.idempotency.replay import KeyInUse, StoredAnswer
 from app.web.errors import Problem, Unauthorized, build_problem, record_refusal
@@ -141,6 +141,12 @@ class PageRoute(TransactionalRoute):
         return response
 
 
+def is_plain_path(path: str) -> bool:
+    """Return whether a path that a form sends can be the Location of an answer: in a header a line break would begin
+    another one, and browsers read a backslash as a slash."""
+    return path.isascii() and path.isprintable() and "\\" not in path
+
+
 def show_refusal_notice(request: Request, problem: Problem) -> HTMLResponse:
     """Show a refusal as a notice and leave the rest of the page unchanged."""
     response = render_page(request, RefusalNotice(problem=problem))
@@ -151,8 +157,7 @@ def show_refusal_notice(request: Request, problem: Problem) -> HTMLResponse:
 def _require_own_origin(request: Request) -> None:
     """Require that the form comes from this service's own pages, by the headers Origin and Sec-Fetch-Site."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    own_hosts = {SETTINGS.get(request).issuer.partition("://")[2], request.headers.get("host")}
     same_site = site is None or site == "same-origin"
-    same_origin = (origin is None and site is not None) or (origin or "").partition("://")[2] in own_hosts
+    same_origin = site is not None if origin is None else is_own_origin(request, origin)
     if not (same_site and same_origin):
         raise ForeignOrigin

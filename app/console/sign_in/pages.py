@@ -16,7 +16,7 @@ from app.auth.oauth.protocol import Client, OAuthError, get_public_client
 from app.auth.oauth.token_requests import build_token_request
 from app.auth.sessions import TokenOut, end_session
 from app.authz.access import Public, SignedIn
-from app.authz.cookies import CookieSession, clear_session_cookie, set_session_cookie
+from app.authz.cookies import CookieSession, clear_session_cookie, is_secure, set_session_cookie
 from app.authz.tokens import VERIFIER
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.sign_in_code import (
@@ -83,7 +83,11 @@ async def begin_session(request: Request, db: WriteDb, user_code: UserCode) -> R
     response = Response(status_code=204, headers={"HX-Refresh": "true"})
     set_session_cookie(request, response, ConsoleRoute.cookie, await build_cookie_session(request, client, outcome))
     response.delete_cookie(
-        build_wait_cookie_name(request), path=f"{PATH}/{user_code}", httponly=True, samesite="strict"
+        build_wait_cookie_name(request),
+        path=f"{PATH}/{user_code}",
+        httponly=True,
+        samesite="strict",
+        secure=is_secure(request),
     )
     return response
 
