@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.members.imports.parsing.headings import normalize_heading
 from tests.members.hostile import workbook
 from tests.members.workbooks import (
     HEAD,
@@ -200,6 +201,12 @@ def test_hidden_sheet_with_people_is_named() -> None:
     content = workbook([("a", [HEAD, A]), ("b", [HEAD, B]), ("支部", [("一支部",)])], hide=[1, 2])
     read = Result("xlsx", content)
     assert (read.people, read.reading["sheets_not_read"]) == ([A], [{"name": "b", "reason": "hidden"}])
+
+
+@pytest.mark.parametrize("cell", ["/", " / ／ ", "()", "1.", "【】", "*", "\u200b", "①"])
+def test_cell_of_marks_is_no_heading(cell: str) -> None:
+    assert Result("csv", csv([("花名册", cell, ""), HEAD, (*A[:2], cell)])).people[0][:2] == A[:2]
+    assert normalize_heading(cell) == ""
 
 
 def test_number_in_a_heading_is_not_shown() -> None:

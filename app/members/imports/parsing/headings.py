@@ -74,9 +74,10 @@ def normalize_heading(cell: Any) -> str:
     if not any(map(str.isalnum, bare)):  # the whole heading is in brackets
         bare = plain
     bare = _NUMBERING.sub("", "".join(bare.split()))
-    words = {"".join(filter(str.isalnum, word)).lower() for word in bare.split("/")} if "/" in bare else set()
-    if len({SYNONYMS.get(word, word)[0] for word in words}) == 1:  # 手机/联系电话: two words for one thing
-        return min(words, key=lambda word: (SYNONYMS.get(word, ("", 9))[1], word))
+    words = ["".join(filter(str.isalnum, word)).lower() for word in bare.split("/")]
+    fields = {SYNONYMS[word][0] if word in SYNONYMS else None for word in words}
+    if len(words) > 1 and len(fields) == 1 and None not in fields:  # 手机/联系电话: two words for one thing
+        return min(words, key=lambda word: SYNONYMS[word][1])
     return _REMARKS.sub("", "".join(filter(str.isalnum, bare)).lower())
 
 
