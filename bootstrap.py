@@ -121,8 +121,8 @@ def venv_fits():
 
 def make_venv():
     try:
-        import ensurepip  # noqa: F401 — only to see whether it exists
-        import venv  # noqa: F401 — only to see whether it exists
+        import ensurepip  # noqa: F401 - only to see whether it exists
+        import venv  # noqa: F401 - only to see whether it exists
     except ImportError:
         raise CannotSetUp(
             "This Python cannot make virtual environments: install its venv module, on Debian and Ubuntu with "

@@ -95,12 +95,14 @@ async def approve_applications(db: AsyncConnection, scope: OrgScope, application
         outcomes[application_id] = _find_obstacle(row, names)
         if row is not None and outcomes[application_id] is None:
             names.add(row.name_key)
-    approved = _select([each for each, obstacle in outcomes.items() if obstacle is None])
+    approved = [each for each, obstacle in outcomes.items() if obstacle is None]
     name = select(Org.name).where(Org.id == Certification.subordinate_id).scalar_subquery()
     # The time of the statement, not of the transaction, because an edge begins after the hierarchy is locked.
     values = {"certified_at": func.clock_timestamp(), "subordinate_name": name}
     by = scope.user.user_id
-    ended = await end_requests(db, APPLICATION, CertificationState.LIVE, *approved, by=by, **values)
+    ended = await end_requests(
+        db, APPLICATION, CertificationState.LIVE, Certification.id.in_(approved), by=by, **values
+    )
     await _record_each(db, scope, "certification.created", ended)
     await bump_org_version(db, *(request.orgs["subordinate_id"] for request in ended))
     return outcomes
@@ -130,7 +132,8 @@ async def refuse_applications(
     Locks the org. Raises OrgClosed, Forbidden.
     """
     await lock_orgs_for_edit(db, scope)
-    given, by = (*_select(application_ids), Certification.superior_id == scope.org_id), scope.user.user_id
+    given = (Certification.id.in_(application_ids), Certification.superior_id == scope.org_id)
+    by = scope.user.user_id
     ended = await end_requests(db, APPLICATION, CertificationState.DECLINED, *given, by=by, reason=reason)
     await _record_each(db, scope, "application.declined", ended, reason=reason)
     parameters = {"org_id": scope.org_id, "application_ids": list(application_ids)}
@@ -158,10 +161,6 @@ async def describe_outcomes(db: AsyncConnection, scope: OrgScope, outcomes: Outc
     ]
     refused = sum(item.problem is not None for item in items)
     return ApplicationDecisionsOut(items=items, decided=len(items) - refused, refused=refused)
-
-
-def _select(application_ids: Sequence[UUID]) -> tuple[Any]:
-    return (Certification.id.in_(application_ids),)
 
 
 async def _record_each(

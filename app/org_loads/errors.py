@@ -20,7 +20,7 @@ class PresentLoadState(BaseModel):
 class OrgLoadNotReady(Conflict):
     slug, extension = "org-load-not-ready", PresentLoadState
     title = gettext_noop("该载入当前不能确认")
-    advice = gettext_noop("只有检查完毕、尚未确认的载入（state 为 ready）可以确认。")
+    advice = gettext_noop("只有检查完毕、尚未确认的载入可以确认。")
 
 
 class PresentPreview(BaseModel):
@@ -79,7 +79,7 @@ class OrgLoadInUse(Conflict):
 
     slug, extension = "org-load-in-use", OrgsInUse
     title = gettext_noop("部分已载入的组织已在使用，不能撤销")
-    advice = gettext_noop("可以只撤销未使用的组织（only_unused 为 true）；其余组织由其主管理员关闭。")
+    advice = gettext_noop("可以只撤销未使用的组织；其余组织由其主管理员关闭。")
 
     @classmethod
     def of(cls, found: Sequence[OrgInUse]) -> Self:

@@ -68,7 +68,12 @@ STORED_FOREVER: Mapping[str, tuple[str, ...]] = {
         "tree_edges",
         "user_days",
     ),
-    "The requester and the decision.": ("invitations", "join_links", "transfers"),
+    "The requester and the decision.": (
+        "invitations",
+        "join_links",
+        "transfers",
+        "group_transfer_people",
+    ),
     "The identity of every administrator was checked once; closing the account deletes it.": ("verifications",),
     "Where and when an account signed in; closing the account erases device and address.": ("sessions",),
     "What was done, and by which user. The database refuses to change it.": ("audit_entries", "outgoing_events"),

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-import requests
+import httpx
 from requests_oauth2client import DeviceAuthorizationPollingJob, OAuth2Client
 
 
@@ -17,7 +17,7 @@ def say(line: dict[str, Any]) -> None:
 
 
 def main(issuer: str, client_id: str) -> None:
-    metadata = requests.get(f"{issuer}/.well-known/oauth-authorization-server", timeout=10).json()
+    metadata = httpx.get(f"{issuer}/.well-known/oauth-authorization-server", timeout=10).json()
     # The library's own discovery leaves the device endpoint out. `testing` allows http.
     endpoints = {
         name: metadata[name] for name in ("token_endpoint", "device_authorization_endpoint", "revocation_endpoint")
@@ -30,8 +30,8 @@ def main(issuer: str, client_id: str) -> None:
     while tokens is None:
         tokens = job()
 
-    def read(token: str) -> requests.Response:
-        return requests.get(f"{issuer}/v1/me", headers={"Authorization": f"Bearer {token}"}, timeout=10)
+    def read(token: str) -> httpx.Response:
+        return httpx.get(f"{issuer}/v1/me", headers={"Authorization": f"Bearer {token}"}, timeout=10)
 
     answer = read(tokens.access_token)
     say({"granted": answer.status_code, "subject": answer.json()["id"]})

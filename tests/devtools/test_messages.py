@@ -139,6 +139,7 @@ _NOT_MESSAGES = {
     "app/members/imports/queries.py": "cells of the sheet",
     "app/members/imports/parsing/tables.py": "cells of the sheet",
     "app/members/imports/rows.py": "cells of the sheet",
+    "app/members/imports/staging/units.py": "cells of the sheet",
     "app/members/imports/parsing": "cells of the sheet",
     "app/members/imports/values": "cells of the sheet",
     "app/members/retention.py": "ranges of characters",
