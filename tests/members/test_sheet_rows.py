@@ -1,10 +1,12 @@
 """The rows under the header: merged and repeated cells, skipped rows, error values, dates and torn quotation marks."""
 
 import datetime
+import io
+import zipfile
 
 import pytest
 
-from tests.members.hostile import make_row, make_sheet, part, text_cell
+from tests.members.hostile import make_row, make_sheet, make_zip, part, text_cell
 from tests.members.hostile import xls as make_xls
 from tests.members.workbooks import HEAD, A, B, C, Result, by_openpyxl, by_xlsxwriter, csv, in_all_formats, ods, refusal
 
@@ -75,6 +77,30 @@ def test_rows_that_are_not_about_people_are_skipped_and_counted() -> None:
             "repeated-header": [6],
             "note": [11, 12, 14, 15, 16],
         }, writer
+
+
+def test_title_and_header_of_each_printed_page_are_skipped() -> None:
+    title, numbers = ("党员花名册", "", ""), ("（1）", "（2）", "（3）")
+    rows = [title, ("填报单位：机关党委", "", ""), HEAD, numbers, A, ("第 1 页，共 2 页", "", ""), title, HEAD, B]
+    read = Result("xlsx", by_openpyxl({"a": rows}))
+    assert (read.people, read.numbers) == ([A, B], [5, 9])
+    assert read.skipped == {"note": [4, 6], "repeated-header": [7, 8]}
+
+
+def test_hidden_row_below_blank_rows_is_that_of_the_sheet() -> None:
+    rows = [("", "", ""), HEAD, A, ("", "", ""), B, C]
+    old = make_xls(rows, hide=4)
+    row = "<table:table-row{}>{}</table:table-row>"
+    cells = [f"<table:table-cell office:value-type='string'><text:p>{text}</text:p></table:table-cell>" for text in B]
+    new = zipfile.ZipFile(io.BytesIO(ods({"a": rows})))
+    plain, hidden = row.format("", "".join(cells)), row.format(' table:visibility="collapse"', "".join(cells))
+    content = new.read("content.xml").decode().replace("'string'", '"string"')
+    plain, hidden = (text.replace("'string'", '"string"') for text in (plain, hidden))
+    assert plain in content
+    parts = [(name, new.read(name)) for name in ("mimetype", "META-INF/manifest.xml")]
+    document = make_zip([*parts, ("content.xml", content.replace(plain, hidden).encode())])
+    for kind, file in (("xls", old), ("ods", document), ("xlsx", by_openpyxl({"a": rows}, hidden=[5]))):
+        assert [row[0] for row in Result(kind, file).rows if row[1]] == [5], kind
 
 
 def test_row_with_only_a_number_of_its_own_is_an_empty_row() -> None:

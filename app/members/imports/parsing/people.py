@@ -41,7 +41,7 @@ _NOTE = re.compile(
     rf"|(?:{_ROLE})(?:人|员|者|单位|日期|时间)?(?:签字|签名|盖章)?"
     r"|(?:单位|党支部|支部|党委|党组织)?[(（]?(?:盖章|签章|公章|签字)[)）]?[:：]?"
     r"|(?:备注|说明|附注|注|附|注意|填写说明|填表说明)[0-9一二三]?(?:[:：、.．].*)?"
-    r"|以下空白|以下为空|空白"
+    r"|以下空白|以下为空|空白|第[0-9]+页(?:[,，/]?共[0-9]+页)?"
 )
 
 
@@ -76,6 +76,9 @@ class SheetReader:
         head = list(islice(rows, SEARCHED_ROWS + 1))
         self.is_empty = not any(any(cell != "" for cell in cells) for _, cells in head)
         self.header: Header | None = find_header(head[:SEARCHED_ROWS], self._merged, choices, name, left)
+        # A printed list has its title on each page, above the header.
+        first = self.header.first if self.header else 0
+        self._titles = [texts for row_no, cells in head if row_no < first and (texts := _list_texts(cells))]
         self._rows = chain(head, rows)
         self.people = 0
 
@@ -128,7 +131,7 @@ class SheetReader:
                 _put_errors(errors, row_no, self._left, present, texts)
             phone = texts[PHONE]
             if len(phone) != len(EXAMPLE[1]) or phone == EXAMPLE[1] or not phone.isdigit():
-                cause = find_cause(cells, texts)
+                cause = find_cause(cells, texts, self._titles)
                 if cause is not None:
                     skipped.add(cause, [before + row_no])
                     continue
@@ -198,9 +201,9 @@ def _put_errors(
             texts[place] = errors.get((row_no, column + left), "")
 
 
-def find_cause(cells: list[Any], texts: list[str]) -> str | None:
+def find_cause(cells: list[Any], texts: list[str], titles: list[list[str]]) -> str | None:
     """Return why a row is skipped, or None if it is about a person: `example`, `blank`, `repeated-header`, `total` or
-    `note`."""
+    `note`. `titles` are the texts of the rows above the header, which are a part of it."""
     name, phone = texts[NAME], texts[PHONE]
     if phone == EXAMPLE[1]:
         return "example" if name in {EXAMPLE[0], _OLD_EXAMPLE} else None
@@ -208,12 +211,27 @@ def find_cause(cells: list[Any], texts: list[str]) -> str | None:
         return None
     if _find_field(name) == "name" and _find_field(phone) == "phone":
         return "repeated-header"
-    shown = ["".join(text.split()) for cell in cells[:50] if (text := convert_to_text(cell))]
+    shown = _list_texts(cells)
+    if shown in titles:
+        return "repeated-header"
     if any(map(_TOTAL.fullmatch, shown[:4])):
         return "total"
-    if shown and _NOTE.fullmatch(shown[0]):
+    if shown and (_NOTE.fullmatch(shown[0]) or _are_column_numbers(shown)):
         return "note"
     return None if any(texts) else "blank"
+
+
+def _list_texts(cells: list[Any]) -> list[str]:
+    """Return the texts of a row without blanks, of the cells that are not empty."""
+    return ["".join(text.split()) for cell in cells[:50] if (text := convert_to_text(cell))]
+
+
+def _are_column_numbers(shown: list[str]) -> bool:
+    """Return whether a row numbers the columns, as forms do below their header: 1, 2, 3."""
+    numbers = [text.strip("()（）") for text in shown]
+    if len(numbers) < 3 or numbers[0] not in {"1", "2"}:
+        return False
+    return numbers == [str(int(numbers[0]) + place) for place in range(len(numbers))]
 
 
 def _find_field(text: str) -> str | None:
