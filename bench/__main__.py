@@ -95,7 +95,8 @@ def main() -> None:
 
 
 def _measure(measured: Measured, measures: Sequence[Measure], path: Path | None = None) -> tuple[list[Row], list[str]]:
-    """Measure and print. Returns the rows and the names of failed measurements."""
+    """Run the measurements in their order and print each row. Return the rows, and the names of the measurements that
+    failed. With `path`, the rows are stored there as JSON."""
     print(describe_machine(measured), HEAD, sep="\n", flush=True)
     rows: list[Row] = []
     failed: list[str] = []
@@ -105,7 +106,7 @@ def _measure(measured: Measured, measures: Sequence[Measure], path: Path | None 
                 if measure not in WITH_WORKER:
                     worker.close()
                 elif "worker" not in measured.pids:
-                    worker.enter_context(measured.worker())
+                    worker.enter_context(measured.run_worker())
                 if today() != measured.day:
                     asyncio.run(build_today(measured.url))
                 found = measure(measured)
@@ -121,7 +122,8 @@ def _measure(measured: Measured, measures: Sequence[Measure], path: Path | None 
 
 
 def _measure_growth(single: Scale) -> tuple[list[Row], list[str]]:
-    """Return the rows of GROWING over a world and over one of twice its size, and their ratios."""
+    """Run the measurements of GROWING over a world and over one of twice its size. Return rows with their ratios, and
+    the names of the measurements that failed."""
     found, failed = [], []
     for scale in (single, replace(single, divisor=single.divisor // 2)):
         with service.run_service(scale) as measured:
@@ -134,13 +136,13 @@ def _measure_growth(single: Scale) -> tuple[list[Row], list[str]]:
 
 
 def serve(measured: service.Measured) -> None:
-    """Show how to measure by hand, and wait for Ctrl-C."""
+    """Print the addresses and a token for measuring by hand, and wait for Ctrl-C."""
     world = measured.world
     print(f"\n{world.orgs:,} orgs, {world.members:,} member rows\n  database   {measured.superuser_url}")
     print(f"  service    {measured.ours}\n  reference  {measured.reference}")
     orgs = {"root": world.root, "county": world.county} | {f"group of {n:,}": org for n, org in world.groups.items()}
     for name, org in orgs.items():
-        bearer = measured.sign_in(measured.main_admin(org))["Authorization"]
+        bearer = measured.sign_in(measured.find_main_admin(org))["Authorization"]
         print(f"  {name}: {org}\n    its main admin, for ten minutes: -H 'Authorization: {bearer}'")
     print("Ctrl-C ends it.", flush=True)
     ends = {signal.SIGINT, signal.SIGTERM}

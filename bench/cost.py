@@ -20,7 +20,8 @@ BENCH = "bench"
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A figure by the clock and by processor time. `parts` are the ms of each process per item."""
+    """A figure of one round: `wall` by the clock, `cpu` by processor time. `parts` are the milliseconds of processor
+    time that each process spent on one item, by the names of the processes."""
 
     wall: float
     cpu: float
@@ -29,7 +30,7 @@ class Round:
 
 @dataclass(slots=True)
 class Cost:
-    """The cost of some work."""
+    """The cost of some work in seconds: `wall` by the clock, `cpu` the processor time of each process by its name."""
 
     wall: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)
@@ -39,13 +40,17 @@ class Cost:
         return Cost(self.wall + other.wall, cpu)
 
     def rate(self, done: float, *, wall: float | None = None, of: int = 1) -> Round:
-        """Return the items per second, and the cost of each `of` items. `wall`: the seconds by the clock in which the
-        items were done, if they are not those of the whole block."""
+        """Return a Round with the items per second; its `parts` are the cost of `of` items.
+
+        `done` is the number of items. `wall` is the time in which they were done, if it is not that of the whole block.
+        """
         return Round(done / (wall or self.wall), done / sum(self.cpu.values()), self._parts(done / of))
 
     def each(self, done: float = 1, *, wall: float | None = None, unit: float = 1.0) -> Round:
-        """Return the cost of one item in seconds, or in 1/`unit` seconds. `wall`: the figure by the clock, if it is not
-        the mean, for example a percentile."""
+        """Return a Round with the cost of one of `done` items, in seconds × `unit` (1000: milliseconds).
+
+        `wall` is the figure by the clock if it is not the mean, for example a percentile.
+        """
         return Round(
             self.wall * unit / done if wall is None else wall,
             sum(self.cpu.values()) * unit / done,
@@ -58,7 +63,7 @@ class Cost:
 
 @contextmanager
 def measure_cost(pids: Mapping[str, int], *names: str) -> Iterator[Cost]:
-    """Measure the block with the processor time of the named processes and their children."""
+    """Measure the time of the block, and the processor time of the named processes and their children in it."""
     found = Cost()
     before = {name: _sum_processor_seconds(pids, name) for name in names}
     began = time.perf_counter()

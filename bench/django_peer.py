@@ -14,7 +14,7 @@ import httpx
 
 from bench.requests import Target, compare_requests
 from bench.rows import Row
-from bench.service import Measured, free_port, stop, wait_for
+from bench.service import Measured, find_free_port, stop_process, wait_for_answer
 
 HERE = Path(__file__).parent
 LOCK = HERE / "django_reference" / "requirements.lock"
@@ -24,8 +24,8 @@ PLACE = Path(".data") / "bench-django"
 def vs_django(measured: Measured) -> list[Row]:
     """Measure the row `vs_django`: a main admin reads the card of a county, from the service and from Django."""
     org = measured.world.county
-    ours = Target(f"/v1/orgs/{org}", measured.sign_in(measured.main_admin(org)))
-    with _served(measured):
+    ours = Target(f"/v1/orgs/{org}", measured.sign_in(measured.find_main_admin(org)))
+    with _serve_django(measured):
         rounds = compare_requests(measured, ours, ours._replace(process="django"), connections=8)
     return [Row.from_rounds("vs_django", *rounds, 8, note="requests/s; / gunicorn, one worker of eight threads")]
 
@@ -52,9 +52,9 @@ def _get_interpreter() -> Path:
 
 
 @contextmanager
-def _served(measured: Measured) -> Iterator[None]:
+def _serve_django(measured: Measured) -> Iterator[None]:
     keys = httpx.get(f"{measured.ours}/oauth/jwks").raise_for_status().text
-    port = free_port()
+    port = find_free_port()
     arguments = ("--workers", "1", "--threads", "8", "--keep-alive", "60", "--log-level", "error")
     with (measured.directory / "django.log").open("ab") as log:
         process = subprocess.Popen(
@@ -73,8 +73,8 @@ def _served(measured: Measured) -> Iterator[None]:
             stderr=log,
         )
         try:
-            wait_for(f"http://127.0.0.1:{port}/nothing", 404, process)
+            wait_for_answer(f"http://127.0.0.1:{port}/nothing", 404, process)
             measured.pids["django"], measured.addresses["django"] = process.pid, f"http://127.0.0.1:{port}"
             yield
         finally:
-            stop(process)
+            stop_process(process)

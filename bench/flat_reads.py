@@ -15,27 +15,31 @@ CONNECTIONS = 2  # few connections, so that requests do not wait: this measures 
 
 
 def overview_flat(measured: Measured) -> list[Row]:
-    """Compare the root's overview, with its first page of subordinates, with a county's."""
+    """Measure the row `overview_flat`: the overview of the root, with its first page of subordinates, compared with the
+    overview of a county."""
     world = measured.world
     large, small = (
-        Target(f"/v1/orgs/{org}/reports/overview", _admin(measured, org)) for org in (world.root, world.county)
+        Target(f"/v1/orgs/{org}/reports/overview", _sign_in_main_admin(measured, org))
+        for org in (world.root, world.county)
     )
     return [compare_latencies(measured, "overview_flat", large, small, 1.3, p="p50_ms")]
 
 
 def rank_flat(measured: Measured) -> list[Row]:
-    """Compare a page of the ranking and the caller's own rank in the largest group with those in the smallest."""
+    """Measure the row `rank_flat`: a page of the ranking with the caller's own rank, in the largest group compared with
+    the smallest group."""
     large, small = (
-        Target(f"/v1/orgs/{org}/rankings", _admin(measured, org))
-        for org in (_groups(measured)[-1], _groups(measured)[0])
+        Target(f"/v1/orgs/{org}/rankings", _sign_in_main_admin(measured, org))
+        for org in (_list_groups(measured)[-1], _list_groups(measured)[0])
     )
     return [compare_latencies(measured, "rank_flat", large, small, 2)]
 
 
 def members_flat(measured: Measured) -> list[Row]:
-    """Compare the first page of the directory and a search in it, in the largest group and in the group of 1,000."""
-    large, small = _groups(measured)[-1], _groups(measured)[1]
-    headers = {org: _admin(measured, org) for org in (large, small)}
+    """Measure the rows `members_…`: the first page of the directory and two searches, in the largest group compared
+    with the group of 1,000 people."""
+    large, small = _list_groups(measured)[-1], _list_groups(measured)[1]
+    headers = {org: _sign_in_main_admin(measured, org) for org in (large, small)}
     queries = {"members_list": "", "members_search": "?q=%E7%8E%8B%E4%BC%9F", "members_pinyin": "?q=wang"}
     return [
         compare_latencies(
@@ -50,9 +54,10 @@ def members_flat(measured: Measured) -> list[Row]:
 
 
 def overview_vs_recount(measured: Measured) -> list[Row]:
-    """Compare figures counted from the sources (a day that is not stored) with stored figures, for the root."""
+    """Measure the row `overview_vs_recount`: the overview of the root on a day that is not stored, so that it is
+    counted from the sources, compared with the overview from stored figures."""
     root = measured.world.root
-    headers = _admin(measured, root)
+    headers = _sign_in_main_admin(measured, root)
     path = f"{measured.ours}/v1/orgs/{root}/reports/overview"
     recount, stored = [], []
     for _ in range(1 if measured.scale.divisor == 1 else 2):
@@ -80,14 +85,17 @@ def compare_latencies(
     p: str = "p95_ms",
     share: float = 1.0,
 ) -> Row:
-    """Return the row of two latencies, measured in alternating rounds."""
+    """Measure the latencies of two targets in alternating rounds, and return their row.
+
+    `p` is the percentile: `p50_ms`, `p95_ms` or `p99_ms`. `share` is the part of the scale's seconds for each round.
+    """
     rounds = compare_requests(measured, ours, reference, p, connections=CONNECTIONS, share=share)
     return Row.from_rounds(name, *rounds, goal, at_most=True, note=f"{p.partition('_')[0]} in ms")
 
 
-def _groups(measured: Measured) -> list[UUID]:
+def _list_groups(measured: Measured) -> list[UUID]:
     return list(measured.world.groups.values())
 
 
-def _admin(measured: Measured, org_id: UUID) -> dict[str, str]:
-    return measured.sign_in(measured.main_admin(org_id))
+def _sign_in_main_admin(measured: Measured, org_id: UUID) -> dict[str, str]:
+    return measured.sign_in(measured.find_main_admin(org_id))

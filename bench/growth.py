@@ -1,4 +1,4 @@
-"""The growth of costs with the tree: the same rows over a world and over one of twice its size.
+"""The growth of costs with the size of the tree: the same rows over a world and over a world of twice its size.
 
 Each row is a ratio to a peer in its own world. A read, a page of a ranking and the transaction of a transfer must keep
 their cost. A rebuild is compared with a scan of the day rows, which are twice as many, and must keep its ratio.
@@ -18,7 +18,8 @@ WITHIN = 1.25
 
 
 def compare_growth(single: Sequence[Row], double: Sequence[Row]) -> list[Row]:
-    """Return the ratio of each row in the larger world to that in the smaller one."""
+    """Return one row for each pair of rows: the ratio in the world of twice the size, divided by the ratio in the
+    smaller world. Both sequences have the same measurements in the same order."""
     return [
         Row(
             f"grown_{row.name}",

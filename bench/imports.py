@@ -1,4 +1,5 @@
-"""`import_100k`: an import of 100,000 people from the upload to its end, compared with a bare COPY and merge."""
+"""The measurement `import_100k`: an import of 100,000 people from the upload to its end, compared with a COPY and
+merge."""
 
 import asyncio
 import io
@@ -70,8 +71,10 @@ def import_100k(measured: Measured) -> list[Row]:
         Row.from_rounds(
             "import_reading", read, ours, 0.1, at_most=True, note="s; processor time of the child that reads"
         ),
-        Row.alone("import_api_stall", stalled, 50, note="ms; the longest time that its event loop did nothing else"),
-        Row.alone("import_api_growth", grown, 64, note="MB; over what it was resident with before"),
+        Row.from_figure(
+            "import_api_stall", stalled, 50, note="ms; the longest time that its event loop did nothing else"
+        ),
+        Row.from_figure("import_api_growth", grown, 64, note="MB; over what it was resident with before"),
     ]
 
 
@@ -98,7 +101,7 @@ class _Imports:
     def watched_api(self) -> Iterator[_Api]:
         lines = self._measured.directory / "watched.txt"
         lines.touch()
-        with self._measured.process("watched", ("-m", "bench.loop_watch", str(lines)), "/readyz"):
+        with self._measured.run_process("watched", ("-m", "bench.loop_watch", str(lines)), "/readyz"):
             yield _Api(self._measured.addresses["watched"], self._measured.pids["watched"], lines)
 
     def _create_org(self) -> tuple[str, dict[str, str]]:
@@ -107,7 +110,7 @@ class _Imports:
         with httpx.Client(base_url=self._measured.ours, timeout=30) as service:
             person = register_person(self._measured, service)
             org = create_org(person)
-        self._measured.sql(_UNITS, UUID(org), UNITS - 1)
+        self._measured.query_value(_UNITS, UUID(org), UNITS - 1)
         return org, {"Authorization": f"Bearer {person.token}"}
 
     def measure_upload(self, api: _Api, sheet: bytes) -> Round:
@@ -189,7 +192,7 @@ class _Imports:
 
 
 async def _get_scope(db: AsyncConnection, org_id: UUID) -> OrgScope:
-    """Return the scope of the org's main admin."""
+    """Return the scope with which the org's main admin calls an operation."""
     card = await get_card(db, org_id)
     assert card.main_admin_id is not None, "the org was not loaded"
     user = UserScope(card.main_admin_id, uuid4(), "bench", (), "王伟", True, Actor(user_id=card.main_admin_id))

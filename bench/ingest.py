@@ -26,14 +26,14 @@ PROCESSES = ("serve", "postgres", "worker")
 
 
 def ingest(measured: Measured) -> list[Row]:
-    """Send batches of 1,000 new events on four connections while the worker rolls up. Each round is compared with a
-    COPY of similar rows into the same table, in transactions that are rolled back."""
+    """Measure the row `ingest`: batches of 1,000 new events on four connections while the worker rolls up, compared
+    with a COPY of similar rows into the same table, in transactions that are rolled back."""
     return _compare_with_copy(measured, "ingest", 0.25, _send_at_full_speed)
 
 
 def ingest_sustained(measured: Measured) -> list[Row]:
-    """Measure the rate at which the backlog does not grow: sending pauses while `BACKLOG` batches wait, and a round
-    ends when all batches are rolled up."""
+    """Measure the row `ingest_sustained`: the rate of events at which the backlog does not grow. Sending pauses while
+    `BACKLOG` batches wait, and a round ends when all batches are rolled up."""
     return _compare_with_copy(measured, "ingest_sustained", 0.2, _send_at_rollup_speed)
 
 
@@ -72,8 +72,10 @@ async def _send_at_full_speed(_: Measured, post: Post, seconds: float) -> int:
 
 
 async def _send_at_rollup_speed(measured: Measured, post: Post, seconds: float) -> int:
-    """Send at the speed of the rollup. No batch waits at the begin or at the end, so every counted batch was rolled
-    up."""
+    """Send batches at the speed of the rollup for at least `seconds`. Return the number of batches.
+
+    No batch waits at the beginning or at the end, so every counted batch was rolled up.
+    """
     sent = 0
     until = time.monotonic() + seconds
     connection = await asyncpg.connect(measured.superuser_url)

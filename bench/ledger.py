@@ -24,12 +24,12 @@ FROM jsonb_to_recordset($2::jsonb -> 'events')
 
 
 async def generate_rows(connection: asyncpg.Connection, count: int) -> list[bytes]:
-    """Return this many new events in the format of COPY."""
+    """Return `count` new events in the binary format of COPY, in pieces."""
     return await _encode_rows(connection, _GENERATED, today(), uuid4().hex[:12], count)
 
 
 async def encode_body(connection: asyncpg.Connection, body: bytes) -> list[bytes]:
-    """Return the events of a request body in the format of COPY."""
+    """Return the events of a request body in the binary format of COPY, in pieces."""
     return await _encode_rows(connection, _SENT, today(), body.decode())
 
 
@@ -46,8 +46,8 @@ async def _encode_rows(connection: asyncpg.Connection, query: str, *arguments: o
 async def copy(
     measured: Measured, connection: asyncpg.Connection, pieces: Sequence[bytes], *, times: int = 1, seconds: float = 0.0
 ) -> tuple[Cost, int]:
-    """COPY the events at least `times` times and for at least `seconds`, each in a transaction that is rolled back.
-    Return PostgreSQL's cost and the number of copies. The dead rows are vacuumed."""
+    """COPY the events in `pieces` at least `times` times and for at least `seconds`, each time in a transaction that is
+    rolled back. Return the cost of PostgreSQL and the number of copies. The dead rows are vacuumed afterwards."""
     await connection.execute("SELECT make_partition('point_events', $1, $2)", today(), today() + timedelta(days=1))
 
     async def source() -> AsyncIterator[bytes]:

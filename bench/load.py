@@ -1,4 +1,4 @@
-"""A cheap load client: raw keep-alive HTTP/1.1 over asyncio, in a process of its own."""
+"""A load client that needs little processor time: HTTP/1.1 keep-alive over asyncio protocols, in its own process."""
 
 import asyncio
 import multiprocessing
@@ -20,7 +20,7 @@ from bench.cost import get_processor_seconds
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The result of a run of requests."""
+    """The result of a run of requests: their number, their rate, and percentiles of their times in milliseconds."""
 
     answered: int
     per_second: float
@@ -31,7 +31,8 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """The end of a run: after `seconds`, but after at least `least` and at most `most` requests.
+    """The condition that ends a run: `seconds` have passed and `least` requests were sent, or `most` requests were
+    sent.
 
     With `pids` the seconds are processor seconds of these processes, so that a busy machine does not shorten a run.
     """
@@ -41,12 +42,13 @@ class Until:
     most: float = inf
     pids: tuple[int, ...] = ()
 
-    def clock(self) -> float:
+    def read_clock(self) -> float:
+        """Return the present time in seconds: of the clock, or with `pids` the processor time of these processes."""
         return sum(map(get_processor_seconds, self.pids)) if self.pids else time.perf_counter()
 
 
 class _Caller(asyncio.Protocol):
-    """A connection that sends the next request as soon as the previous one is answered, until there is none."""
+    """A connection that sends each request of an iterator as soon as the previous request is answered."""
 
     def __init__(self, requests: Iterator[bytes], latencies: list[float], failed: list[bytes]) -> None:
         self._requests = requests
@@ -87,7 +89,7 @@ class _Caller(asyncio.Protocol):
             self.done.set_exception(error or ConnectionError("closed"))
 
 
-def _head(method: str, url: str, headers: dict[str, str]) -> str:
+def _build_head(method: str, url: str, headers: dict[str, str]) -> str:
     parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     lines = (
@@ -98,15 +100,15 @@ def _head(method: str, url: str, headers: dict[str, str]) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
-def _until(until: Until, requests: Iterable[bytes]) -> Iterator[bytes]:
-    began = until.clock()
+def _limit_requests(until: Until, requests: Iterable[bytes]) -> Iterator[bytes]:
+    began = until.read_clock()
     for sent, request in enumerate(requests):
-        if sent >= until.most or (sent >= until.least and until.clock() - began >= until.seconds):
+        if sent >= until.most or (sent >= until.least and until.read_clock() - began >= until.seconds):
             return
         yield request
 
 
-async def _run(url: str, requests: Iterator[bytes], connections: int) -> Load:
+async def _run_requests(url: str, requests: Iterator[bytes], connections: int) -> Load:
     parts = urlsplit(url)
     assert parts.hostname is not None
     assert parts.port is not None
@@ -124,53 +126,60 @@ async def _run(url: str, requests: Iterator[bytes], connections: int) -> Load:
     took = time.perf_counter() - began
     ordered = sorted(latencies)
 
-    def percentile(share: float) -> float:
+    def compute_percentile(share: float) -> float:
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
 
     if failed:
         raise RuntimeError(f"{len(failed)} of {len(ordered)} requests for {parts.path} failed: {failed[0][:200]!r}")
-    return Load(len(ordered), len(ordered) / took, percentile(0.5), percentile(0.95), percentile(0.99))
+    return Load(
+        len(ordered), len(ordered) / took, compute_percentile(0.5), compute_percentile(0.95), compute_percentile(0.99)
+    )
 
 
-def _get(url: str, headers: dict[str, str], form: bytes | None, connections: int, until: Until) -> Load:
+def _send_copies(url: str, headers: dict[str, str], form: bytes | None, connections: int, until: Until) -> Load:
     if form is None:
-        request = f"{_head('GET', url, headers)}\r\n".encode()
+        request = f"{_build_head('GET', url, headers)}\r\n".encode()
     else:
         sent = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(form))}
-        request = f"{_head('POST', url, headers | sent)}\r\n".encode() + form
-    return _in_a_loop(_run(url, _until(until, repeat(request)), connections))
+        request = f"{_build_head('POST', url, headers | sent)}\r\n".encode() + form
+    return _run_in_loop(_run_requests(url, _limit_requests(until, repeat(request)), connections))
 
 
-def _post(url: str, headers: dict[str, str], bodies: list[bytes], mark: bytes, connections: int, until: Until) -> Load:
-    head = _head("POST", url, headers | {"Content-Type": "application/json"}).encode()
+def _send_bodies(
+    url: str, headers: dict[str, str], bodies: list[bytes], mark: bytes, connections: int, until: Until
+) -> Load:
+    head = _build_head("POST", url, headers | {"Content-Type": "application/json"}).encode()
     requests = [b"%sContent-Length: %d\r\n\r\n%s" % (head, len(body), body) for body in bodies]
-    return _in_a_loop(_run(url, _until(until, _each_new(requests, mark)), connections))
+    return _run_in_loop(_run_requests(url, _limit_requests(until, _renew_mark(requests, mark)), connections))
 
 
-def _each_new(requests: list[bytes], mark: bytes) -> Iterable[bytes]:
+def _renew_mark(requests: list[bytes], mark: bytes) -> Iterable[bytes]:
     if not mark:
         return requests
     return (request.replace(mark, secrets.token_hex(len(mark)).encode()[: len(mark)]) for request in cycle(requests))
 
 
-def _in_a_loop(run: Coroutine[None, None, Load]) -> Load:
+def _run_in_loop(run: Coroutine[None, None, Load]) -> Load:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run)
 
 
 def get(url: str, headers: dict[str, str], form: bytes | None = None, *, connections: int, until: Until) -> Load:
-    """GET the same address, or POST the same form to it, repeatedly on `connections` connections."""
-    return _process().submit(_get, url, headers, form, connections, until).result(600)
+    """Send the same request again and again on `connections` connections until `until`: a GET, or with `form` a
+    POST."""
+    return _get_process().submit(_send_copies, url, headers, form, connections, until).result(600)
 
 
 def post(
     url: str, headers: dict[str, str], bodies: list[bytes], mark: bytes, *, connections: int, until: Until
 ) -> Load:
-    """POST the bodies repeatedly on `connections` connections. In each, `mark` is replaced by a new value; without a
-    mark each body is sent once."""
-    return _process().submit(_post, url, headers, bodies, mark, connections, until).result(600)
+    """POST the bodies in turn, again and again, on `connections` connections until `until`.
+
+    In each body, `mark` is replaced by a new value. If `mark` is empty, each body is sent at most once.
+    """
+    return _get_process().submit(_send_bodies, url, headers, bodies, mark, connections, until).result(600)
 
 
 @cache
-def _process() -> ProcessPoolExecutor:
+def _get_process() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))

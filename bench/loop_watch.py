@@ -29,7 +29,7 @@ async def _watch(file: TextIO) -> None:
 
 
 def read_longest_stall(file: Path) -> float:
-    """Return the longest time in ms for which the process blocked its loop."""
+    """Return the longest time in milliseconds for which the process blocked its event loop."""
     return max((min(map(float, line.split())) for line in file.read_text().splitlines()), default=0.0)
 
 

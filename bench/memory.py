@@ -7,8 +7,8 @@ from bench.service import Measured
 
 
 def memory(measured: Measured) -> list[Row]:
-    """Return the peak resident memory of the API process over all earlier rows, compared with that after its first
-    request."""
+    """Measure the row `memory`: the peak resident memory of the API process during all earlier measurements, compared
+    with its resident memory after the first request."""
     status = Path(f"/proc/{measured.pids['serve']}/status").read_text()
     peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
     first = measured.resident_first / 1024

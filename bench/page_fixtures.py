@@ -88,7 +88,7 @@ def create_fixtures(measured: Measured, org: UUID) -> tuple[PageFixtures, Caller
 
     When the function returns, the worker has finished its jobs for these rows, and the totals contain them.
     """
-    with httpx.Client(base_url=measured.ours, timeout=60) as service, measured.worker():
+    with httpx.Client(base_url=measured.ours, timeout=60) as service, measured.run_worker():
         data = _create_fixtures(measured, service, str(org))
         asyncio.run(measured.wait_for_rollup())
     return data
@@ -96,7 +96,7 @@ def create_fixtures(measured: Measured, org: UUID) -> tuple[PageFixtures, Caller
 
 def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tuple[PageFixtures, Callers]:
     main, superior_admin = (
-        Person(service, "", "", measured.sign_in(measured.main_admin(of))["Authorization"].removeprefix("Bearer "))
+        Person(service, "", "", measured.sign_in(measured.find_main_admin(of))["Authorization"].removeprefix("Bearer "))
         for of in (UUID(org), measured.world.county)
     )
     other, invited, asker = (register_person(measured, service) for _ in range(3))

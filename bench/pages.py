@@ -1,5 +1,5 @@
-"""Every page of the console and of the phone, with the parts that it loads and its dialogs, each compared with the API
-call for the same data."""
+"""The measurement `pages`: every page of the console and of the phone simulator, with the parts and dialogs that it
+loads. Each is compared with the API call for the same data."""
 
 import base64
 import json
@@ -41,7 +41,8 @@ BARE = "/livez"
 
 
 class Page(NamedTuple):
-    """A measured page: its address, the caller, and the API call with which it is compared."""
+    """A measured page: its address, the path of the API call with which it is compared (`call`), and the caller (`by`:
+    a name in `Callers`, `anonymous` or `waiting`)."""
 
     address: str
     call: str
@@ -53,7 +54,7 @@ class Page(NamedTuple):
 def pages(measured: Measured) -> list[Row]:
     """Compare the median latency of each page with that of its API call, in alternating rounds. There is no goal."""
     data, callers = create_fixtures(measured, list(measured.world.groups.values())[1])
-    headers = _headers(measured, callers)
+    headers = _build_all_headers(measured, callers)
     rows = []
     for routes, more in ((build_pages(data), {}), (build_parts(data), {"HX-Request": "true"})):
         for name, page in routes.items():
@@ -167,8 +168,8 @@ def build_pages(data: PageFixtures) -> dict[str, Page]:
 
 
 def build_parts(data: PageFixtures) -> dict[str, Page]:
-    """Return the parts that a page loads later, and its dialogs. A confirmation is compared with the call for its
-    subject or the org."""
+    """Return the parts that a page loads later, and its dialogs, by the names of their rows. A confirmation is compared
+    with the API call that reads its subject, or that reads the org."""
     desk, own, county = f"/console/orgs/{data.org}", f"/v1/orgs/{data.org}", f"/v1/orgs/{data.county}"
     certifying, setting = f"{desk}/certification", f"{desk}/settings"
     at_subordinate, of_subordinate = f"/console/orgs/{data.subordinate}", f"/v1/orgs/{data.subordinate}"
@@ -308,8 +309,8 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
     }
 
 
-def _headers(measured: Measured, callers: Callers) -> Mapping[str, Mapping[str, dict[str, str]]]:
-    """Return the headers of each caller for the console, the phone and the API."""
+def _build_all_headers(measured: Measured, callers: Callers) -> Mapping[str, Mapping[str, dict[str, str]]]:
+    """Return the request headers by the name of the caller, then by the site: `console`, `phone` or `v1` (the API)."""
     people = {name: getattr(callers, name) for name in ("main", "other", "superior_admin", "invited")}
     signed_in = {
         name: {"v1": {"Authorization": f"Bearer {person.token}"}}
@@ -322,7 +323,8 @@ def _headers(measured: Measured, callers: Callers) -> Mapping[str, Mapping[str, 
 
 
 def _build_headers(measured: Measured, person: Person, site: str) -> dict[str, str]:
-    """Return the session cookie of a person for `site`, and the header of a same-origin form."""
+    """Return the headers of a signed-in person's browser for `site`: the session cookie, and the header that browsers
+    send with a form of the same origin."""
     claims = json.loads(base64.urlsafe_b64decode(person.token.split(".")[1] + "=="))
     now = int(time.time())
     carried = CookieSession(

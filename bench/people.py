@@ -15,10 +15,10 @@ WHERE id = $1
 
 
 def register_person(measured: Measured, service: httpx.Client) -> Person:
-    """Register a user over HTTP, with verified name and party membership."""
+    """Register a user over HTTP, who is a party member and whose real name is verified."""
     person = Person(service, fresh_phone(), fresh_name())
     person.register()
-    measured.sql(_VERIFY, get_user_id(person), person.name)
+    measured.query_value(_VERIFY, get_user_id(person), person.name)
     return person
 
 

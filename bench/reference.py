@@ -1,4 +1,4 @@
-"""The limit for requests: Starlette, asyncpg and orjson, one statement, without sign-in."""
+"""Bare handlers, the limit for requests: Starlette, asyncpg and orjson, with one statement each and without sign-in."""
 
 import os
 from collections.abc import AsyncIterator

@@ -20,8 +20,8 @@ class Target(NamedTuple):
 def measure_requests(
     measured: Measured, process: str, send: Callable[[], load.Load], p: str | None = None, *, alone: bool = False
 ) -> Round:
-    """Return requests per second, or with `p` that percentile of their times in ms, and the mean processor time;
-    `alone` excludes PostgreSQL's."""
+    """Run `send` and return a Round: requests per second, or the percentile `p` of the request times in milliseconds;
+    and the mean processor time. With `alone`, the processor time of PostgreSQL is not included."""
     with measured.measure(process, *(() if alone else ("postgres",))) as taken:
         run = send()
     if p is None:
@@ -39,8 +39,11 @@ def compare_requests(
     share: float = 1.0,
     alone: bool = False,
 ) -> tuple[list[Round], list[Round]]:
-    """Measure both targets in alternating rounds, after a few requests that prepare their statements. With `share`,
-    there are half as many rounds, each of that part of the seconds."""
+    """Measure both targets in alternating rounds. Return the rounds of `ours` and those of `reference`.
+
+    A few requests before the first round prepare the statements. If `share` is less than 1, there are half as many
+    rounds, and each takes that part of the scale's seconds.
+    """
     rounds: tuple[list[Round], list[Round]] = ([], [])
     whole = measured.scale.seconds * share
 

@@ -19,15 +19,16 @@ EACH_ROUND = 2
 
 
 def fold_small(measured: Measured) -> list[Row]:
-    """Receive a batch over HTTP without a worker, then roll it up in one cycle."""
+    """Measure the row `fold_small`: the service receives one batch over HTTP while no worker runs, then one cycle rolls
+    the batch up. Only the cycle is measured."""
     headers = measured.sign_in_service("point-events:write") | {"Content-Type": "application/json"}
-    ours, reference = asyncio.run(_rounds(measured, headers, generate_batches(measured, "fold")))
+    ours, reference = asyncio.run(_measure_rounds(measured, headers, generate_batches(measured, "fold")))
     note = f"ms a batch of {BATCH:,} events, one at a time; / COPY of it into the ledger"
     return [Row.from_rounds("fold_small", ours, reference, 30, at_most=True, note=note)]
 
 
-async def _rounds(
-    measured: Measured, headers: dict[str, str], made: Iterator[bytes]
+async def _measure_rounds(
+    measured: Measured, headers: dict[str, str], bodies: Iterator[bytes]
 ) -> tuple[list[Round], list[Round]]:
     ours, reference = [], []
     rollup = await asyncpg.connect(measured.url)
@@ -36,7 +37,7 @@ async def _rounds(
     try:
         await roll_up_and_drop_days(rollup, measured.day)
         for number in range(1 + measured.scale.rounds * EACH_ROUND):
-            body = next(made)
+            body = next(bodies)
             (await api.post("/v1/point-events", content=body)).raise_for_status()
             with measured.measure("postgres", BENCH) as taken:
                 assert await run_cycle(rollup)

@@ -1,5 +1,5 @@
-"""The rows that a bench prints and stores: one per figure, each a ratio to a limit or a peer measured in the same
-run."""
+"""The rows that the bench prints and stores. Each row is one figure, as a ratio to a limit or a peer measured in the
+same run."""
 
 import json
 from collections.abc import Sequence
@@ -13,9 +13,13 @@ from bench.cost import Round
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure. `ratio` is ours / reference, the median over alternating rounds. Without a peer the reference is one
-    unit (a second, a kilobyte). `cpu_…` are the same by processor time, in the same unit; latencies, sizes and counts
-    have none. A row without a goal is only shown. `note` has the unit and other observations."""
+    """One figure. `ratio` is `ours` / `reference`, the median over alternating rounds.
+
+    If a row has no peer, `reference` is one unit (a second, a kilobyte). `cpu_ours`, `cpu_reference` and `cpu_ratio`
+    are the same figures by processor time, in the same unit; they are None for figures that have no processor time
+    (sizes, counts, wall times). `goal` is the limit of the ratio: a maximum if `at_most`, otherwise a minimum. A row
+    without a goal is only shown. `note` contains the unit and other observations.
+    """
 
     name: str
     ours: float
@@ -30,6 +34,8 @@ class Row:
 
     @property
     def met(self) -> bool:
+        """Return whether the ratio meets the goal: that by processor time if the row has one, otherwise by the
+        clock."""
         if self.goal is None:
             return True
         ratio = self.ratio if self.cpu_ratio is None else self.cpu_ratio
@@ -46,10 +52,13 @@ class Row:
         at_most: bool = False,
         note: str,
     ) -> Self:
-        """Return the row of the rounds. By the clock, each of our rounds is compared with the next reference round. By
-        processor time, our cheapest round is compared with the cheapest reference: other load on the machine makes the
-        same work more expensive (caches, shared cores), never cheaper."""
-        best, best_reference = min(ours, key=_cost), min(reference, key=_cost)
+        """Return a row that compares rounds of the service with rounds of the reference.
+
+        By the clock, each round of the service is compared with the reference round that follows it. By processor time,
+        the cheapest round of each is compared, because other load on the machine makes the same work more expensive
+        (caches, shared cores), never cheaper.
+        """
+        best, best_reference = min(ours, key=_sum_parts), min(reference, key=_sum_parts)
         return cls(
             name,
             median(our.wall for our in ours),
@@ -57,15 +66,15 @@ class Row:
             median(our.wall / their.wall for our, their in zip(ours, reference, strict=True)),
             goal,
             at_most,
-            f"{note}; CPU ms each: {_parts(best)} / {_parts(best_reference)}",
+            f"{note}; CPU ms each: {_format_parts(best)} / {_format_parts(best_reference)}",
             best.cpu,
             best_reference.cpu,
             best.cpu / best_reference.cpu,
         )
 
     @classmethod
-    def alone(cls, name: str, ours: float, goal: float, *, note: str) -> Self:
-        """Return the row of a figure with a goal in its own unit."""
+    def from_figure(cls, name: str, ours: float, goal: float, *, note: str) -> Self:
+        """Return the row of a figure that has no peer. `goal` is its maximum in its own unit."""
         return cls(name, ours, 1.0, ours, goal, at_most=True, note=note)
 
     def __str__(self) -> str:
@@ -77,13 +86,13 @@ class Row:
         return f"{figures}  {sign} {goal:<8}{verdict:<7}{self.note}"
 
 
-def _cost(of: Round) -> float:
-    """Return the processor time of one item."""
+def _sum_parts(of: Round) -> float:
+    """Return the processor time of one item, summed over the processes, in milliseconds."""
     return sum(of.parts.values())
 
 
-def _parts(of: Round) -> str:
-    """Return the processor time of one item by process."""
+def _format_parts(of: Round) -> str:
+    """Return a text with the processor time of one item in each process."""
     return " + ".join(f"{name} {ms:.3g}" for name, ms in of.parts.items())
 
 
@@ -107,7 +116,7 @@ def summarize(rows: Sequence[Row], failed: Sequence[str]) -> str:
 
 
 def store(rows: Sequence[Row], failed: Sequence[str], path: Path) -> None:
-    """Store the rows as JSON; a failed measurement has only its name and is not met."""
+    """Write the rows to a file as JSON. A failed measurement is a row with only its name, whose goal is not met."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fields = ("name", "ours", "reference", "ratio", "cpu_ours", "cpu_reference", "cpu_ratio", "goal")
     stored = [{name: asdict(row)[name] for name in fields} | {"met": row.met} for row in rows]

@@ -48,8 +48,8 @@ WRITING = postgres.THROWAWAY | {"wal_level": "minimal", "max_wal_senders": "0"}
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The size of a measurement: 1/`divisor` of the world, and `rounds` alternating with the reference, in each of
-    which the answering process computes for `seconds`."""
+    """The size of a run: a world of 1/`divisor` of the full size, and `rounds` rounds for each side of a comparison. In
+    a round the answering process uses `seconds` of processor time."""
 
     divisor: int
     seconds: float
@@ -58,7 +58,7 @@ class Scale:
 
     @property
     def server(self) -> Mapping[str, str]:
-        """Return the server's settings, for a machine of 16 GB and more."""
+        """Return the settings of the PostgreSQL server, for a machine with at least 16 GB of memory."""
         full = self.divisor == 1
         return {
             "shared_buffers": "3GB" if full else "512MB",
@@ -72,7 +72,7 @@ class Scale:
 
 @dataclass(slots=True)
 class Measured:
-    """The measured system. `pids` are the started processes by name."""
+    """The measured system. `pids` and `addresses` have the running processes by name."""
 
     scale: Scale
     directory: Path
@@ -106,35 +106,41 @@ class Measured:
         }
 
     def measure(self, *names: str) -> AbstractContextManager[Cost]:
-        """Measure the block: by the clock, and the processor time of these processes. `postgres` includes its backends;
-        `BENCH` is this process."""
+        """Measure the time of the `with` block, and the processor time of the named processes in it.
+
+        `postgres` includes the backends of the server. `BENCH` is this process.
+        """
         return measure_cost(self.pids, *names)
 
     @contextmanager
-    def process(self, name: str, arguments: Sequence[str], ready: str | None, status: int = 200) -> Iterator[None]:
-        """Run a Python program; if `ready` is a path, it listens on a free port (`{port}`) and must answer there."""
+    def run_process(self, name: str, arguments: Sequence[str], ready: str | None, status: int = 200) -> Iterator[None]:
+        """Run a Python program during the `with` block. `{port}` in its arguments is replaced by a free port.
+
+        If `ready` is a path, the block begins when the program answers that path with `status`.
+        """
         with (self.directory / f"{name}.log").open("ab") as log:
-            port = free_port()
-            show_step = [argument.replace("{port}", str(port)) for argument in arguments]
+            port = find_free_port()
+            filled = [argument.replace("{port}", str(port)) for argument in arguments]
             environment = self.environment | {"XUEZU_PORT": str(port)}
-            process = subprocess.Popen([sys.executable, *show_step], env=environment, stdout=log, stderr=log)
+            process = subprocess.Popen([sys.executable, *filled], env=environment, stdout=log, stderr=log)
             self.pids[name], self.addresses[name] = process.pid, f"http://127.0.0.1:{port}"
             try:
                 if ready is not None:
-                    wait_for(f"{self.addresses[name]}{ready}", status, process)
+                    wait_for_answer(f"{self.addresses[name]}{ready}", status, process)
                 yield
             finally:
                 del self.pids[name], self.addresses[name]
-                stop(process)
+                stop_process(process)
 
     @contextmanager
-    def worker(self) -> Iterator[None]:
+    def run_worker(self) -> Iterator[None]:
         """Run the worker during the `with` block."""
-        with self.process("worker", ("-m", "app.cli", "worker"), None):
+        with self.run_process("worker", ("-m", "app.cli", "worker"), None):
             yield
 
     def sign_in(self, user_id: UUID, *, keyed: bool = True) -> dict[str, str]:
-        """Return the header of a new session of a user of the world, with or without a proved security key."""
+        """Start a session of a user of the world and return its Authorization header. With `keyed`, a security key
+        counts as proved in the session."""
         return asyncio.run(self._sign_in(user_id, keyed=keyed))
 
     async def _sign_in(self, user_id: UUID, *, keyed: bool) -> dict[str, str]:
@@ -151,19 +157,20 @@ class Measured:
             await engine.dispose()
         return {"Authorization": f"Bearer {tokens.access_token}"}
 
-    async def signed_in(self, user_id: UUID) -> dict[str, str]:
-        """Do the same as `sign_in`, for a caller in an event loop."""
+    async def sign_in_in_loop(self, user_id: UUID) -> dict[str, str]:
+        """Start a session with a proved security key and return its Authorization header. Use it in an event loop, and
+        `sign_in` outside."""
         return await self._sign_in(user_id, keyed=True)
 
-    def main_admin(self, org_id: UUID) -> UUID:
-        return UUID(str(self.sql("SELECT main_admin_id FROM orgs WHERE id = $1", org_id)))
+    def find_main_admin(self, org_id: UUID) -> UUID:
+        return UUID(str(self.query_value("SELECT main_admin_id FROM orgs WHERE id = $1", org_id)))
 
-    def sql(self, statement: str, *arguments: object) -> object:
+    def query_value(self, statement: str, *arguments: object) -> object:
         """Return one value from the database, as the superuser."""
         return asyncio.run(self.fetch_value(statement, *arguments))
 
     async def fetch_value(self, statement: str, *arguments: object) -> Any:
-        """Do the same as `sql`, for a caller in an event loop."""
+        """Return one value from the database, as the superuser. Use it in an event loop, and `query_value` outside."""
         connection = await asyncpg.connect(self.superuser_url)
         try:
             return await connection.fetchval(statement, *arguments)
@@ -171,7 +178,7 @@ class Measured:
             await connection.close()
 
     async def wait_for_rollup(self, seconds: float = 1800, *, every: float = 0.5) -> None:
-        """Wait until the worker has rolled up all present writes, at most `seconds`."""
+        """Wait until no deltas wait for the rollup, at most `seconds`. Look for them each `every` seconds."""
         until = time.monotonic() + seconds
         facts = ("point_deltas", "member_deltas", "edge_deltas")
         waiting = f"SELECT {' OR '.join(f'EXISTS (SELECT FROM {table})' for table in facts)}"
@@ -179,7 +186,7 @@ class Measured:
             await asyncio.sleep(every)
 
     def sign_in_service(self, *scopes: str) -> dict[str, str]:
-        """Return the header of a new service client with these scopes."""
+        """Create a service client with these scopes and return the Authorization header of its token."""
 
         async def create() -> tuple[str, str]:
             engine = create_engine(self.settings)
@@ -200,8 +207,10 @@ class Measured:
 
 @contextmanager
 def run_service(scale: Scale, keep: Path | None = None) -> Iterator[Measured]:
-    """Run the world, the API and the bare reference. The world is deleted afterwards, or stored in the directory `keep`
-    for a later run of the same day and scale."""
+    """Run PostgreSQL with the world, the API and the bare reference during the `with` block.
+
+    Afterwards the world is deleted. With `keep` it stays in that directory, for a later run of the same day and scale.
+    """
     with ExitStack() as stack:
         if keep is None:
             keep = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="xuezu-bench-")))
@@ -209,10 +218,10 @@ def run_service(scale: Scale, keep: Path | None = None) -> Iterator[Measured]:
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o711)
         measured = stack.enter_context(_run_over_world(scale, directory))
-        stack.enter_context(measured.process("serve", ("-m", "app.cli", "serve"), "/readyz"))
+        stack.enter_context(measured.run_process("serve", ("-m", "app.cli", "serve"), "/readyz"))
         measured.resident_first = psutil.Process(measured.pids["serve"]).memory_info().rss
         bare = ("-m", "uvicorn", "bench.reference:app", "--port", "{port}", "--no-access-log", "--log-level", "error")
-        stack.enter_context(measured.process("reference", (*bare, "--loop", "uvloop"), "/nothing", 404))
+        stack.enter_context(measured.run_process("reference", (*bare, "--loop", "uvloop"), "/nothing", 404))
         yield measured
 
 
@@ -264,14 +273,14 @@ async def _find_world(superuser_url: str) -> World:
         await connection.close()
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop_process(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(15)
@@ -279,8 +288,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.kill()
 
 
-def wait_for(url: str, status: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the address answers with this status. Raises an error if the process ends before."""
+def wait_for_answer(url: str, status: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the address answers with this status. Raises an error if the process ends before that."""
     until = time.monotonic() + START_TIMEOUT
     while time.monotonic() < until and process.poll() is None:
         try:

@@ -13,7 +13,7 @@ from app.reports.rollup.verify import find_differences
 from bench.cost import Cost
 from bench.rows import Row
 from bench.service import Measured
-from bench.world import measure_rebuild, org_id, roll_up_and_drop_days
+from bench.world import build_org_id, measure_rebuild, roll_up_and_drop_days
 
 EDITS = 1000  # a quarter of them at a smaller scale
 FIRST_OF_LARGEST = "SELECT first FROM bench.orgs ORDER BY people DESC LIMIT 1"
@@ -22,11 +22,16 @@ ADMINS = 40
 
 
 def totals_rebuild(measured: Measured) -> list[Row]:
-    """Compare the service's full rebuild of the totals with one GROUP BY over the same stored day rows.
+    """Measure the rows `totals_rebuild` and `totals_first_built`: the service's full rebuild of the totals, compared
+    with one GROUP BY over the same day rows.
 
-    Both are measured twice: with existing totals, as an operator runs the rebuild, and with an empty table of totals,
-    as when the database of the benchmark was filled."""
-    figures = {"totals_rebuild": asyncio.run(_again(measured)), "totals_first_built": measured.first_built}
+    `totals_rebuild` replaces existing totals, as when an operator runs the rebuild. `totals_first_built` fills an empty
+    table; it was measured when the world was written.
+    """
+    figures = {
+        "totals_rebuild": asyncio.run(_measure_rebuild_again(measured)),
+        "totals_first_built": measured.first_built,
+    }
     note = "s; two stored days, one with scores; / a scan of the day rows"
     return [
         Row.from_rounds(name, [rebuilt.each()], [scanned.each(2)], 5, at_most=True, note=note)
@@ -34,7 +39,7 @@ def totals_rebuild(measured: Measured) -> list[Row]:
     ]
 
 
-async def _again(measured: Measured) -> tuple[Cost, Cost]:
+async def _measure_rebuild_again(measured: Measured) -> tuple[Cost, Cost]:
     connection = await asyncpg.connect(measured.url)
     try:
         await roll_up_and_drop_days(connection, measured.day)
@@ -44,19 +49,21 @@ async def _again(measured: Measured) -> tuple[Cost, Cost]:
 
 
 def recount_equal(measured: Measured) -> list[Row]:
-    """Edit randomly as many admins over HTTP, with transfers of orgs, while the worker rolls up; then count the
-    differences between stored totals and a recount."""
+    """Measure the row `recount_equal`: many admins make random edits over HTTP, also transfers of orgs, while the
+    worker rolls up. The figure is the number of differences between the stored totals and a recount afterwards."""
     rng = random.Random(7)
     count = measured.world.orgs
-    orgs = [org_id(n) for n in rng.sample(range(count // 10, count), ADMINS)]
-    headers = {org: measured.sign_in(measured.main_admin(org)) for org in orgs}
-    done = asyncio.run(_edit(measured, orgs, headers, rng))
+    orgs = [build_org_id(n) for n in rng.sample(range(count // 10, count), ADMINS)]
+    headers = {org: measured.sign_in(measured.find_main_admin(org)) for org in orgs}
+    done = asyncio.run(_edit_directories(measured, orgs, headers, rng))
     asyncio.run(measured.wait_for_rollup())
     found, seconds = asyncio.run(_count_differences(measured))
     return [Row("recount_equal", found, 1, found, 0, at_most=True, note=f"differences after {done}; {seconds:.0f} s")]
 
 
-async def _edit(measured: Measured, orgs: list[UUID], headers: dict[UUID, dict[str, str]], rng: random.Random) -> str:
+async def _edit_directories(
+    measured: Measured, orgs: list[UUID], headers: dict[UUID, dict[str, str]], rng: random.Random
+) -> str:
     people, first = max(measured.world.groups), await measured.fetch_value(FIRST_OF_LARGEST)
     done = {"added": 0, "removed": 0, "transfers": 0, "refused": 0}
     members: dict[UUID, list[str]] = {org: [] for org in orgs}
@@ -83,14 +90,14 @@ async def _edit(measured: Measured, orgs: list[UUID], headers: dict[UUID, dict[s
             if answer.status_code == 201:
                 members[org].append(answer.json()["id"])
 
-    async def work(api: httpx.AsyncClient) -> None:
+    async def edit_until_done(api: httpx.AsyncClient) -> None:
         nonlocal left
         while left > 0:
             left -= 1
             await edit_directory(api)
 
     async with httpx.AsyncClient(base_url=measured.ours, timeout=120) as api:
-        await asyncio.gather(*(work(api) for _ in range(AT_ONCE)))
+        await asyncio.gather(*(edit_until_done(api) for _ in range(AT_ONCE)))
     return ", ".join(f"{number} {name}" for name, number in done.items())
 
 
@@ -102,14 +109,15 @@ async def _transfer(
     to: UUID,
     headers: dict[UUID, dict[str, str]],
 ) -> bool:
-    """Request, release and accept a transfer; refused if one org is already certified under the other."""
+    """Request, release and accept a transfer of `org` to `to`. Return False if a call is refused, for example because
+    one org is already certified under the other."""
     if org == to:
         return False
     here = await measured.fetch_value(
         "SELECT superior_id FROM certifications WHERE subordinate_id = $1 AND state = 'live'", org
     )
     if here not in headers:
-        headers[here] = await measured.signed_in(
+        headers[here] = await measured.sign_in_in_loop(
             await measured.fetch_value("SELECT main_admin_id FROM orgs WHERE id = $1", here)
         )
     token = (await call(api, "POST", to, "/invitations", max_uses=1)).json()["token"]

@@ -112,7 +112,8 @@ def _read_nodes(file: Path) -> list[Node]:
 
 
 def _distribute_people(rng: random.Random, nodes: Sequence[Node], groups: dict[int, int], members: int) -> None:
-    """Give each org at least one person, so that all people, some in two or more orgs, make `members` rows."""
+    """Set the number of people of each org, at least one, so that all member rows together are `members`. Some people
+    are members of two or more orgs."""
     for size, place in groups.items():
         nodes[place].people = size
     villages = []
@@ -133,20 +134,21 @@ def _distribute_people(rng: random.Random, nodes: Sequence[Node], groups: dict[i
 SECOND, THIRD = 1 / 33, 1 / 330
 
 
-def region_code(node: Node) -> str:
-    """Return the code of GB/T 2260: six digits down to the county, nine and twelve for lower levels."""
+def build_region_code(node: Node) -> str:
+    """Return the region code of an org (GB/T 2260): six digits down to the county level, nine or twelve below it."""
     return node.code.ljust(6, "0")
 
 
-def rows(tree: Tree) -> Iterator[tuple[int, int, int | None, str, str, str, str, int, int, int]]:
-    """Yield the rows to copy: n, level, parent, code, name, pinyin, initials, first person, people, descendants."""
+def generate_org_rows(tree: Tree) -> Iterator[tuple[int, int, int | None, str, str, str, str, int, int, int]]:
+    """Yield a row of the table `bench.orgs` for each org: n, level, parent, code, name, pinyin, initials, first person,
+    people, descendants."""
     first = 1
     for n, node in enumerate(tree.nodes):
         yield (
             n,
             node.level,
             node.parent,
-            region_code(node),
+            build_region_code(node),
             node.name,
             *node.spelling,
             first,

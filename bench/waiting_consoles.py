@@ -15,7 +15,7 @@ import psutil
 from app.auth.device_flow.authorizations import normalize_user_code
 from bench.rows import Row
 from bench.service import Measured
-from bench.world import user_id
+from bench.world import build_user_id
 
 WAITING = 10_000
 APPROVED = 200
@@ -23,12 +23,13 @@ LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 
 
 def qr_waiters(measured: Measured) -> list[Row]:
-    """Measure the memory per waiting console, and the time from an approval until its browser receives it."""
+    """Measure the rows `qr_waiters` and `qr_told`: the memory of each console that waits for a scan, and the time from
+    an approval until the console's browser receives it."""
     waiting = WAITING // measured.scale.divisor
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    phones = [measured.sign_in(user_id(n)) for n in (1 + 10 * i for i in range(20))]
-    with measured.process("waiting", ("-m", "app.cli", "serve"), "/readyz"):
+    phones = [measured.sign_in(build_user_id(n)) for n in (1 + 10 * i for i in range(20))]
+    with measured.run_process("waiting", ("-m", "app.cli", "serve"), "/readyz"):
         return asyncio.run(_wait_and_approve(measured, waiting, phones))
 
 
@@ -40,7 +41,7 @@ async def _wait_and_approve(measured: Measured, waiting: int, phones: list[dict[
         for _ in range(waiting + 200)
     }
     db = await asyncpg.connect(measured.superuser_url)
-    await _authorize(db, tickets)
+    await _insert_authorizations(db, tickets)
     consoles = [_Console(url, code, ticket) for code, ticket in tickets.items()]
     # The first two hundred include one-time costs; the memory of the others is per console.
     for begin in range(0, 200, 50):
@@ -71,8 +72,8 @@ async def _wait_and_approve(measured: Measured, waiting: int, phones: list[dict[
     times.sort()
     beside = f"{waiting:,} waiting; processes that listen: {listening}, each by one connection"
     return [
-        Row.alone("qr_waiters", each, 25, note=f"KB of memory each; {beside}"),
-        Row.alone(
+        Row.from_figure("qr_waiters", each, 25, note=f"KB of memory each; {beside}"),
+        Row.from_figure(
             "qr_told",
             times[min(len(times) - 1, int(len(times) * 0.99))],
             12,
@@ -81,8 +82,9 @@ async def _wait_and_approve(measured: Measured, waiting: int, phones: list[dict[
     ]
 
 
-async def _authorize(db: asyncpg.Connection, tickets: dict[str, str]) -> None:
-    """Insert the rows of `POST /oauth/device_authorization` and of the ticket's call, which have rate limits."""
+async def _insert_authorizations(db: asyncpg.Connection, tickets: dict[str, str]) -> None:
+    """Insert the rows that `POST /oauth/device_authorization` and the call for a ticket would write. Rate limits
+    prevent so many calls."""
     rows = [
         (
             code,
@@ -101,7 +103,7 @@ async def _authorize(db: asyncpg.Connection, tickets: dict[str, str]) -> None:
 
 
 class _Console(asyncio.Protocol):
-    """A browser's stream; only its last event is stored."""
+    """The event stream of one browser. Only the last event is stored."""
 
     def __init__(self, url: str, code: str, ticket: str) -> None:
         parts = urlsplit(url)

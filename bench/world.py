@@ -26,7 +26,7 @@ from app.members.encryption import encrypt_phone
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.rebuild import rebuild_all
 from bench.cost import BENCH, Cost, measure_cost
-from bench.tree import THIRD, Tree, rows
+from bench.tree import THIRD, Tree, generate_org_rows
 
 DAYS = 30
 ACTIVE_EVERY = 3
@@ -48,11 +48,11 @@ CREATE TABLE bench.orgs (
 ORG, USER, MEMBER, SECOND, THIRD_ROW, PLACE, ACTIVATION = range(7)
 
 
-def org_id(n: int) -> UUID:
+def build_org_id(n: int) -> UUID:
     return UUID(f"01900000-0000-7{ORG:03d}-8000-{n:012x}")
 
 
-def user_id(n: int) -> UUID:
+def build_user_id(n: int) -> UUID:
     return UUID(f"01900000-0000-7{USER:03d}-8000-{n:012x}")
 
 
@@ -179,7 +179,7 @@ class World:
 
 
 class Stopwatch:
-    """Prints each step with its seconds."""
+    """Prints the name of each step when it ends, with the seconds that it took."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -208,7 +208,7 @@ async def make_world(superuser_url: str, cipher: Cipher, tree: Tree, day: date) 
                 "people",
                 "descendants",
             )
-            await db.copy_records_to_table("orgs", schema_name="bench", records=rows(tree), columns=names)
+            await db.copy_records_to_table("orgs", schema_name="bench", records=generate_org_rows(tree), columns=names)
             await db.execute(
                 "GRANT USAGE ON SCHEMA bench TO xuezu; GRANT SELECT ON bench.orgs TO xuezu; ANALYZE bench.orgs"
             )
@@ -260,8 +260,8 @@ SCAN = (
 
 
 async def build_totals(url: str, day: date, pids: Mapping[str, int]) -> tuple[Cost, Cost]:
-    """Build the stored data of the day and of the day a week before, and the scores of the day. Returns the cost of the
-    rebuild."""
+    """Build the stored totals of the day and of the day a week before, and the scores of the day. Return the cost of
+    the rebuild and of two scans of the day rows."""
     connection = await asyncpg.connect(url)
     try:
         await build_missing_days(connection, day - timedelta(days=7), tomorrow=False)
@@ -278,7 +278,7 @@ async def build_totals(url: str, day: date, pids: Mapping[str, int]) -> tuple[Co
 
 
 async def build_today(url: str) -> None:
-    """Do the worker's midnight job, for measurements without a worker."""
+    """Build the stored totals of today, as the worker does at midnight. Measurements without a worker need it."""
     connection = await asyncpg.connect(url)
     try:
         while await run_cycle(connection):
@@ -322,9 +322,9 @@ async def find_world(db: Any) -> World:
     return World(
         orgs=await db.fetchval("SELECT count(*) FROM bench.orgs"),
         members=await db.fetchval("SELECT count(*) FROM members"),
-        root=org_id(0),
-        county=org_id(county),
-        groups={row["people"]: org_id(row["n"]) for row in sizes},
+        root=build_org_id(0),
+        county=build_org_id(county),
+        groups={row["people"]: build_org_id(row["n"]) for row in sizes},
     )
 
 
@@ -342,7 +342,8 @@ async def _run_in_parallel(pool: Any, *statements: str) -> None:
 
 @asynccontextmanager
 async def _drop_indexes(pool: Any, tables: Sequence[str]) -> AsyncIterator[None]:
-    """Drop the indexes of these tables that no constraint needs for the block, then create them, two at a time."""
+    """Drop the indexes of these tables that no constraint needs. After the `with` block create them again, two at a
+    time."""
     found = await pool.fetch(
         """
         SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS made_by FROM pg_index
@@ -359,7 +360,8 @@ async def _drop_indexes(pool: Any, tables: Sequence[str]) -> AsyncIterator[None]
 
 
 async def _encrypt_group_phones(pool: Any, cipher: Cipher, groups: list[int]) -> None:
-    """Give the people of the groups phones that can be decrypted and found."""
+    """Store encrypted phones and their blind indexes for the people of the groups, so that the phones can be shown and
+    found."""
     async with pool.acquire() as db, db.transaction():
         await db.execute(
             "CREATE TEMP TABLE sealed (org_id uuid, id uuid, user_id uuid, phone_cipher bytea, phone_index bytea, "

@@ -1,4 +1,5 @@
-"""`write_member`: a person is added over HTTP, with everything that the rules require, compared with a bare insert."""
+"""The measurement `write_member`: people are added over HTTP with all writes that the rules require, compared with a
+bare insert."""
 
 import asyncio
 import json
@@ -31,8 +32,9 @@ GRANT INSERT, SELECT ON bench.written TO xuezu;
 
 
 def write_member(measured: Measured) -> list[Row]:
-    """Add registered people to a new org: row, unit membership, activation, audit entry, event, delta rows."""
-    bodies = asyncio.run(_bodies(measured))
+    """Measure the row `write_member`: registered people are added to a new org. The service writes the member row, the
+    unit membership, the activation, the audit entry, the outgoing event and the delta rows."""
+    bodies = asyncio.run(_build_bodies(measured))
     size = len(bodies) // (measured.scale.rounds + 1)
     with httpx.Client(base_url=measured.ours, timeout=30) as service:
         admin = register_person(measured, service)
@@ -67,7 +69,7 @@ def write_member(measured: Measured) -> list[Row]:
     ]
 
 
-async def _bodies(measured: Measured) -> list[bytes]:
+async def _build_bodies(measured: Measured) -> list[bytes]:
     connection = await asyncpg.connect(measured.superuser_url)
     try:
         await connection.execute(_WRITTEN)
