@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import chain, islice
 
-from .cells import convert_to_text, is_date
+from .cells import LONGEST_CELL, convert_to_text, is_date
 from .headers import SEARCHED_ROWS, find_header
 from .headings import FIELDS, find_word, normalize_heading
 
@@ -123,7 +123,10 @@ class SheetReader:
                 cells += [""] * (width - len(cells))  # noqa: PLW2901 — a row of a CSV may be short
             texts = [""] * len(FIELDS)
             for place, column in present:
-                texts[place] = convert_to_text(cells[column])
+                cell = cells[column]
+                # Most cells are letters and digits only, so nothing is to be removed from them.
+                plain = type(cell) is str and cell.isalnum() and len(cell) <= LONGEST_CELL
+                texts[place] = cell if plain else convert_to_text(cell)
             marks: list[str] = []
             if filler.spans:
                 filler.fill(row_no, texts)
