@@ -146,8 +146,9 @@ class Columns:
     def list_missing(self) -> list[str]:
         return [field for field in REQUIRED if field not in self.positions]
 
-    def describe(self) -> list[dict[str, str | None]]:
-        """Return each column that has a heading, with its letters and the field that it is read as."""
+    def describe(self, most: int = 60) -> list[dict[str, str | None]]:
+        """Return the columns that are read, and those of the first `most` columns that have a heading, with their
+        letters and the field that they are read as."""
         fields = {column: field for field, column in self.positions.items()}
         return [
             {
@@ -155,8 +156,8 @@ class Columns:
                 "heading": _NUMBER.sub("…", str(cell).strip()[:LONGEST_HEADING]),  # it may be a person's
                 "field": fields.get(column),
             }
-            for column, cell in enumerate(self.cells[:200])
-            if self.keys[column]
+            for column, cell in enumerate(self.cells)
+            if self.keys[column] and (column < most or column in fields)
         ]
 
 

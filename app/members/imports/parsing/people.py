@@ -156,7 +156,7 @@ class SheetReader:
             self.people += 1
             yield [before + row_no, row_no in hidden, *texts, marks]
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, most_columns: int) -> dict[str, Any]:
         """Return what was read of the sheet: its header, its columns and the number of its people."""
         header = self.header
         assert header is not None
@@ -165,7 +165,7 @@ class SheetReader:
             "before": self._before,
             "header_row": header.last,
             "rows": self.people,
-            "columns": header.columns.describe(),
+            "columns": header.columns.describe(most_columns),
             "unit_from": header.unit_from,
             "unit": header.unit[:100] or None,
         }

@@ -63,7 +63,7 @@ class FileReader:
 
     def describe(self) -> dict[str, Any]:
         return {
-            "sheets": [sheet.describe() for sheet in self._sheets],
+            "sheets": [sheet.describe(60 if place < 20 else 0) for place, sheet in enumerate(self._sheets)],
             "sheets_not_read": self._not_read[:50],
             "skipped": self._skipped.describe(),
         }
