@@ -31,6 +31,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 STEADY_SECONDS = 60.0  # a worker that ran this long is started again after the shortest pause
 
 
+PLACES = {"Docs explorer   ": "/docs", "Console 管理后台": "/console/", "Phone 手机模拟器": "/phone/"}
+"""What `xuezu run` announces of the service, where it is served: the simulator exists only in development."""
+
+
 class Stopped(BaseException):
     """A stop signal came before the service was ready."""
 
@@ -134,12 +138,12 @@ async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> Non
             server.should_exit = True
             return
         here = settings.public_url
+        served = {getattr(route, "path", "") for route in app.routes}
         print_line("")
         print_line("Xuezu is ready. 学组已就绪。")
-        print_line(f"  Docs explorer    {here}/docs")
-        print_line(f"  Console 管理后台 {here}/console/")
-        if settings.development:
-            print_line(f"  Phone 手机模拟器 {here}/phone/")
+        for name, path in PLACES.items():
+            if path in served:
+                print_line(f"  {name} {here}{path}")
         print_line(f"Ctrl-C stops it. The data stays in {settings.data_dir}.")
         print_line("")
         warm_up()

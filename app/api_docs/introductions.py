@@ -67,9 +67,9 @@ and treat an unknown `type` by its status.
 The links that the service hands out, also as QR codes, are addresses of its own host, which an app can claim. The last
 part is what a call takes:
 
-- The invitation to be certified, `…/phone/join?invitation={token}`: read it with `GET /v1/invitations/{token}`.
-- The link to join an organisation, `…/phone/join-org?link={token}`: read it with `GET /v1/join-links/{token}`.
-- The QR code of a sign-in, `…/phone/scan?code={code}`: send the code with `POST /v1/scans`.
+- The invitation to be certified, `…/open/join?invitation={token}`: read it with `GET /v1/invitations/{token}`.
+- The link to join an organisation, `…/open/join-org?link={token}`: read it with `GET /v1/join-links/{token}`.
+- The QR code of a sign-in, `…/open/scan?code={code}`: send the code with `POST /v1/scans`.
 
 An entry of the inbox names the calls that answer it, and a 201 the address of what was made (`Location`). In this
 explorer `/docs#/orgs/read_org` is the address of an operation: its group and its `operationId`.

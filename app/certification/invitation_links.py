@@ -2,6 +2,7 @@
 
 from app.certification.queries import InvitationRow
 from app.certification.schemas import InvitationOut
+from app.core.app_links import build_invitation_link
 from app.core.cipher import Cipher
 
 
@@ -11,7 +12,7 @@ def build_invitation_out(row: InvitationRow, cipher: Cipher, address: str) -> In
     return InvitationOut(
         id=row.id,
         token=token,
-        link=f"{address}/phone/join?invitation={token}",
+        link=build_invitation_link(address, token),
         expires_at=row.expires_at,
         max_uses=row.max_uses,
         uses=row.uses,

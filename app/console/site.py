@@ -5,6 +5,7 @@ from fastapi import APIRouter, Request, Response
 from app.authz.access import Public
 from app.authz.cookies import is_secure
 from app.console.account import memberships, security
+from app.console.app_links import pages as app_links
 from app.console.audit import pages as audit
 from app.console.certification import (
     application_decisions,
@@ -77,6 +78,7 @@ async def refuse_unknown_address(path: str) -> Response:
 
 
 routers: tuple[APIRouter, ...] = (
+    app_links.router,
     *(assets.router, sign_in.router, sign_in.signed_in_router, home.router, home.glance_router),
     *(memberships.router, security.router),
     *(directory.router, people.router, selection.router, units.router, moves.router, pickers.router, hierarchy.router),

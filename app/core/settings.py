@@ -76,6 +76,14 @@ class Settings(BaseSettings):
             description="The address that browsers and phones use; also the token issuer. Unset: http://localhost:PORT.",
         ),
     ] = None
+    app_link: Annotated[
+        str | None,
+        Field(
+            pattern=r"^([a-z][a-z0-9+.-]*://[^\s\"'<>]+)?$",
+            description="Where the pages of links and QR codes lead: the app's own link or its page in a store. "
+            "`{link}` in it becomes the address that was opened. Unset: the phone simulator in development, else none.",
+        ),
+    ] = None
     database_pool: Annotated[
         # At least one connection for small reads on the driver's pool, and one for everything else.
         int,
@@ -122,6 +130,10 @@ class Settings(BaseSettings):
         self.alipay_provider = self.alipay_provider or default
         self.log_format = self.log_format or ("console" if self.env is Environment.DEVELOPMENT else "json")
         self.public_url = (self.public_url or f"http://localhost:{self.port}").rstrip("/")
+        if self.app_link and self.app_link.startswith(("javascript:", "data:", "vbscript:")):
+            raise ConfigurationError("XUEZU_APP_LINK is a script: write https://… or the app's own scheme.")
+        if not self.app_link:
+            self.app_link = f"{self.public_url}/phone/open?link={{link}}" if self.development else None
         self.data_dir = self.data_dir.expanduser().absolute()
         if self.database_url is not None:
             self.database_url = SecretStr(self._build_database_url(self.database_url.get_secret_value()))

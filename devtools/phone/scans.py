@@ -10,7 +10,9 @@ from app.auth.device_flow.scans import ScanRow, approve_sign_in, find_scan, refu
 from app.authz.access import SignedIn
 from app.authz.scopes import DESCRIPTIONS
 from app.console.frame.forms import PageForm, catch_problem
+from app.console.frame.page_route import is_plain_path
 from app.console.frame.templates import ProblemContext, render_page
+from app.core.app_links import JOIN_ORG_PATH, JOIN_PATH, SCAN_PATH
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadDb, WriteDb
 from app.web.errors import NotFound, Problem
@@ -19,6 +21,8 @@ from devtools.phone.sign_in import PhoneRoute
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)
 
 ScanId = Annotated[UUID, Path()]
+_PAGES = {SCAN_PATH: "/phone/scan", JOIN_PATH: "/phone/join", JOIN_ORG_PATH: "/phone/join-org"}
+"""The phone's page for each link that the app opens."""
 
 
 class ScannerPage(ProblemContext, template="phone/scan.html"):
@@ -44,13 +48,27 @@ async def show_scanner(request: Request, scope: SignedIn, code: Annotated[str, Q
 async def begin_scan(request: Request, db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
     """Bind the code to this phone."""
     given = form.get("code", "").strip()[:500]
-    address = _split_address(given)
-    if address.path in {"/phone/join", "/phone/join-org"}:
-        return Response(status_code=303, headers={"Location": f"{address.path}?{address.query}"})
+    page = _find_page(given)
+    if page is not None and not page.startswith("/phone/scan"):
+        return Response(status_code=303, headers={"Location": page})
     outcome = await catch_problem(db, scan_code(db, scope, _extract_code(given)))
     if isinstance(outcome, Problem):
         return render_page(request, ScannerPage(code=given, problem=outcome))
     return Response(status_code=303, headers={"Location": f"/phone/scans/{outcome.id}"})
+
+
+@router.get("/open")
+async def open_link(scope: SignedIn, link: Annotated[str, Query(max_length=1000)] = "") -> Response:
+    """Open a link as the app does that the operating system hands the link to."""
+    return Response(status_code=303, headers={"Location": _find_page(link) or PhoneRoute.home})
+
+
+def _find_page(link: str) -> str | None:
+    """Return the phone's page for a link of the app; None if it is no such link."""
+    address = _split_address(link)
+    page = _PAGES.get(address.path)
+    found = page and f"{page}?{address.query}"
+    return found if found and is_plain_path(found) else None
 
 
 def _split_address(given: str) -> SplitResult:

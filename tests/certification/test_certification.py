@@ -16,7 +16,7 @@ async def test_application_when_approved_certifies_the_org(people: People) -> No
     superior_admin, subordinate_admin = await people.register(), await people.register()
     superior, subordinate = await superior_admin.create_org(region_code="320100"), await subordinate_admin.create_org()
     invitation = await invite(superior_admin, superior)
-    assert invitation["link"].endswith(f"/phone/join?invitation={invitation['token']}")
+    assert invitation["link"].endswith(f"/open/join?invitation={invitation['token']}")
     card = (await subordinate_admin.get(f"/v1/invitations/{invitation['token']}")).json()
     assert (card["org_id"], card["org_region"]) == (superior["id"], "江苏省南京市")
 

@@ -63,7 +63,7 @@ async def test_join_link_is_created_shown_and_revoked_on_the_console(people: Peo
     page = created.headers["HX-Redirect"]
     shown = await desk.page(page)
     assert "第一党支部" in shown
-    assert "/phone/join-org?link=" in shown
+    assert "/open/join-org?link=" in shown
     picture = await desk.visitor.get(f"{page}/qr.png")
     assert picture.content.startswith(b"\x89PNG")
     assert "加入链接已撤销" in await desk.send(f"{page}/revocation", name=org["name"])

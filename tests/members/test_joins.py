@@ -156,7 +156,7 @@ async def test_link_of_a_unit_leads_to_the_unit(people: People) -> None:
     org = await admin.create_org()
     unit = await add_unit(admin, org, "第一支部")
     link = await create_link(admin, org, unit_id=unit["id"], max_uses=1)
-    assert link["link"].endswith(f"/phone/join-org?link={link['token']}")
+    assert link["link"].endswith(f"/open/join-org?link={link['token']}")
     card = get_body(await first.get(f"/v1/join-links/{link['token']}"))
     assert (card["org_name"], card["unit_name"]) == (org["name"], "第一支部")
     request = get_body(await first.post(MINE, json={"link_token": link["token"]}), 201)

@@ -53,11 +53,6 @@ class StartedAuthorization:
     interval: int
 
 
-def build_scan_uri(issuer: str, scan_code: str) -> str:
-    """Return the address in the QR code. The app opens it; a browser shows there how to get the app."""
-    return f"{issuer}/phone/scan?code={scan_code}"
-
-
 def normalize_user_code(given: str) -> str:
     """Return the stored form of a typed user code: `wdjb mjht` is `WDJB-MJHT`."""
     letters = _keep_letters(given)

@@ -4,7 +4,7 @@ from typing import Annotated, get_args
 
 from fastapi import APIRouter, Cookie, Path, Request, Response
 
-from app.auth.device_flow.authorizations import build_scan_uri, start_device_authorization
+from app.auth.device_flow.authorizations import start_device_authorization
 from app.auth.device_flow.events import stream_sign_in_events
 from app.auth.device_flow.schemas import (
     AuthorizationState,
@@ -30,6 +30,7 @@ from app.auth.oauth.protocol import (
 from app.authz.access import Public, build_actor
 from app.authz.errors import ForeignOrigin
 from app.authz.origin import SameOrigin
+from app.core.app_links import SCAN_PATH, build_scan_link
 from app.core.qr import draw_png, draw_svg
 from app.core.services import SETTINGS
 from app.database.db import ENGINE, Readable, ReadDb, TransactionalRoute, WriteDb
@@ -81,8 +82,8 @@ async def create_device_authorization(
     return DeviceAuthorizationOut(
         device_code=started.device_code,
         user_code=started.user_code,
-        verification_uri=f"{issuer}/phone/scan",
-        verification_uri_complete=build_scan_uri(issuer, started.scan_code),
+        verification_uri=f"{issuer}{SCAN_PATH}",
+        verification_uri_complete=build_scan_link(issuer, started.scan_code),
         expires_in=started.expires_in,
         interval=started.interval,
     )
@@ -93,7 +94,7 @@ async def _get_live_scan_uri(request: Request, db: Readable, user_code: UserCode
     found = await find_scan_code(db, user_code)
     if found is None:
         raise NotFound
-    return build_scan_uri(SETTINGS.get(request).issuer, found)
+    return build_scan_link(SETTINGS.get(request).issuer, found)
 
 
 @router.get(f"{_PATH}/qr.svg", summary="QR code as SVG", response_class=Response)

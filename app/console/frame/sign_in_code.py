@@ -9,12 +9,13 @@ import binascii
 from fastapi import Request, Response
 from markupsafe import Markup
 
-from app.auth.device_flow.authorizations import StartedAuthorization, build_scan_uri, start_device_authorization
+from app.auth.device_flow.authorizations import StartedAuthorization, start_device_authorization
 from app.auth.devices import describe_device
 from app.auth.oauth.protocol import get_public_client
 from app.authz.access import build_actor
 from app.authz.cookies import is_secure
 from app.console.frame.templates import Context, render_page
+from app.core.app_links import build_scan_link
 from app.core.cipher import CIPHER, Undecryptable
 from app.core.qr import draw_svg
 from app.core.services import SETTINGS
@@ -64,7 +65,7 @@ async def _start_authorization(request: Request) -> tuple[StartedAuthorization, 
         client = await get_public_client(db, CLIENT)
         actor = build_actor(request, client_id=client.id)
         started = await start_device_authorization(db, actor, client, describe_device(request))
-    picture = await draw_svg(build_scan_uri(SETTINGS.get(request).issuer, started.scan_code))
+    picture = await draw_svg(build_scan_link(SETTINGS.get(request).issuer, started.scan_code))
     return started, Markup(picture.decode())  # noqa: S704 — the service drew it
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
+from app.core.app_links import build_join_link
 from app.core.cipher import Cipher, hash_secret
 from app.database.db import Readable
 from app.database.paging import PagedStatement, Paging, Slice
@@ -118,7 +119,7 @@ async def get_live_join_link(db: Readable, token: str) -> LiveJoinLink:
 def build_join_link_out(row: JoinLinkRow, cipher: Cipher, address: str) -> JoinLinkOut:
     """Return the link with its decrypted token. `address` is the public address of the service."""
     token = cipher.decrypt_text(row.token_cipher, row.id)
-    return JoinLinkOut(**row._asdict(), token=token, link=f"{address}/phone/join-org?link={token}")
+    return JoinLinkOut(**row._asdict(), token=token, link=build_join_link(address, token))
 
 
 async def create_join_link(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: JoinLinkCreate) -> JoinLinkRow:
