@@ -8,6 +8,7 @@
 - `identified`: the rows about a person of the directory who is found otherwise than by the phone.
 - `persons`: one row for each person of the sheet, with the person of the directory who has the phone.
 - `candidates`: people of the directory who could be a person of the sheet with another phone.
+- `placed`: the units in which these people of the directory are.
 - `people`: one row for each person of the sheet, with the outcome.
 - `changes`: one row for each person of the directory whom the import changes, with the values before and after.
 

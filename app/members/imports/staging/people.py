@@ -109,23 +109,32 @@ WHERE p.member_id IS NULL AND p.problem IS NULL
   )
 """
 
+# The units of the people of the directory, in the order of their ids. They are read for all people at once: with old
+# statistics, the planner read all memberships of the org for each person.
+_FIND_UNITS = """
+CREATE TEMPORARY TABLE placed ON COMMIT DROP AS
+SELECT member_id, array_agg(unit_id ORDER BY unit_id) AS unit_ids FROM unit_memberships
+WHERE org_id = :org_id AND until IS NULL AND unit_id IS NOT NULL
+  AND member_id IN (SELECT member_id FROM persons UNION SELECT member_id FROM candidates)
+GROUP BY member_id
+"""
+
 # A person in one unit moves; one in several units keeps those that the sheet does not name, unless the sheet is to
 # decide. `replace-unit` changes only the units that it replaces. The name of a verified person is not changed, nor the
 # phone of an admin.
 _DECIDE = """
 CREATE TEMPORARY TABLE people ON COMMIT DROP AS
-WITH known AS (
+WITH known AS MATERIALIZED (
     SELECT p.*, c.member_id IS NOT NULL AS other_phone, c.only_one,
            m.id AS known_id, m.name AS known_name, m.user_id AS known_user, m.phone_index AS known_phone,
            m.version AS known_version,
            m.party AS known_party, m.probationary AS known_probationary, m.post AS known_post,
-           ARRAY(SELECT u.unit_id FROM unit_memberships AS u
-                 WHERE u.org_id = :org_id AND u.member_id = m.id AND u.until IS NULL AND u.unit_id IS NOT NULL
-                 ORDER BY u.unit_id) AS known_units
+           coalesce(l.unit_ids, '{}') AS known_units
     FROM persons AS p
     LEFT JOIN (SELECT DISTINCT ON (person_key) * FROM candidates) AS c ON c.person_key = p.person_key
     LEFT JOIN members AS m ON m.org_id = :org_id
         AND m.id = coalesce(p.member_id, CASE WHEN c.only_one AND NOT coalesce(p.separate, false) THEN c.member_id END)
+    LEFT JOIN placed AS l ON l.member_id = m.id
 ),
 compared AS (
     SELECT k.*,
@@ -189,16 +198,18 @@ FROM judged
 
 async def decide_people(db: AsyncConnection, plan: ImportPlan) -> None:
     """Create the tables up to `people`. The tables `staged` and `resolved` must exist."""
-    await db.execute(text("DROP TABLE IF EXISTS identified, persons, candidates, people"))
+    await db.execute(text("DROP TABLE IF EXISTS identified, persons, candidates, placed, people"))
     await db.execute(text(_IDENTIFY), {"org_id": plan.org_id})
-    for statement in ("CREATE INDEX ON identified (row_no)", "ANALYZE identified", _IDENTIFY_ROWS):
+    for statement in ("CREATE INDEX ON identified (row_no)", "ANALYZE identified (row_no, member_id)", _IDENTIFY_ROWS):
         await db.execute(text(statement))
     await db.execute(text(_GROUP), {"org_id": plan.org_id})
     # The planner's statistics of the directory may be out of date. With these indexes every join order is fast.
     await db.execute(text("CREATE INDEX ON persons (person_key)"))
-    await db.execute(text("ANALYZE persons"))
-    await db.execute(text(_FIND_CANDIDATES), {"org_id": plan.org_id})
+    await db.execute(text("ANALYZE persons (person_key, member_id)"))
+    for statement in (_FIND_CANDIDATES, _FIND_UNITS):
+        await db.execute(text(statement), {"org_id": plan.org_id})
+    await db.execute(text("ANALYZE placed (member_id)"))
     await db.execute(text(_DECIDE), {"org_id": plan.org_id, "mode": plan.mode, "units": plan.units})
-    for column in ("person_key", "member_id", "outcome"):
+    for column in ("person_key", "member_id", "first_row"):
         await db.execute(text(f"CREATE INDEX ON people ({column})"))
-    await db.execute(text("ANALYZE people"))
+    await db.execute(text("ANALYZE people (person_key, member_id, first_row, outcome, problem)"))

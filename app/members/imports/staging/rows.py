@@ -50,7 +50,7 @@ async def create_staged(db: AsyncConnection, indexer: BlindIndexer, plan: Import
     if indexer.cipher.is_rotating:
         await _reindex_rows(db, indexer)
     await db.execute(text("CREATE INDEX ON staged (row_no)"))
-    await db.execute(text("ANALYZE staged"))
+    await db.execute(text("ANALYZE staged (row_no, person_key, known_id, unit_path)"))
 
 
 class _IndexedRow(NamedTuple):

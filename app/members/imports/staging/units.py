@@ -114,7 +114,7 @@ async def resolve_units(db: AsyncConnection, plan: ImportPlan) -> None:
     options = {"create_units": plan.creates_units, "scope": scope}
     await db.execute(text(_RESOLVE_PARTS), plan.parameters | options)
     await db.execute(text(_RESOLVE_CELLS))
-    await db.execute(text("ANALYZE resolved"))
+    await db.execute(text("ANALYZE unit_parts, resolved"))
 
 
 # The units that the org does not have, for the admin to choose. A choice remains until the sheet no longer names it.
