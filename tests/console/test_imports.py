@@ -53,7 +53,7 @@ async def test_dropped_sheet_is_previewed_and_imported(
         await page.wait_for_selector("text=确认后将会")
         await page.wait_for_selector("text=固定电话")
         assert "新增 2" in await desk.text("dl.figures")
-        assert "共 3 行：可导入 2，跳过 0，未通过 1。" in await desk.text("#import")
+        assert "共 3 行：可导入 2，待确认 0，跳过 0，未通过 1。" in await desk.text("#import")
         async with page.expect_download() as refused:
             await page.click("a:has-text('下载未通过的行')")
         assert (await refused.value).suggested_filename == "failed-rows.xlsx"

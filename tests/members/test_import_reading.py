@@ -52,7 +52,7 @@ async def test_import_says_what_was_read_and_the_sum_of_its_rows_closes(
         "说明": [("请填写",)],
     }
     checked = await check(admin, org_id, worker, by_openpyxl(sheets), unknown_units="create")
-    assert checked["rows"] == {"total": 8, "accepted": 2, "skipped": 5, "refused": 1}
+    assert checked["rows"] == {"total": 8, "accepted": 2, "undecided": 0, "skipped": 5, "refused": 1}
     assert checked["rows_total"] == 3
     reading = checked["reading"]
     assert [(sheet["name"], sheet["header_row"], sheet["rows"], sheet["unit"]) for sheet in reading["sheets"]] == [
