@@ -11,9 +11,10 @@ MAX_BARS = 50
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """A bar chart with a bar for each value of each row, for fifty rows after the first `skipped` ones.
+    """A bar chart of at most fifty rows, which begin after the first `skipped` rows. A row has one bar for each column
+    in `values`.
 
-    `names` is the number of the column that names a row, `values` are the names of columns.
+    `names` is the number of the column that names a row; `values` are the names of the columns with the figures.
     """
 
     columns: Sequence[Column]
@@ -23,12 +24,16 @@ class Bars:
 
     def __call__(self, book: Any, sheet: Any, rows: int) -> None:
         if rows > self.skipped:
-            _draw(self, book, sheet, "column", 1 + self.skipped, min(rows, self.skipped + MAX_BARS))
+            _insert_chart(self, book, sheet, "column", 1 + self.skipped, min(rows, self.skipped + MAX_BARS))
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line chart with a line for each value, over the first `shown` rows. The last value has its own axis."""
+    """A line chart of the first `shown` rows, with one line for each column in `values`. The last line has its own
+    axis.
+
+    `names` is the number of the column that names a row; `values` are the names of the columns with the figures.
+    """
 
     columns: Sequence[Column]
     names: int
@@ -37,10 +42,10 @@ class Line:
 
     def __call__(self, book: Any, sheet: Any, rows: int) -> None:
         if rows and self.shown:
-            _draw(self, book, sheet, "line", 1, min(rows, self.shown))
+            _insert_chart(self, book, sheet, "line", 1, min(rows, self.shown))
 
 
-def _draw(chart: Bars | Line, book: Any, sheet: Any, kind: str, first: int, last: int) -> None:
+def _insert_chart(chart: Bars | Line, book: Any, sheet: Any, kind: str, first: int, last: int) -> None:
     drawn = book.add_chart({"type": kind})
     name = sheet.get_name()
     for number, column in enumerate(chart.columns):

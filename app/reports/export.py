@@ -1,7 +1,7 @@
-"""Reports as files: the same figures as in the API, from the same functions, all of one instant.
+"""Reports as files. A file has the same figures as the API, from the same functions; all figures are of one instant.
 
-The org's own admins see more than admins of superiors. So the export of an own admin has a kind of its own, whose
-permission only own admins have: each read of the file requires it.
+The org's own admins see more than the admins of its superiors. So an export by an own admin has a separate kind, and
+each read of its file requires a permission that only own admins have.
 """
 
 from collections.abc import AsyncIterator, Sequence

@@ -1,4 +1,4 @@
-"""Exports of reports over HTTP. Progress, download and deletion are in `app.exports`."""
+"""Routes that start exports of reports. The routes for progress, download and deletion are in `app.exports`."""
 
 from typing import Annotated
 

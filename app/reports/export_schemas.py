@@ -29,7 +29,7 @@ class DayReportExport(ReportExport):
 
     @field_validator("day")
     @classmethod
-    def _is_kept(cls, day: date) -> date:
+    def _require_stored_day(cls, day: date) -> date:
         if not get_first_stored_day() <= day <= today():
             raise PydanticCustomError("day", gettext_noop("统计数据未保留该日"))
         return day

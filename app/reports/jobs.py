@@ -1,4 +1,4 @@
-"""The jobs of this feature, for the worker."""
+"""The jobs that write exports of reports; the worker runs them."""
 
 from collections.abc import Mapping
 

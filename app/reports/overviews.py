@@ -52,7 +52,7 @@ BEFORE: ColumnElement[date] = bindparam("before", type_=Date())
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The requested subordinates: their order and the page."""
+    """The request for a page of the list of subordinates: the order of the list, and the page."""
 
     sort: Sort
     descending: bool
@@ -60,7 +60,8 @@ class Listing:
 
     @property
     def order(self) -> str:
-        """Return the first value in a cursor of this listing. A listing in another order refuses the cursor."""
+        """Return the first value that a cursor of this list contains: the name of the order. A list in another order
+        refuses the cursor."""
         return f"{self.sort}{'-' if self.descending else '+'}"
 
     def build_parameters(self) -> dict[str, object]:
@@ -79,9 +80,10 @@ class Listing:
 
 
 class OverviewRow(NamedTuple):
-    """A row of the overview: the totals (only in the first row, NULL in the others) and a subordinate.
+    """A row of the statement: the totals of the org, and one subordinate with its figures.
 
-    `prev_…` are the totals of the previous span. `id` and the columns after it are NULL if the page has no subordinate.
+    The totals are in the first row only; in the others they are NULL. `prev_…` are the totals of the previous span.
+    `id` and the columns after it are NULL if the page has no subordinate.
     """
 
     as_of: datetime
@@ -145,10 +147,11 @@ class Overview:
 
 
 async def fetch_overview(db: Readable, org_id: UUID, span: Span, viewer: Viewer, listing: Listing) -> Overview:
-    """Return the org's totals, those of the previous span, and a page of its subordinates.
+    """Return the org's totals of the span and of the previous span, and a page of its subordinates.
 
-    A day that is not stored is recounted from the sources. The previous span is not recounted only for the comparison
-    with a stored day. Raises Invalid for a cursor of another order.
+    If the last day of the span is not stored, the figures of both spans are recounted from the sources. If it is stored
+    and the previous span is not, the result has no totals of the previous span, because a recount is expensive. Raises
+    Invalid for a cursor of another order.
     """
     parameters = {"org_id": org_id, "until": span.until, "before": span.before.until} | listing.build_parameters()
     has_cursor = listing.paging.after is not None
@@ -185,8 +188,8 @@ def _build_stored_overview(
 def _build_overview(
     figures: CTE, metadata: Sequence[ColumnElement[Any]], viewer: Viewer, sort: Sort, descending: bool, has_cursor: bool
 ) -> Select[Any]:
-    """Build the statement. Its parameters are org_id, until, before, limit, with a cursor also after_group,
-    after_key and after_id.
+    """Return the statement of an overview. Its parameters are org_id, until, before and limit; with a cursor also
+    after_group, after_key and after_id.
 
     Only the first row contains the totals and the `metadata`: reading them from every row was a third of the cost.
     """

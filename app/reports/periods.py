@@ -25,7 +25,8 @@ _BY_DAYS = {days: period for period, days in _DAYS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The `days` days that end with `until`. People and hierarchy are those at the end of that day, or of now."""
+    """A period of `days` days, of which `until` is the last. A report of the period has the people and the hierarchy at
+    the end of the last day, or the present ones if that day has not ended."""
 
     until: date
     days: int
@@ -55,5 +56,5 @@ def get_day_end(day: date) -> datetime:
 
 
 def get_first_stored_day() -> date:
-    """Return the oldest day whose totals have not expired."""
+    """Return the oldest day for which a report can be requested: older totals are deleted."""
     return today() - timedelta(days=RETENTION_DAYS - 1)

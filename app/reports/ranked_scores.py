@@ -1,7 +1,8 @@
-"""The scores that a ranking ranks: the stored ones, or those of today, counted from the sources.
+"""The scores that a ranking ranks: stored scores, or the scores of today counted from the sources.
 
-Stored scores are those of the activated people of an org. The others have 0 points and are read from the memberships,
-which the same cycle of the rollup changes: so a person is in one of the two, at every commit.
+Only the activated people of an org have stored scores. People who are not activated have 0 points and are read from the
+table `memberships`. The same cycle of the rollup changes both tables, so at every commit each person is in exactly one
+of them.
 """
 
 from collections.abc import Callable
@@ -50,10 +51,12 @@ FOREVER: ColumnElement[date] = literal_column("'infinity'::date", Date())
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The scores to be ranked: `rows` (member_id, points), the caller's `own` member id, and the number of people.
+    """The scores of the people in a ranking, as parts of a statement.
 
-    `unscored` are people with 0 points who are not in `rows` (member_id, points); None if `rows` contains all people.
-    `count_people_with_more_points` returns the number of people with more points than the given points.
+    `rows` (member_id, points) are the people with scores. `unscored` (member_id, points) are the people with 0 points
+    who are not in `rows`; None if `rows` contains all people. `own` is the member id of the caller, `people` the number
+    of ranked people, `as_of` the instant of the scores. `count_people_with_more_points` takes a number of points and
+    returns an expression for the number of ranked people with more points.
     """
 
     rows: FromClause
@@ -71,7 +74,8 @@ class Scores:
 
 
 def select_stored_scores(by: RankBy, *, in_unit: bool) -> Scores:
-    """Return the stored scores of a day. In a unit these are the scores of its present members."""
+    """Return the stored scores of the org's people on a day. With `in_unit` only the present members of the unit are
+    ranked."""
     points = OrgScore.last_7 if by is RankBy.LAST_7_DAYS else OrgScore.total
     scored = select(OrgScore.member_id, points.label("points")).where(OrgScore.org_id == ORG, OrgScore.day == DAY)
     own = select(Membership.member_id).where(
@@ -93,13 +97,15 @@ def select_stored_scores(by: RankBy, *, in_unit: bool) -> Scores:
     )
     of_org = scored.subquery("scores")
 
-    def count_all_better(than: ColumnElement[Any]) -> ColumnElement[int]:
+    def count_all_people_with_more_points(than: ColumnElement[Any]) -> ColumnElement[int]:
         unscored_people = select(total.c.own_members - total.c.own_activated).scalar_subquery()
         return count_people_with_more_points(by, of_org, ORG, DAY, than) + case((than < 0, unscored_people), else_=0)
 
     people = select(func.coalesce(select(total.c.own_members).scalar_subquery(), 0))
     unscored = _select_unscored(None).subquery("unscored")
-    return Scores(of_org, unscored, own.scalar_subquery(), people.scalar_subquery(), as_of(), count_all_better)
+    return Scores(
+        of_org, unscored, own.scalar_subquery(), people.scalar_subquery(), as_of(), count_all_people_with_more_points
+    )
 
 
 _Linked = aliased(Membership, name="linked")
@@ -125,7 +131,8 @@ def _select_unscored(members: CTE | None) -> Select[UUID, int]:
 
 
 def select_recounted_scores(by: RankBy, day: date, *, in_unit: bool) -> Scores:
-    """Return the scores of today, counted from the day rows."""
+    """Return the scores of the org's present people, counted from the day rows up to `day`, which is today. With
+    `in_unit` only the members of the unit are ranked."""
     span = Span(day, 7) if by is RankBy.LAST_7_DAYS else Span(day, (day - date(2000, 1, 1)).days)
     days = select_day_rows(span.since, span.until).subquery("days")
     members = select(Member.id, Member.user_id, Member.phone_index).where(

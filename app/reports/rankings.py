@@ -1,9 +1,8 @@
 """Rankings: the people of an org, or of one of its units, by points. People who are not activated have 0 points (S13).
 
-They are read from the stored scores of today, which are those of the activated people, and from the memberships of the
-others. So a page and a rank cost the same in a group of fifty and of a hundred thousand people: an index returns the
-rows in their order, and a rank is a count in that index. If today is not stored, the scores are counted from the
-sources.
+Activated people are read from the stored scores of today, other people from the memberships. So a page and a rank cost
+the same in an org of fifty people and in an org of a hundred thousand: an index returns the rows in order of points,
+and a rank is a count in that index. If today is not stored, the scores are counted from the sources.
 """
 
 from dataclasses import dataclass
@@ -73,7 +72,8 @@ class Ranking:
 
 
 class _RankRow(NamedTuple):
-    """A rank in the page or among the neighbours (`part`). If no member is ranked, `part` and the rest are NULL."""
+    """A ranked person. `part` says whether the row belongs to the `page` or to the `neighbours` of the caller. If no
+    person is ranked, there is one row, in which `part` and the columns after it are NULL."""
 
     as_of: datetime
     people: int
@@ -102,9 +102,9 @@ async def get_ranking(db: Readable, ranked: RankingFilter, user_id: UUID, paging
     if paging.after is not None:
         parameters["after_points"], parameters["after_id"] = paging.after
     if await _SCORED.fetch_row(db, day=day) is not None:
-        rows = await _stored_ranking(ranked.by, in_unit, has_cursor).fetch(db, **parameters)
+        rows = await _build_stored_ranking(ranked.by, in_unit, has_cursor).fetch(db, **parameters)
     else:
-        counted = _ranking(select_recounted_scores(ranked.by, day, in_unit=in_unit), has_cursor=has_cursor)
+        counted = _build_ranking(select_recounted_scores(ranked.by, day, in_unit=in_unit), has_cursor=has_cursor)
         rows = await fetch_rows(db, counted, _RankRow, parameters)
     return Ranking(
         as_of=rows[0].as_of,
@@ -122,19 +122,19 @@ _SCORED = DriverStatement(select(StoredDay.day).where(StoredDay.day == DAY, Stor
 
 
 @cache
-def _stored_ranking(by: RankBy, in_unit: bool, has_cursor: bool) -> DriverStatement[_RankRow]:
+def _build_stored_ranking(by: RankBy, in_unit: bool, has_cursor: bool) -> DriverStatement[_RankRow]:
     parameters = ["org_id", "user_id", "day", "limit"]
     parameters += ["unit_id"] if in_unit else []
     parameters += ["after_points", "after_id"] if has_cursor else []
     return DriverStatement(
-        _ranking(select_stored_scores(by, in_unit=in_unit), has_cursor=has_cursor), *parameters, row=_RankRow
+        _build_ranking(select_stored_scores(by, in_unit=in_unit), has_cursor=has_cursor), *parameters, row=_RankRow
     )
 
 
-def _ranking(scores: Scores, *, has_cursor: bool) -> Select[Any]:
+def _build_ranking(scores: Scores, *, has_cursor: bool) -> Select[Any]:
     rows = scores.rows
     own = select(rows.c.member_id, rows.c.points).where(rows.c.member_id == scores.own).cte("own")
-    page = _page(scores.parts, has_cursor=has_cursor).cte("page")
+    page = _select_page(scores.parts, has_cursor=has_cursor).cte("page")
     neighbours = _select_neighbours(scores.parts, own).cte("neighbours")
     shown = union_all(_rank_rows("page", page, scores), _rank_rows("neighbours", neighbours, scores)).subquery("shown")
     head = select(scores.as_of.label("as_of"), scores.people.label("people")).subquery("head")
@@ -173,12 +173,12 @@ def _select_units(member_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
     return select(units_of_namesake).where(Member.org_id == ORG, Member.id == member_id).scalar_subquery()
 
 
-def _page(parts: list[FromClause], *, has_cursor: bool) -> Select[Any]:
+def _select_page(parts: list[FromClause], *, has_cursor: bool) -> Select[Any]:
     limit: Any = bindparam("limit", type_=Integer())
     if has_cursor:
         points: ColumnElement[Any] = bindparam("after_points", type_=BigInteger())
         return _select_after(parts, points, bindparam("after_id", type_=Uuid()), limit)
-    return _take_first([_in_order(part) for part in parts], limit)
+    return _take_first([_select_in_order(part) for part in parts], limit)
 
 
 def _select_neighbours(parts: list[FromClause], own: CTE) -> Select[Any]:
@@ -188,39 +188,41 @@ def _select_neighbours(parts: list[FromClause], own: CTE) -> Select[Any]:
     return select(union_all(select(before), select(own), select(after)).subquery("neighbours"))
 
 
-def _in_order(part: FromClause) -> Select[Any]:
+def _select_in_order(part: FromClause) -> Select[Any]:
     return select(part.c.member_id, part.c.points).order_by(part.c.points.desc(), part.c.member_id)
 
 
-def _against_order(part: FromClause) -> Select[Any]:
+def _select_against_order(part: FromClause) -> Select[Any]:
     return select(part.c.member_id, part.c.points).order_by(part.c.points, part.c.member_id.desc())
 
 
 def _take_first(sources: list[Select[Any]], limit: Any, *, reverse: bool = False) -> Select[Any]:
-    """Return the first `limit` rows of all sources, of which each is in order. No source returns more than `limit`."""
+    """Return the first `limit` rows of all sources together. Each source is sorted, and at most `limit` of its rows are
+    read."""
     united = union_all(*(select(source.limit(limit).subquery()) for source in sources)).subquery()
-    return (_against_order(united) if reverse else _in_order(united)).limit(limit)
+    return (_select_against_order(united) if reverse else _select_in_order(united)).limit(limit)
 
 
 def _select_after(
     parts: list[FromClause], points: ColumnElement[Any], member_id: ColumnElement[Any], limit: Any
 ) -> Select[Any]:
-    """Return the rows after a row: those with equal points and those with fewer, each in the order of an index."""
+    """Return the rows that follow the row with these points and this member id: first those with equal points, then
+    those with fewer points. Each of the two sets is read in the order of an index."""
     sources = []
     for part in parts:
-        sources.append(_in_order(part).where(part.c.points == points, part.c.member_id > member_id))
-        sources.append(_in_order(part).where(part.c.points < points))
+        sources.append(_select_in_order(part).where(part.c.points == points, part.c.member_id > member_id))
+        sources.append(_select_in_order(part).where(part.c.points < points))
     return _take_first(sources, limit)
 
 
 def _select_before(
     parts: list[FromClause], points: ColumnElement[Any], member_id: ColumnElement[Any], limit: Any
 ) -> Select[Any]:
-    """Return the rows right before a row."""
+    """Return the `limit` rows directly before the row with these points and this member id."""
     sources = []
     for part in parts:
-        sources.append(_against_order(part).where(part.c.points == points, part.c.member_id < member_id))
-        sources.append(_against_order(part).where(part.c.points > points))
+        sources.append(_select_against_order(part).where(part.c.points == points, part.c.member_id < member_id))
+        sources.append(_select_against_order(part).where(part.c.points > points))
     return _take_first(sources, limit, reverse=True)
 
 

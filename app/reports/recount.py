@@ -1,6 +1,7 @@
-"""The recount of figures from the sources: unit memberships, activations and hierarchy of the day, and the day rows.
+"""The recount: it counts figures from the sources (unit memberships, activations and hierarchy of a day, and day rows).
 
-The stored totals must equal it. The cost grows with the number of people: at the top of the nation it is half a minute.
+The stored totals must equal the recount. Its cost grows with the number of people in the subtree of the org: for the
+root of the nation a recount takes half a minute.
 """
 
 from dataclasses import dataclass
@@ -88,9 +89,9 @@ def recount_figures(org_id: UUID | BindParameter[UUID], span: Span | SpanParamet
 
 
 def group_people(rows: FromClause, *keys: ColumnElement[Any]) -> Select[Any]:
-    """Return one row for each person (`person`) of `rows` with these keys: the keys, person, user_id.
+    """Group `rows` by the keys and the person. Return one row for each group: the keys, person, user_id.
 
-    `user_id` is the person, where one of the person's rows is `activated`; else it is NULL.
+    `user_id` is equal to `person` if a row of the group is `activated`; otherwise it is NULL.
     """
     user_id = case((func.bool_or(rows.c.activated), rows.c.person)).label("user_id")
     return select(*keys, rows.c.person, user_id).group_by(*keys, rows.c.person)
@@ -99,7 +100,8 @@ def group_people(rows: FromClause, *keys: ColumnElement[Any]) -> Select[Any]:
 def sum_figures(
     people: FromClause, keys: tuple[ColumnElement[Any], ...], earned: FromClause, *, users_are_people: bool = False
 ) -> Select[Any]:
-    """Return the figures of distinct people (`person`, `user_id`) by the given keys. `earned` has user_id, points.
+    """Return the sums of `people` (columns person, user_id and the keys) for each combination of the keys. `earned` has
+    the points of users (columns user_id, points).
 
     `users_are_people`: all users in `earned` are among these people. Then a full join has the same result as a left
     join. PostgreSQL never runs it as a nested loop, as it does with a left join if it estimates few people.
@@ -118,7 +120,8 @@ def sum_figures(
 
 
 def select_memberships(at: datetime | BindParameter[datetime]) -> FromClause:
-    """Return the memberships right before an instant, one row for each: org_id, person, activated.
+    """Return a SELECT of the memberships directly before an instant, with one row for each member row: org_id, person,
+    activated.
 
     A person is the user who is linked to the row (`activated`), else the user who has the row's phone, else the phone
     (the 16 bytes of its blind index as a uuid), else the row itself (its id).
@@ -173,7 +176,7 @@ def select_person_of_phone(at: datetime | BindParameter[datetime]) -> ScalarSele
 
 
 def select_points(span: Span | SpanParameters) -> Select[Any]:
-    """Return the users with events in a span and their points: user_id, points."""
+    """Return a SELECT of the users who have events in a span, with the sum of their points: user_id, points."""
     days = select_day_rows(span.since, span.until).subquery("days")
     return select(days.c.user_id, func.sum(days.c.points).label("points")).group_by(days.c.user_id)
 
@@ -201,7 +204,8 @@ def select_points_of_users(users: CTE, span: Span | SpanParameters) -> Select[An
 def select_day_rows(
     since: date | BindParameter[date], until: date | BindParameter[date]
 ) -> CompoundSelect[UUID, date, int]:
-    """Return the points of users by day, with all committed events: the day rows plus the waiting deltas."""
+    """Return a SELECT of user_id, day and points with all committed events: the day rows and the waiting deltas. A user
+    can have several rows for one day."""
     return union_all(
         select(UserDay.user_id, UserDay.day, UserDay.points).where(UserDay.day.between(since, until)),
         _select_waiting_points(since, until),
@@ -223,5 +227,5 @@ def _select_waiting_points(since: date | BindParameter[date], until: date | Bind
 
 
 def was_valid(table: type[UnitMembership | Activation], at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
-    """Return whether a row was valid right before an instant."""
+    """Return the SQL condition that a row was valid directly before an instant."""
     return and_(table.since < at, or_(table.until.is_(None), table.until >= at))

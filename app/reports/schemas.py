@@ -15,7 +15,7 @@ from app.web.schemas import Out
 
 
 class FiguresOut(Out):
-    """Figures about a set of people, each of whom counts once, in however many units and orgs they are."""
+    """Figures about a set of people. Each person counts once, even if they are in several units or orgs."""
 
     withheld: bool = Field(
         description="The figures are of too few people, or would give away those of too few, and are not shown."

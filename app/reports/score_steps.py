@@ -1,8 +1,9 @@
-"""A histogram of the scores of a large group, so that a rank in it needs no count of all its people.
+"""A histogram of the scores of a large group. With it, a rank is found without counting all people of the group.
 
-A step is a range of points: 1 point for the last seven days, 8 points for the total. The people with more points than a
-score are those on higher steps, which is a sum over a few hundred rows, and those with more points on the same step,
-who are counted in the index of the scores. Smaller groups have no steps: all people with more points are counted.
+A step is a range of points: 1 point wide for the last seven days, 8 points wide for the total. The number of people
+with more points than a score has two parts: the people on higher steps, a sum over a few hundred rows, and the people
+with more points on the same step, who are counted in the index of the scores. Smaller groups have no steps; there all
+people with more points are counted.
 """
 
 from typing import Any
@@ -21,7 +22,8 @@ BITS = {LAST_7: 0, TOTAL: 3}  # The database function score_steps_of has the sam
 def count_people_with_more_points(
     by: RankBy, scores: FromClause, org_id: ColumnElement[Any], day: ColumnElement[Any], points: ColumnElement[Any]
 ) -> ColumnElement[int]:
-    """Return the number of the org's `scores` (member_id, points) of the day that have more points than `points`."""
+    """Return an expression for the number of rows of `scores` that have more points than `points`. `scores` (member_id,
+    points) are the scores of the org on the day."""
     kind = LAST_7 if by is RankBy.LAST_7_DAYS else TOTAL
     step = points.op(">>")(BITS[kind])
     here = (ScoreStep.org_id == org_id, ScoreStep.day == day, ScoreStep.kind == kind)

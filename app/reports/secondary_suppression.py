@@ -20,10 +20,11 @@ from app.schema.admins import OrgAdmin
 async def find_suppressed_days(
     db: Readable, org_id: UUID, user_id: UUID, days: Sequence[date], threshold: int
 ) -> set[date]:
-    """Return the days on which the figures of an org are suppressed for a user who is an admin of a superior.
+    """Return the days among `days` on which the figures of an org are suppressed for a user who is an admin of a
+    superior.
 
-    This is so if the org, or an org between it and the nearest superior that the user administers, is suppressed as a
-    part of its own superior.
+    They are suppressed if the org, or an org between it and the nearest superior that the user administers, is
+    suppressed as a part of its own direct superior.
     """
     found = await find_stored_days(db, days)
     statement = _build_statement(threshold)
@@ -73,7 +74,8 @@ def _build_statement(threshold: int) -> DriverStatement[DayRow]:
 
 
 async def _is_suppressed_by_recount(db: Readable, org_id: UUID, user_id: UUID, day: date, threshold: int) -> bool:
-    """Return the same for one day that is not stored, by a recount level by level."""
+    """Return whether the figures of an org are suppressed for the user on one day that is not stored. The figures of
+    each superior are recounted, from the org upwards."""
     superior_rows = tree.build_ancestors_at(org_id, get_day_end(day))
     administers = (
         select(OrgAdmin.org_id).where(OrgAdmin.org_id == superior_rows.c.id, OrgAdmin.user_id == user_id).exists()

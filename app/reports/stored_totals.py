@@ -1,4 +1,5 @@
-"""Reads of the stored figures. A read costs one row for the org and one for each direct subordinate."""
+"""Reads of the stored figures. The figures of an org cost one stored row for the org and one for each direct
+subordinate."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -30,7 +31,8 @@ DAYS: ColumnElement[Any] = bindparam("days", type_=ARRAY(Date))
 
 
 def select_stored_figures(requested: FromClause, days: ColumnElement[Any], window: int) -> CTE:
-    """Return the stored figures of orgs on days, with the rolled-up tree. The columns are those of `recount_figures`.
+    """Return the stored figures of orgs on days; the direct subordinates are those of the rolled-up tree. The rows and
+    columns are those of `recount_figures`.
 
     `requested` has the columns day and org_id. `days` is an array of all these days; with it PostgreSQL selects the few
     needed partitions when it plans. The figures are of a window of `window` days.
@@ -43,7 +45,7 @@ def select_stored_figures(requested: FromClause, days: ColumnElement[Any], windo
         TreeEdge.superior_id == requested.c.org_id, TreeEdge.since <= requested.c.day, TreeEdge.before > requested.c.day
     )
 
-    def read(scope: str, of: Any, org_id: Any, columns: Sequence[ColumnElement[int]]) -> Select[Any]:
+    def select_scope(scope: str, of: Any, org_id: Any, columns: Sequence[ColumnElement[int]]) -> Select[Any]:
         named = (column.label(name) for column, name in zip(columns, COUNTS, strict=True))
         return select(of.c.day, of.c.org_id, literal(scope).label("scope"), org_id.label("id"), *named).select_from(of)
 
@@ -54,16 +56,17 @@ def select_stored_figures(requested: FromClause, days: ColumnElement[Any], windo
         .cte("here")
     )
     return union_all(
-        read("subtree", here, here.c.org_id, [here.c[column.name] for column in subtree]),
-        read("own", here, here.c.org_id, [here.c[column.name] for column in own]),
-        read("branch", requested, TreeEdge.subordinate_id, [func.coalesce(column, 0) for column in subtree])
+        select_scope("subtree", here, here.c.org_id, [here.c[column.name] for column in subtree]),
+        select_scope("own", here, here.c.org_id, [here.c[column.name] for column in own]),
+        select_scope("branch", requested, TreeEdge.subordinate_id, [func.coalesce(column, 0) for column in subtree])
         .join(TreeEdge, is_subordinate)
         .outerjoin(OrgTotal, and_(OrgTotal.org_id == TreeEdge.subordinate_id, of_day)),
     ).cte("figures")
 
 
 def as_of() -> ColumnElement[Any]:
-    """Return the instant of the stored figures: they contain all writes before it. The oldest waiting delta, or now."""
+    """Return an expression for the instant of the stored figures, which contain all writes before it: the time of the
+    oldest waiting delta, or now if no delta waits."""
     oldest = (
         select(deltas.at).order_by(deltas.id).limit(1).scalar_subquery()
         for deltas in (PointDelta, MemberDelta, EdgeDelta)

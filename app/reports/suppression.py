@@ -15,9 +15,9 @@ from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, lite
 
 
 def mark_suppressed(figures: FromClause, threshold: int, *, is_own_admin: bool) -> Select[Any]:
-    """Return the parts of the orgs in `figures`, each with the column `suppressed`.
+    """Return a SELECT of the parts of the orgs in `figures`, with the additional column `suppressed`.
 
-    With `is_own_admin` the parts are those for the org's own admins.
+    With `is_own_admin` only the subordinates are parts, because the org's own admins know its own people.
     """
     scopes = ["branch"] if is_own_admin else ["branch", "own"]
     parts = select(figures).where(figures.c.scope.in_(scopes)).subquery("parts")
@@ -25,7 +25,7 @@ def mark_suppressed(figures: FromClause, threshold: int, *, is_own_admin: bool) 
 
 
 def mark_suppressed_parts(parts: FromClause, threshold: int) -> Select[Any]:
-    """Return the rows of `parts`, each with the column `suppressed`.
+    """Return a SELECT of the rows of `parts` with the additional column `suppressed`.
 
     A row is one part of an org on one day. `parts` has the columns day, org_id, id (of the part), members and any
     others. Window functions read the parts once. A join of the parts with themselves is slower, because PostgreSQL's
@@ -42,12 +42,13 @@ def mark_suppressed_parts(parts: FromClause, threshold: int) -> Select[Any]:
     return select(*(ranked.c[column.name] for column in parts.c), suppressed.label("suppressed"))
 
 
-def can_be_deduced(suppressed: FromClause, of: FromClause, threshold: int) -> ColumnElement[bool]:
-    """Return whether a subtraction reveals the suppressed parts of an org. `of` has the columns day and org_id."""
+def build_deduction_check(suppressed: FromClause, of: FromClause, threshold: int) -> ColumnElement[bool]:
+    """Return the SQL condition that the suppressed parts of an org can be found by subtraction: there is only one, or
+    together they have too few people. `of` has the columns day and org_id of the org."""
     few = or_(func.count() == 1, func.sum(suppressed.c.members) < threshold)
     found = select(and_(func.count() > 0, few)).select_from(suppressed)
     return found.where(suppressed.c.day == of.c.day, suppressed.c.org_id == of.c.org_id).correlate(of).scalar_subquery()
 
 
-def is_below_threshold(members: ColumnElement[int], threshold: int) -> ColumnElement[bool]:
+def build_threshold_check(members: ColumnElement[int], threshold: int) -> ColumnElement[bool]:
     return case((members == 0, literal(False)), else_=members < threshold)

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from app.reports.recount import COUNTS
-from app.reports.suppression import can_be_deduced, is_below_threshold
+from app.reports.suppression import build_deduction_check, build_threshold_check
 
 ORG: BindParameter[UUID] = bindparam("org_id", type_=Uuid())
 UNTIL: BindParameter[date] = bindparam("until", type_=Date())
@@ -40,7 +40,8 @@ class Viewer:
 
 
 def select_org_days(days: ColumnElement[Any]) -> Subquery:
-    """Return a subquery with the org on each of the days: day, org_id."""
+    """Return a subquery with one row for each day of the array `days`: day, and org_id, which is the parameter of the
+    statement."""
     return select(func.unnest(days).label("day"), ORG.label("org_id")).subquery("requested")
 
 
@@ -58,9 +59,12 @@ def select_totals(requested: FromClause, figures: CTE, parts: CTE, viewer: Viewe
 
     own_hidden = select(suppressed.c.id).where(suppressed.c.day == requested.c.day, suppressed.c.scope == "own")
     own_suppressed: ColumnElement[bool] = own_hidden.correlate(requested).exists()
-    sub_suppressed = is_below_threshold(of("subtree", "members"), viewer.threshold)
+    sub_suppressed = build_threshold_check(of("subtree", "members"), viewer.threshold)
     if viewer.is_own_admin:
-        own_suppressed, sub_suppressed = literal(value=False), can_be_deduced(suppressed, requested, viewer.threshold)
+        own_suppressed, sub_suppressed = (
+            literal(value=False),
+            build_deduction_check(suppressed, requested, viewer.threshold),
+        )
     columns: list[ColumnElement[Any]] = [
         of(scope, count).label(f"{prefix}_{count}")
         for prefix, scope in (("own", "own"), ("sub", "subtree"))

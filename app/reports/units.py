@@ -1,7 +1,8 @@
-"""The figures of an org's units, counted from the sources, for the org's own admins, who know its people.
+"""The figures of an org's units, counted from the sources. Only the org's own admins, who know its people, read them.
 
-The cost is some microseconds for each person of the org. It is the same if PostgreSQL estimates few people: after an
-import of a hundred thousand people PostgreSQL has no statistics about them until it has analyzed the tables.
+A read costs some microseconds for each person of the org. It costs the same if PostgreSQL estimates the number of
+people too low: after an import of a hundred thousand people, PostgreSQL has no statistics about them until it has
+analyzed the tables.
 """
 
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ from app.schema.orgs import Unit
 
 
 class UnitRow(NamedTuple):
-    """A unit with its sums. `id` and the columns after it are NULL if the org has no unit."""
+    """A unit with the sums of its subtree. If the org has no unit, there is one row, in which `id` and the columns
+    after it are NULL."""
 
     as_of: datetime
     id: UUID

@@ -1,4 +1,4 @@
-"""Reports as a requester may see them, for the API and for files: figures after suppression."""
+"""Reports with the figures that the requester may see, after suppression. The API and the exported files use them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Requester:
 
     @classmethod
     def from_scope(cls, scope: OrgScope, settings: Settings) -> Self:
-        """Return the caller as a requester."""
+        """Return the requester for the caller and the org of a scope."""
         is_own_admin = not scope.roles.isdisjoint(ADMINS)
         return cls(scope.org_id, scope.user.user_id, is_own_admin, settings.withhold_below)
 
@@ -56,10 +56,10 @@ class Requester:
         return Viewer(self.is_own_admin, self.threshold)
 
     async def find_suppressed_days(self, db: Readable, days: Sequence[date]) -> set[date]:
-        """Return the days on which all figures of this org are suppressed for the requester.
+        """Return the days among `days` on which all figures of this org are suppressed for the requester.
 
-        On such a day, the figures of this org's subtree are suppressed in the overview of one of its superiors that
-        the requester can read. The org's own overview would reveal them.
+        On such a day the requester can read the overview of a superior in which the figures of this org's subtree are
+        suppressed. This org's own overview would reveal these figures.
         """
         if self.is_own_admin:
             return set()

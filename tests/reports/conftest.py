@@ -30,7 +30,8 @@ def no_suppression(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def stored_settings(server_url: str, worker_id: str, settings: Settings) -> Settings:
-    """Settings with a separate database: where days are stored, reports show new events only after a cycle."""
+    """Return settings with a separate database, in which days are stored. There, reports show new events only after a
+    cycle, so other tests use another database."""
     url = migrated_database(server_url, f"xuezu_{worker_id}_stored")
     return settings.model_copy(update={"database_url": SecretStr(url), "withhold_below": 1})
 
@@ -59,7 +60,7 @@ async def stored_service(stored_people: People, stored_app: FastAPI) -> PointsSe
 
 @pytest.fixture
 async def rollup(stored_settings: Settings) -> AsyncIterator[asyncpg.Connection]:
-    """The rollup's connection to the database with stored days: a write there is in no total before a cycle has run."""
+    """Yield a connection of the rollup to the database of `stored_settings`."""
     assert stored_settings.database_url is not None
     connection = await asyncpg.connect(stored_settings.database_url.get_secret_value())
     yield connection
@@ -68,7 +69,7 @@ async def rollup(stored_settings: Settings) -> AsyncIterator[asyncpg.Connection]
 
 @pytest.fixture
 async def unbuilt_days(rollup: asyncpg.Connection) -> None:
-    """Delete all stored days: the next build begins with the first day that has people, whatever ran before."""
+    """Delete all stored days, so that the next build begins with the first day that has people."""
     await rollup.execute("DELETE FROM stored_days; DELETE FROM org_totals; DELETE FROM org_scores")
 
 

@@ -13,7 +13,8 @@ from tests.points.services import PointsService
 
 @dataclass
 class Scene:
-    """With `rollup` reports read stored totals, after cycles have applied the deltas; without it they are recounted."""
+    """The service with one source of reports. If `rollup` is a connection, reports read the stored totals; if it is
+    None, no day is stored and reports are recounted."""
 
     people: People
     service: PointsService
@@ -21,6 +22,7 @@ class Scene:
     rollup: asyncpg.Connection | None
 
     async def apply_and_build(self) -> None:
+        """Apply all waiting deltas and build the missing days. Do nothing if reports are recounted."""
         if self.rollup is not None:
             while await run_cycle(self.rollup):
                 pass

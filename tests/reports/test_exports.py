@@ -16,8 +16,8 @@ from tests.people import People, Person
 from tests.points.services import PointsService
 from tests.reports.scene import Scene
 from tests.reports.test_overview import create_admin, make_fixed_world
-from tests.reports.test_rankings import make_ranked_world
-from tests.reports.test_recount import report, send_events
+from tests.reports.test_rankings import create_ranked_world
+from tests.reports.test_recount import read_report, send_events
 from tests.reports.world import World, write_world
 
 pytestmark = pytest.mark.usefixtures("no_stored_days")
@@ -56,7 +56,7 @@ async def test_overview_export_equals_the_api(
     superior_admin = await create_admin(people, engine, world.orgs[0])
     for reader, org in ((owner, world.orgs[0]), (superior_admin, world.orgs[1])):
         order = {"sort": "points", "order": "desc"}
-        seen = await report(reader, org, "reports/overview", period="30d", **order)
+        seen = await read_report(reader, org, "reports/overview", period="30d", **order)
         content = await export_report(reader, org, worker, "reports/overview", period="30d", **order)
         rows = read_xlsx_rows(content)
         assert rows[0][0] == "Organisation"
@@ -75,7 +75,7 @@ async def test_overview_export_equals_the_api(
         )
         assert [parse_cells(row[3:]) for row in in_csv[1:]] == [row[3:] for row in rows[1:]]
     # The org of two people and the next smallest org are suppressed in the file as in the API.
-    seen = await report(owner, world.orgs[0], "reports/overview")
+    seen = await read_report(owner, world.orgs[0], "reports/overview")
     assert sum(each["figures"]["withheld"] for each in seen["subordinates"]["items"]) == 2
 
 
@@ -84,7 +84,7 @@ async def test_trend_and_units_exports_equal_the_api(
 ) -> None:
     world, owner = await create_world(people, service, engine)
     org = world.orgs[0]
-    seen = await report(owner, org, "reports/trend", days=5)
+    seen = await read_report(owner, org, "reports/trend", days=5)
     content = await export_report(owner, org, worker, "reports/trend", days=5)
     rows = read_xlsx_rows(content)
     assert [[str(row[0].date()), *row[2:]] for row in rows[1:6]] == [
@@ -92,7 +92,7 @@ async def test_trend_and_units_exports_equal_the_api(
     ]
     assert [row[2:] for row in rows[6:]] == [build_cells(point["org"]) for point in seen["days"]]
     assert [chart.tagname for chart in open_xlsx(content).active._charts] == ["lineChart"]
-    seen = await report(owner, org, "reports/units")
+    seen = await read_report(owner, org, "reports/units")
     rows = read_xlsx_rows(await export_report(owner, org, worker, "reports/units"))
     names = {unit["id"]: unit["name"] for unit in seen["units"]}
     assert rows[1:] == [
@@ -104,8 +104,8 @@ async def test_ranking_export_equals_the_api(
     people: People, service: PointsService, engine: AsyncEngine, worker: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.reports.export.PAGE_ROWS", 4)
-    world, caller = await make_ranked_world(Scene(people, service, engine, None), seed=2)
-    seen = await report(caller, world.orgs[0], "rankings", by="total", limit=200)
+    world, caller = await create_ranked_world(Scene(people, service, engine, None), seed=2)
+    seen = await read_report(caller, world.orgs[0], "rankings", by="total", limit=200)
     content = await export_report(caller, world.orgs[0], worker, "rankings", by="total")
     expected = [[row["rank"], row["name"], row["points"]] for row in seen["ranking"]["items"]]
     assert read_xlsx_rows(content)[1:] == expected
@@ -132,7 +132,7 @@ async def test_own_export_is_not_readable_by_a_former_admin(
         text("DELETE FROM org_admins WHERE org_id = :org AND user_id = :user"),
         {"org": world.orgs[1], "user": UUID(admin.user_id)},
     )
-    assert (await report(admin, world.orgs[1], "reports/overview"))["until"] == str(today())
+    assert (await read_report(admin, world.orgs[1], "reports/overview"))["until"] == str(today())
     assert (await admin.get(path)).status_code == 404
 
 

@@ -1,4 +1,5 @@
-"""Scores in the order of points: an index has them for large groups only, which have their own part of a partition."""
+"""The scores of large groups: they are in a separate part of each day's partition, and only this part has an index in
+the order of points."""
 
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from app.reports.rollup.verify import find_differences
 from app.reports.schemas import RankBy
 from tests.points.services import event
 from tests.reports.scene import Scene
-from tests.reports.test_rankings import make_ranked_world, naive_ranking
+from tests.reports.test_rankings import create_ranked_world, rank_naively
 from tests.reports.test_recount import send_events
 
 LARGE = 1_000
@@ -20,8 +21,8 @@ LARGE = 1_000
 async def test_scores_of_large_group_are_in_their_own_partition(
     stored_scene: Scene, rollup: asyncpg.Connection
 ) -> None:
-    small, _ = await make_ranked_world(stored_scene, seed=20)
-    world, _ = await make_ranked_world(stored_scene, seed=21, size=LARGE + 3)  # three are not activated
+    small, _ = await create_ranked_world(stored_scene, seed=20)
+    world, _ = await create_ranked_world(stored_scene, seed=21, size=LARGE + 3)  # three are not activated
     partition = f"partitions.org_scores_{today():%Y%m%d}"
     await rollup.execute(f"DROP TABLE {partition}")
     await rollup.execute("DELETE FROM stored_days WHERE day >= $1", today())
@@ -54,4 +55,4 @@ async def test_scores_of_large_group_are_in_their_own_partition(
         for by, days in ((RankBy.LAST_7_DAYS, 7), (RankBy.TOTAL, None)):
             found = await get_ranking(db, RankingFilter(world.orgs[0], by), world.users[3], Paging(40, None))
             shown = [(row.rank, str(row.member_id), row.points) for row in found.page]
-            assert shown == naive_ranking(world, days)[:41]
+            assert shown == rank_naively(world, days)[:41]

@@ -4,10 +4,10 @@ from tests.acts import Json, add_unit, get_body
 from tests.points.services import event
 from tests.reports.scene import Scene
 from tests.reports.test_persons import Branches
-from tests.reports.test_recount import report
+from tests.reports.test_recount import read_report
 
 
-async def test_merger_moves_the_totals_of_today_and_no_past_day(scene: Scene) -> None:
+async def test_merger_changes_the_totals_of_today_and_of_no_past_day(scene: Scene) -> None:
     orgs = await Branches(scene).create()
     single, both = await scene.people.register(), await scene.people.register()
     unit = await add_unit(orgs.admin, orgs.left, "第一支部")
@@ -25,11 +25,11 @@ async def test_merger_moves_the_totals_of_today_and_no_past_day(scene: Scene) ->
     get_body(await orgs.admin.put(path, json=body))
     assert await orgs.read(orgs.top) == (2, 2, 2, 5)
     assert await orgs.read(orgs.right) == (2, 2, 2, 5)
-    found = (await report(orgs.admin, orgs.left["id"], "reports/overview", period="day"))["subtree"]
+    found = (await read_report(orgs.admin, orgs.left["id"], "reports/overview", period="day"))["subtree"]
     assert (found["members"], found["points"]) == (0, 0)
     assert (await _read_trend(orgs, orgs.left))[:-1] == past[:-1]
 
 
 async def _read_trend(orgs: Branches, org: Json) -> list[Json]:
-    days: list[Json] = (await report(orgs.admin, org["id"], "reports/trend"))["days"]
+    days: list[Json] = (await read_report(orgs.admin, org["id"], "reports/trend"))["days"]
     return days

@@ -13,8 +13,8 @@ from app.reports.rollup.partitions import create_future_partitions
 from app.reports.rollup.retention import drop_scores
 from tests.points.services import event
 from tests.reports.scene import Scene
-from tests.reports.test_rankings import make_ranked_world, naive_ranking, read_all_pages
-from tests.reports.test_recount import report
+from tests.reports.test_rankings import create_ranked_world, rank_naively, read_all_pages
+from tests.reports.test_recount import read_report
 from tests.reports.test_rollup import earn
 
 
@@ -30,7 +30,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, at: datetime) -> None:
 async def test_every_window_moves_at_midnight(
     stored_scene: Scene, rollup: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, caller = await make_ranked_world(stored_scene, seed=5)
+    world, caller = await create_ranked_world(stored_scene, seed=5)
     (org,), eve = world.orgs, today()
     morning = eve + timedelta(days=1)
     # Tomorrow is prepared; an event before midnight changes both days.
@@ -38,11 +38,11 @@ async def test_every_window_moves_at_midnight(
     world.events.append((world.users[3], eve, 90))
     await stored_scene.apply_and_build()
 
-    async def seen(day: date) -> None:
+    async def check_day(day: date) -> None:
         shown = await read_all_pages(caller, org)
-        assert [(row["rank"], row["member_id"], row["points"]) for row in shown] == naive_ranking(world, 7)
+        assert [(row["rank"], row["member_id"], row["points"]) for row in shown] == rank_naively(world, 7)
         for period, width in (("day", 1), ("7d", 7), ("30d", 30)):
-            overview = await report(caller, org, "reports/overview", period=period)
+            overview = await read_report(caller, org, "reports/overview", period=period)
             assert overview["until"] == str(day)
             assert overview["subtree"] == world.count({org}, day, width)
             assert overview["previous"] is None or overview["previous"]["until"] == str(day - timedelta(days=width))
@@ -50,9 +50,9 @@ async def test_every_window_moves_at_midnight(
     midnight = datetime.combine(morning, time(), SHANGHAI)
     try:
         set_clock(monkeypatch, midnight - timedelta(microseconds=1))
-        await seen(eve)
+        await check_day(eve)
         set_clock(monkeypatch, midnight)
-        await seen(morning)
+        await check_day(morning)
         await create_future_partitions(rollup, morning)
         assert await rollup.fetchval("SELECT to_regclass($1)", f"partitions.point_events_{morning:%Y%m%d}")
         async with stored_scene.engine.begin() as db:
@@ -65,13 +65,13 @@ async def test_every_window_moves_at_midnight(
         )
         while await run_cycle(rollup):
             pass
-        await seen(morning)
+        await check_day(morning)
         # Now the rollup builds the new day only, and the scores of days before yesterday are dropped.
         await rollup.execute("SELECT make_partition('org_scores', $1, $1::date + 1)", eve - timedelta(days=1))
         await build_missing_days(rollup, morning, tomorrow=False)
         async with stored_scene.engine.begin() as db:
             assert await drop_scores(db, 10) == 1
         assert await rollup.fetchval("SELECT count(*) FROM org_scores WHERE day = $1", eve) > 0
-        await seen(morning)
+        await check_day(morning)
     finally:
         await rollup.execute("UPDATE stored_days SET scored = true WHERE day >= $1", eve)

@@ -1,4 +1,4 @@
-"""The next day is prepared in slices while changes arrive: after the last slice it equals a naive count."""
+"""The next day is prepared in slices while changes arrive. After the last slice, its totals equal a naive count."""
 
 import random
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from app.reports.rollup import cycle, next_day, score_steps
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.verify import find_differences
 from tests.conftest import migrated_database
-from tests.reports.test_rollup import History, apply_all, check_scores, check_totals, create_viewer, earn
+from tests.reports.test_rollup import History, apply_all_deltas, check_scores, check_totals, create_viewer, earn
 from tests.reports.world import MemberRow, Range, World, get_history_start, make_world, write_world
 
 TOMORROW_TOO = 2
@@ -42,17 +42,17 @@ async def rollup(next_day_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 class Moves(History):
-    """A history in which orgs move often."""
+    """A History in which orgs often get another superior."""
 
-    async def step(self, db: AsyncConnection) -> None:
-        await self.chance.choice([self.release, self.certify, super().step])(db)
+    async def write_change(self, db: AsyncConnection) -> None:
+        await self.chance.choice([self.end_certification, self.certify_org, super().write_change])(db)
 
 
 class Eve(Moves):
-    """A history that continues after midnight."""
+    """A Moves that also writes changes of tomorrow."""
 
-    def moment(self) -> datetime:
-        return datetime.now(SHANGHAI) + timedelta(days=1) if self.chance.random() < 0.3 else super().moment()
+    def choose_moment(self) -> datetime:
+        return datetime.now(SHANGHAI) + timedelta(days=1) if self.chance.random() < 0.3 else super().choose_moment()
 
     async def earn(self, db: AsyncConnection) -> None:
         await super().earn(db)
@@ -60,7 +60,8 @@ class Eve(Moves):
 
 
 def stay_in_several_orgs(world: World, chance: random.Random) -> None:
-    """Add people who are always members of two orgs, so that moved subtrees have people with other orgs too."""
+    """Add people who are members of two orgs all the time, so that some people of a moved subtree are also in other
+    orgs."""
     always = Range(get_history_start(), None)
     for user in (uuid4() for _ in range(8)):
         world.users.append(user)
@@ -91,7 +92,7 @@ async def test_prepared_day_with_changes_between_slices_equals_a_naive_count(
         # There are events on every day that leaves a window, and on the days next to it.
         days = [today() - timedelta(days=ago) for ago in (5, 6, 7, 28, 29, 30)]
         await earn(db, world, events + [(user, chance.choice(days), 3) for user in world.users for _ in range(2)])
-    await apply_all(rollup)
+    await apply_all_deltas(rollup)
     await build_missing_days(rollup, today(), tomorrow=False)
     await rollup.execute("DELETE FROM stored_days WHERE day > $1", today())
     slices = 0
@@ -101,13 +102,13 @@ async def test_prepared_day_with_changes_between_slices_equals_a_naive_count(
         slices += 1
         for _ in range(chance.randrange(4)):
             async with own_engine.begin() as db:
-                await history.step(db)
+                await history.write_change(db)
         if chance.random() < 0.8:
             await run_cycle(rollup)
 
     await build_missing_days(rollup, today(), tomorrow=True, after_each=change_world)
     assert slices > 12, "the day was built in slices"
-    await apply_all(rollup)
+    await apply_all_deltas(rollup)
     days = [today(), today() + timedelta(days=1)]
     await check_totals(rollup, world, days)
     for day in days:

@@ -13,7 +13,7 @@ from app.core.calendar import today
 from app.schema.admins import OrgAdmin
 from tests.people import People, Person
 from tests.points.services import PointsService
-from tests.reports.test_recount import report, send_events
+from tests.reports.test_recount import read_report, send_events
 from tests.reports.world import MemberRow, Range, World, get_history_start, make_world, write_world
 
 pytestmark = pytest.mark.usefixtures("no_stored_days")
@@ -29,7 +29,8 @@ async def create_admin(people: People, engine: AsyncEngine, org: UUID) -> Person
 
 
 def make_fixed_world(viewer: UUID, chance: random.Random, heads: list[int], parents: list[int | None]) -> World:
-    """Return a world that never changed: org i is under `parents[i]` and has `heads[i]` people, all activated."""
+    """Return a world without changes in the past: org number i is certified under org number `parents[i]` and has
+    `heads[i]` people, all of whom are activated."""
     world = World(viewer)
     always = Range(get_history_start(), None)
     for index, (count, parent) in enumerate(zip(heads, parents, strict=True)):
@@ -56,10 +57,10 @@ async def test_reports_are_visible_to_admins_of_superiors_only(
     top, middle, low = world.orgs
     superior, subordinate = await create_admin(people, engine, top), await create_admin(people, engine, low)
     for org in world.orgs:
-        seen = await report(superior, org, "reports/overview")
+        seen = await read_report(superior, org, "reports/overview")
         assert seen["subtree"] == world.count(world.get_subtree(org, today()), today(), 7)
-        await report(superior, org, "reports/trend")
-        await report(superior, org, "reports/subordinates")
+        await read_report(superior, org, "reports/trend")
+        await read_report(superior, org, "reports/subordinates")
     assert (await superior.get(f"/v1/orgs/{top}/reports/units")).status_code == 200
     assert (await superior.get(f"/v1/orgs/{middle}/reports/units")).status_code == 404
     assert (await superior.get(f"/v1/orgs/{low}/rankings")).status_code == 404
@@ -90,7 +91,7 @@ async def test_pages_of_subordinates_are_sorted(
         cursor: str | None = None
         while True:
             page: dict[str, Any] = {"sort": sort, "order": order, "limit": 4} | ({"cursor": cursor} if cursor else {})
-            found = await report(owner, world.orgs[0], "reports/subordinates", **page)
+            found = await read_report(owner, world.orgs[0], "reports/subordinates", **page)
             shown += found["subordinates"]["items"]
             cursor = found["subordinates"]["next_cursor"]
             if cursor is None:
@@ -118,14 +119,14 @@ async def test_pages_of_subordinates_are_sorted(
 async def test_totals_of_few_people_are_suppressed_for_superiors(
     people: People, service: PointsService, engine: AsyncEngine, heads: list[int], withheld: set[int]
 ) -> None:
-    """`heads[0]` is the number of the org's own people, the others are those of its subordinates."""
+    """`heads[0]` is the number of the org's own people; the other numbers are those of its subordinates."""
     owner = await people.register()
     chance = random.Random(5)
     world = make_fixed_world(UUID(owner.user_id), chance, [9, *heads], [None, 0, *[1] * (len(heads) - 1)])
     await write_world(engine, world)
     await send_events(service, world)
     superior_admin = await create_admin(people, engine, world.orgs[0])
-    seen = await report(superior_admin, world.orgs[1], "reports/overview")
+    seen = await read_report(superior_admin, world.orgs[1], "reports/overview")
     assert seen["withheld_below"] == THRESHOLD
     assert not seen["subtree"]["withheld"]
     figures_by_org = {UUID(row["id"]): row["figures"] for row in seen["subordinates"]["items"]} | {
@@ -138,9 +139,9 @@ async def test_totals_of_few_people_are_suppressed_for_superiors(
         else:
             assert figures == world.count({org}, today(), 7)
     for index, org in enumerate(world.orgs[2:], start=1):
-        own_report = await report(superior_admin, org, "reports/overview")
+        own_report = await read_report(superior_admin, org, "reports/overview")
         assert own_report["subtree"]["withheld"] == (index in withheld), "the subordinate's own report shows no more"
-        trend = await report(superior_admin, org, "reports/trend", days=2)
+        trend = await read_report(superior_admin, org, "reports/trend", days=2)
         assert trend["days"][-1]["subtree"]["withheld"] == (index in withheld)
 
 
@@ -150,20 +151,20 @@ async def test_subtree_of_suppressed_org_is_suppressed(people: People, engine: A
     await write_world(engine, world)
     superior_admin = await create_admin(people, engine, world.orgs[0])
     # Org 1 has two people; org 2 hides it. The parts of org 2 (seven people) would add up to its total.
-    seen = await report(superior_admin, world.orgs[0], "reports/overview")
+    seen = await read_report(superior_admin, world.orgs[0], "reports/overview")
     hidden = {UUID(row["id"]) for row in seen["subordinates"]["items"] if row["figures"]["withheld"]}
     assert hidden == {world.orgs[1], world.orgs[2]}
-    inner = await report(superior_admin, world.orgs[2], "reports/overview")
+    inner = await read_report(superior_admin, world.orgs[2], "reports/overview")
     assert inner["subtree"]["withheld"]
     assert inner["org"]["withheld"]
     assert inner["previous"]["subtree"]["withheld"]
     assert all(row["figures"]["withheld"] for row in inner["subordinates"]["items"])
-    assert (await report(superior_admin, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
-    assert not (await report(superior_admin, world.orgs[5], "reports/overview"))["subtree"]["withheld"]
+    assert (await read_report(superior_admin, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
+    assert not (await read_report(superior_admin, world.orgs[5], "reports/overview"))["subtree"]["withheld"]
     # Its own admin knows its people and sees the figures of its subtree.
     own = await create_admin(people, engine, world.orgs[2])
-    assert not (await report(own, world.orgs[2], "reports/overview"))["subtree"]["withheld"]
-    assert not (await report(own, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
+    assert not (await read_report(own, world.orgs[2], "reports/overview"))["subtree"]["withheld"]
+    assert not (await read_report(own, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
 
 
 async def test_subtree_with_one_small_subordinate_is_suppressed_for_own_admin(
@@ -172,7 +173,7 @@ async def test_subtree_with_one_small_subordinate_is_suppressed_for_own_admin(
     owner = await people.register()
     world = make_fixed_world(UUID(owner.user_id), random.Random(7), [2, 2], [None, 0])
     await write_world(engine, world)
-    seen = await report(owner, world.orgs[0], "reports/overview")
+    seen = await read_report(owner, world.orgs[0], "reports/overview")
     assert not seen["org"]["withheld"]
     assert seen["subordinates"]["items"][0]["figures"]["withheld"]
     assert seen["subtree"]["withheld"]
@@ -191,7 +192,7 @@ async def test_suppressed_parts_cannot_be_found_by_subtraction(people: People, e
     superior_admin = await create_admin(people, engine, world.orgs[0])
     now = today()
     for org in world.orgs[1:]:
-        seen = await report(superior_admin, org, "reports/overview")
+        seen = await read_report(superior_admin, org, "reports/overview")
         parts = {UUID(row["id"]): row["figures"]["withheld"] for row in seen["subordinates"]["items"]}
         sizes = {part: world.count(world.get_subtree(part, now), now, 1)["members"] for part in parts}
         parts[org], sizes[org] = seen["org"]["withheld"], world.count({org}, now, 1)["members"]
@@ -210,7 +211,7 @@ async def test_suppressed_subordinates_come_last_in_every_order(
     small = sorted(world.orgs[1:4])
     for sort in ("members", "points", "points-per-head"):
         for order in ("asc", "desc"):
-            seen = await report(owner, world.orgs[0], "reports/subordinates", sort=sort, order=order)
+            seen = await read_report(owner, world.orgs[0], "reports/subordinates", sort=sort, order=order)
             rows = seen["subordinates"]["items"]
             assert [row["figures"]["withheld"] for row in rows] == [False] * 3 + [True] * 3
             assert [UUID(row["id"]) for row in rows[3:]] == small
@@ -224,11 +225,13 @@ async def test_days_past_retention_and_future_days_are_refused(people: People, e
             refused = await owner.get(f"/v1/orgs/{org}/reports/{name}", params={"day": str(day)})
             assert refused.status_code == 422
     oldest = today() - timedelta(days=399)
-    assert (await report(owner, UUID(org), "reports/overview", day=str(oldest), period="30d"))["org"]["members"] == 0
+    assert (await read_report(owner, UUID(org), "reports/overview", day=str(oldest), period="30d"))["org"][
+        "members"
+    ] == 0
 
 
 async def test_random_world_is_readable_by_admins_of_superiors(people: People, engine: AsyncEngine) -> None:
-    """Orgs moved and people left: no report of any org on any day fails."""
+    """In a world in which orgs moved and people left, each report of each org on each day is answered."""
     chance = random.Random(11)
     owner = await people.register()
     world = make_world(chance, UUID(owner.user_id), orgs=10, people=20)
@@ -237,6 +240,6 @@ async def test_random_world_is_readable_by_admins_of_superiors(people: People, e
     for org in world.get_subtree(world.orgs[0], today()):
         for _ in range(2):
             day = today() - timedelta(days=chance.randrange(0, 45))
-            await report(
+            await read_report(
                 superior_admin, org, "reports/overview", day=str(day), period="30d", sort="points", order="desc"
             )

@@ -1,4 +1,5 @@
-"""A person is a phone until a user has it, then that user, in every org: a link decides activation and ranking only."""
+"""A row's phone identifies the person in every org: the person is the user who has the phone or, if no user has it, the
+phone itself. The link of a row to a user only decides activation and ranking."""
 
 import random
 from typing import Any
@@ -11,12 +12,13 @@ from tests.people import Person, fresh_phone
 from tests.points.services import event
 from tests.reports.scene import Scene
 from tests.reports.test_overview import make_fixed_world
-from tests.reports.test_recount import report
+from tests.reports.test_recount import read_report
 from tests.reports.world import write_world
 
 
 class Branches:
-    """A superior with two subordinates, of one main admin who is in every directory."""
+    """A superior (`top`) with two subordinates (`left`, `right`). All three have the same main admin, who is in every
+    directory."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -37,11 +39,12 @@ class Branches:
         get_body(await self.admin.delete(f"/v1/orgs/{org['id']}/members/{member['id']}/activation"), 204)
 
     async def read(self, org: Json, which: str = "subtree") -> tuple[int, int, int, int]:
-        """Return the members, activated, active and points of today, without the admin, who has no points."""
+        """Return the members, activated, active and points of the org or its subtree today. The admin, who has no
+        points, is not counted."""
         await self.scene.apply_and_build()
         if self.scene.rollup is not None:
             assert [difference async for difference in find_differences(self.scene.rollup)] == []
-        found = (await report(self.admin, org["id"], "reports/overview"))[which]
+        found = (await read_report(self.admin, org["id"], "reports/overview"))[which]
         return found["members"] - 1, found["activated"] - 1, found["active"], found["points"]
 
 
@@ -87,8 +90,9 @@ async def test_person_with_another_name_in_one_org_counts_once(scene: Scene) -> 
     assert await orgs.read(orgs.right) == (1, 0, 0, 0)
 
 
-async def test_row_without_link_follows_its_phone(scene: Scene) -> None:
-    """The person of the row with the other name is the user as long as the user has the row's phone."""
+async def test_row_without_link_belongs_to_the_user_who_has_its_phone(scene: Scene) -> None:
+    """A row with another name is not linked to the user. It counts as the user as long as the user has the row's
+    phone."""
     orgs = await Branches(scene).create()
     person = await scene.people.register()
     await orgs.add(orgs.left, person)
@@ -106,7 +110,7 @@ async def test_row_without_link_follows_its_phone(scene: Scene) -> None:
     assert await orgs.read(orgs.top) == (1, 0, 0, 0)
 
 
-async def test_closed_account_leaves_its_rows_one_person(scene: Scene) -> None:
+async def test_rows_of_a_closed_account_count_as_one_person(scene: Scene) -> None:
     orgs = await Branches(scene).create()
     person = await scene.people.register()
     await orgs.add(orgs.left, person)
@@ -116,8 +120,9 @@ async def test_closed_account_leaves_its_rows_one_person(scene: Scene) -> None:
     assert await orgs.read(orgs.top) == (1, 0, 0, 0)
 
 
-async def test_two_rows_of_one_person_in_one_org_count_once(scene: Scene) -> None:
-    """A row with an old phone is linked by consent to the account that has the phone of another row of the org."""
+async def test_person_with_two_rows_in_one_org_counts_once(scene: Scene) -> None:
+    """One row has an old phone and is linked by consent to the account. Another row of the org has the present phone of
+    the account."""
     orgs = await Branches(scene).create()
     person = await scene.people.register()
     old = await orgs.add(orgs.left, person, phone=fresh_phone())

@@ -1,4 +1,5 @@
-"""PostgreSQL plans reports once for all orgs: the plan must be fast for an org with many subordinates too."""
+"""PostgreSQL plans the statement of a report once for all orgs. The plan must also be fast for an org with many
+subordinates."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -45,7 +46,7 @@ _TOTALS = insert(OrgTotal).from_select(
 
 
 def count_rows(node: dict[str, Any]) -> Iterator[float]:
-    """Yield the number of rows that each node of a plan returned or removed."""
+    """Yield, for each node of a plan, the number of rows that the node returned or removed."""
     thrown = ("Rows Removed by Filter", "Rows Removed by Join Filter")
     yield node["Actual Loops"] * (node["Actual Rows"] + sum(node.get(name, 0) for name in thrown))
     for child in node.get("Plans", []):

@@ -20,11 +20,11 @@ from tests.acts import add_member, add_unit, get_body
 from tests.people import People, Person
 from tests.points.services import event
 from tests.reports.scene import Scene
-from tests.reports.test_recount import report, send_events
+from tests.reports.test_recount import read_report, send_events
 from tests.reports.world import MemberRow, Range, World, get_history_start, write_world
 
 
-async def make_ranked_world(scene: Scene, seed: int, size: int = 25) -> tuple[World, Person]:
+async def create_ranked_world(scene: Scene, seed: int, size: int = 25) -> tuple[World, Person]:
     """Return a world of one org with `size` people and many ties, and the caller, who is one of them.
 
     Three people are not activated.
@@ -51,8 +51,8 @@ async def make_ranked_world(scene: Scene, seed: int, size: int = 25) -> tuple[Wo
     return world, caller
 
 
-def naive_ranking(world: World, days: int | None, units: set[UUID] | None = None) -> list[tuple[int, str, int]]:
-    """Return (rank, member, points) of all ranked members, in order."""
+def rank_naively(world: World, days: int | None, units: set[UUID] | None = None) -> list[tuple[int, str, int]]:
+    """Return the rank, member id and points of all ranked members in order, computed by loops over the world."""
     scores = []
     for row in world.rows:
         user = row.find_user(today())
@@ -71,7 +71,7 @@ async def read_all_pages(caller: Person, org: UUID, **params: Any) -> list[dict[
     shown: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
-        found = await report(caller, org, "rankings", limit=7, **params, **cursor)
+        found = await read_report(caller, org, "rankings", limit=7, **params, **cursor)
         shown += found["ranking"]["items"]
         if found["ranking"]["next_cursor"] is None:
             return shown
@@ -81,14 +81,14 @@ async def read_all_pages(caller: Person, org: UUID, **params: Any) -> list[dict[
 @pytest.mark.parametrize("by", ["last-7-days", "total"])
 @pytest.mark.parametrize("in_unit", [False, True])
 async def test_ranking_equals_a_naive_ranking(scene: Scene, by: str, in_unit: bool) -> None:
-    world, caller = await make_ranked_world(scene, seed=in_unit)
+    world, caller = await create_ranked_world(scene, seed=in_unit)
     org = world.orgs[0]
     upper, lower, _ = (unit for unit, _ in world.units[org])
     params = {"by": by} | ({"unit_id": str(upper)} if in_unit else {})
-    expected = naive_ranking(world, 7 if by == "last-7-days" else None, {upper, lower} if in_unit else None)
+    expected = rank_naively(world, 7 if by == "last-7-days" else None, {upper, lower} if in_unit else None)
     shown = await read_all_pages(caller, org, **params)
     assert [(row["rank"], row["member_id"], row["points"]) for row in shown] == expected
-    found = await report(caller, org, "rankings", **params)
+    found = await read_report(caller, org, "rankings", **params)
     assert found["people"] == len(expected)
     mine = [place for place, row in enumerate(shown) if row["me"]]
     if mine:
@@ -103,8 +103,8 @@ async def test_ranking_equals_a_naive_ranking(scene: Scene, by: str, in_unit: bo
 async def test_every_rank_and_page_equals_a_naive_ranking(
     stored_scene: Scene, rollup: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, stepped: bool
 ) -> None:
-    """This checks each member, also among ties, and pages that begin anywhere."""
-    world, _ = await make_ranked_world(stored_scene, 10, size=30)
+    """The test reads the ranking as each member, also as members with equal points, and pages that begin at any row."""
+    world, _ = await create_ranked_world(stored_scene, 10, size=30)
     if stepped:
         # A large group has score steps after the first build of the day. Later events must update them.
         await rollup.execute("DELETE FROM score_steps")
@@ -122,7 +122,7 @@ async def test_every_rank_and_page_equals_a_naive_ranking(
     async with stored_scene.engine.connect() as db:
         for by, days in ((RankBy.LAST_7_DAYS, 7), (RankBy.TOTAL, None)):
             for unit, units in ((None, None), (upper, {upper, lower})):
-                expected = naive_ranking(world, days, units)
+                expected = rank_naively(world, days, units)
                 for row in world.rows:
                     user = row.find_user(today())
                     start = random.Random(row.id.bytes).randrange(len(expected))
@@ -140,22 +140,22 @@ async def test_every_rank_and_page_equals_a_naive_ranking(
 
 
 async def test_stored_ranking_states_its_instant(stored_scene: Scene, rollup: asyncpg.Connection) -> None:
-    world, caller = await make_ranked_world(stored_scene, seed=3)
+    world, caller = await create_ranked_world(stored_scene, seed=3)
     org = world.orgs[0]
-    before = await report(caller, org, "rankings")
+    before = await read_report(caller, org, "rankings")
     assert await stored_scene.service.outcomes(event(caller.user_id, points=500)) == ["counted"]
-    waiting = await report(caller, org, "rankings")
+    waiting = await read_report(caller, org, "rankings")
     assert waiting["me"] == before["me"]
     assert datetime.fromisoformat(waiting["as_of"]) <= datetime.fromisoformat(
-        (await report(caller, org, "rankings"))["as_of"]
+        (await read_report(caller, org, "rankings"))["as_of"]
     )
     await stored_scene.apply_and_build()
-    after = await report(caller, org, "rankings")
+    after = await read_report(caller, org, "rankings")
     assert after["me"]["points"] == before["me"]["points"] + 500
     assert after["me"]["rank"] == 1
     assert after["as_of"] > waiting["as_of"]
     await rollup.execute("UPDATE org_scores SET last_7 = last_7 + 7 WHERE org_id = $1", org)
-    assert (await report(caller, org, "rankings"))["me"]["points"] == after["me"]["points"] + 7, (
+    assert (await read_report(caller, org, "rankings"))["me"]["points"] == after["me"]["points"] + 7, (
         "the score is read, not counted"
     )
 
@@ -164,20 +164,20 @@ async def test_ranking_is_visible_to_people_of_the_org_only(scene: Scene) -> Non
     owner, stranger = await scene.people.register(), await scene.people.register()
     org = (await owner.create_org())["id"]
     await scene.apply_and_build()
-    found = await report(owner, UUID(org), "rankings")
+    found = await read_report(owner, UUID(org), "rankings")
     assert (found["me"]["rank"], found["people"]) == (1, 1)
     assert (await stranger.get(f"/v1/orgs/{org}/rankings")).status_code == 404
     assert (await owner.get(f"/v1/orgs/{org}/rankings", params={"unit_id": str(uuid4())})).status_code == 404
 
 
 async def test_removed_member_is_not_ranked(scene: Scene) -> None:
-    world, caller = await make_ranked_world(scene, seed=4)
+    world, caller = await create_ranked_world(scene, seed=4)
     org = world.orgs[0]
     leaver = world.rows[10]
     user = leaver.find_user(today())
     await scene.service.outcomes(event(str(user), points=1000))
     await scene.apply_and_build()
-    before = await report(caller, org, "rankings")
+    before = await read_report(caller, org, "rankings")
     assert before["ranking"]["items"][0]["points"] >= 999
     async with scene.engine.begin() as db:
         gone = {"user_id": None, "removed_at": get_history_start()}
@@ -185,25 +185,25 @@ async def test_removed_member_is_not_ranked(scene: Scene) -> None:
         await db.execute(update(Member).where(Member.org_id == org, Member.id == leaver.id).values(gone))
         await db.execute(update(UnitMembership).filter_by(**of_leaver).values(until=text("now()")))
     await scene.apply_and_build()
-    after = await report(caller, org, "rankings")
+    after = await read_report(caller, org, "rankings")
     assert after["people"] == before["people"] - 1
     assert str(leaver.id) not in [row["member_id"] for row in await read_all_pages(caller, org)]
 
 
-async def test_org_without_activated_members_ranks_all_with_nothing(
+async def test_ranking_of_org_without_activated_members_gives_all_the_same_rank(
     stored_scene: Scene, rollup: asyncpg.Connection
 ) -> None:
-    world, caller = await make_ranked_world(stored_scene, seed=6, size=2)
+    world, caller = await create_ranked_world(stored_scene, seed=6, size=2)
     await rollup.execute("UPDATE activations SET until = now() WHERE org_id = $1", world.orgs[0])
     await stored_scene.apply_and_build()
-    found = await report(caller, world.orgs[0], "rankings")
+    found = await read_report(caller, world.orgs[0], "rankings")
     assert (found["people"], found["me"]) == (2, None)
     assert [(row["rank"], row["points"]) for row in found["ranking"]["items"]] == [(1, 0), (1, 0)]
 
 
 @pytest.mark.parametrize("in_unit", [False, True])
 async def test_person_of_two_rows_is_ranked_once(scene: Scene, in_unit: bool) -> None:
-    """A row that is linked by consent has an old phone; another row has the present phone and is not linked."""
+    """One row has an old phone and is linked by consent. Another row has the present phone and is not linked."""
     caller, user, org, always = await scene.people.register(), uuid4(), uuid4(), Range(get_history_start(), None)
     world = World(UUID(caller.user_id), users=[user])
     world.add_org(org)
@@ -216,7 +216,7 @@ async def test_person_of_two_rows_is_ranked_once(scene: Scene, in_unit: bool) ->
     world.rows += [linked, again, other, own]
     await write_world(scene.engine, world)
     await scene.apply_and_build()
-    found = await report(caller, org, "rankings", **({"unit_id": str(unit)} if in_unit else {}))
+    found = await read_report(caller, org, "rankings", **({"unit_id": str(unit)} if in_unit else {}))
     expected = [linked, other] + ([] if in_unit else [own])
     assert {row["member_id"] for row in found["ranking"]["items"]} == {str(row.id) for row in expected}
     assert found["people"] == len(expected)
@@ -252,7 +252,7 @@ async def test_people_with_the_same_name_are_shown_with_their_units(scene: Scene
     removed = await add_member(admin, org, name=third.name)
     get_body(await admin.delete(f"/v1/orgs/{org['id']}/members/{removed['id']}"), 204)
     await scene.apply_and_build()
-    found = await report(third, UUID(org["id"]), "rankings", by="total")
+    found = await read_report(third, UUID(org["id"]), "rankings", by="total")
     units = {row["name"]: row["units"] for row in found["ranking"]["items"]}
     assert units[first.name] == ["城北支部", "城南支部"]
     assert units[second.name] == []

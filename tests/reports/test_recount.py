@@ -1,4 +1,5 @@
-"""Recounted reports over HTTP equal a naive count, for random histories: all figures of all reports, past days too."""
+"""Recounted reports over HTTP equal a naive count: all figures of all reports, for random histories, also on past
+days."""
 
 import random
 from datetime import date, timedelta
@@ -24,7 +25,7 @@ async def send_events(service: PointsService, world: World) -> None:
         assert set(await service.outcomes(*sent[start : start + 1000])) == {"counted"}
 
 
-async def report(viewer: Person, org: UUID, name: str, **params: Any) -> dict[str, Any]:
+async def read_report(viewer: Person, org: UUID, name: str, **params: Any) -> dict[str, Any]:
     answer = await viewer.get(f"/v1/orgs/{org}/{name}", params=params)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -34,7 +35,7 @@ async def report(viewer: Person, org: UUID, name: str, **params: Any) -> dict[st
 async def check_overview(
     viewer: Person, world: World, org: UUID, day: date, period: str, stored_since: date = date.min
 ) -> None:
-    found = await report(viewer, org, "reports/overview", period=period, day=str(day), limit=200)
+    found = await read_report(viewer, org, "reports/overview", period=period, day=str(day), limit=200)
     days = DAYS[period]
     subtree = world.get_subtree(org, day)
     assert found["org"] == world.count({org}, day, days)
@@ -69,13 +70,13 @@ async def test_every_report_equals_a_naive_count(
             await check_overview(viewer, world, org, day, chance.choice(list(DAYS)))
     for org in world.orgs[:3]:
         day = now - timedelta(days=chance.randrange(0, 20))
-        trend = await report(viewer, org, "reports/trend", day=str(day), days=9)
+        trend = await read_report(viewer, org, "reports/trend", day=str(day), days=9)
         assert [point["day"] for point in trend["days"]] == [str(day - timedelta(days=ago)) for ago in range(8, -1, -1)]
         for point in trend["days"]:
             on = date.fromisoformat(point["day"])
             assert point["org"] == world.count({org}, on, 1)
             assert point["subtree"] == world.count(world.get_subtree(org, on), on, 1)
-        units = await report(viewer, org, "reports/units", period="7d", day=str(day))
+        units = await read_report(viewer, org, "reports/units", period="7d", day=str(day))
         top, inner, other = (unit for unit, _ in world.units[org])
         assert {UUID(row["id"]): row["figures"] for row in units["units"]} == {
             top: world.count({org}, day, 7, {top, inner}),

@@ -1,4 +1,4 @@
-"""Totals and scores of past days are dropped after they have expired, and not while they are in use."""
+"""Totals and scores of past days are dropped after their retention, but not while the rollup still writes them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ from app.worker.worker import run_worker
 from tests.conftest import migrated_database
 from tests.people import People
 from tests.points.services import PointsService, event
-from tests.reports.test_recount import report
+from tests.reports.test_recount import read_report
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def aged_url(server_url: str, worker_id: str) -> str:
 
 @pytest.fixture
 async def aged(aged_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A database with a hundred daily partitions, and statistics of its catalog."""
+    """Yield a connection to a database that has a hundred daily partitions and statistics of its catalog."""
     connection = await asyncpg.connect(aged_url)
     oldest = today() - timedelta(days=RETENTION_DAYS + 40)
     for table, first, days in (("org_totals", oldest, 100), ("org_scores", today() - timedelta(days=4), 5)):
@@ -48,7 +48,7 @@ async def aged(aged_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def partitions(connection: asyncpg.Connection, table: str) -> list[str]:
+async def list_partitions(connection: asyncpg.Connection, table: str) -> list[str]:
     found = await connection.fetch(
         "SELECT relid::regclass::text AS name FROM pg_partition_tree($1::text::regclass) WHERE isleaf ORDER BY 1", table
     )
@@ -67,9 +67,9 @@ async def test_partitions_past_retention_are_dropped_with_every_join_method(
         assert (await drop_totals(db, 100), await drop_scores(db, 100)) == (40, 3)
         assert (await drop_totals(db, 100), await drop_scores(db, 100)) == (0, 0)
     await engine.dispose()
-    assert len(await partitions(aged, "org_totals")) == 60
+    assert len(await list_partitions(aged, "org_totals")) == 60
     remaining = [f"partitions.org_scores_{today() - timedelta(days=ago):%Y%m%d}" for ago in (1, 0)]
-    assert await partitions(aged, "org_scores") == remaining
+    assert await list_partitions(aged, "org_scores") == remaining
 
 
 async def test_scores_in_use_by_the_rollup_are_not_dropped(aged: asyncpg.Connection, aged_url: str) -> None:
@@ -87,7 +87,7 @@ async def test_scores_in_use_by_the_rollup_are_not_dropped(aged: asyncpg.Connect
         for entry in CLEAN_UPS:
             await run_clean_up(engine, entry)
         name = f"partitions.org_scores_{last_scored:%Y%m%d}"
-        assert (await partitions(aged, "org_scores")).count(name) == wanted
+        assert (await list_partitions(aged, "org_scores")).count(name) == wanted
         assert await aged.fetchval("SELECT count(*) FROM score_steps") == wanted
     await engine.dispose()
 
@@ -126,7 +126,7 @@ async def test_failed_clean_up_does_not_block_the_rollup(
         await stored_service.outcomes(event(owner.user_id, points=4))
         async with asyncio.timeout(10):
             # The test reads the report again and again, as a browser does: there is no event to wait for.
-            while (await report(owner, org, "reports/overview", period="day"))["subtree"]["points"] != 4:  # noqa: ASYNC110 — see above
+            while (await read_report(owner, org, "reports/overview", period="day"))["subtree"]["points"] != 4:  # noqa: ASYNC110 — see above
                 await asyncio.sleep(0.05)
     finally:
         working.cancel()

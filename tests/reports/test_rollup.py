@@ -1,4 +1,4 @@
-"""Stored totals equal the naive count, for every org and stored day, after random histories and cycles.
+"""Stored totals equal the naive count for every org and stored day, after random changes and cycles.
 
 With XUEZU_PROOF=1 there are ten times as many histories, and each is checked on every day.
 """
@@ -29,7 +29,8 @@ PROOF = os.environ.get("XUEZU_PROOF") == "1"
 
 @pytest.fixture(scope="module")
 def rollup_url(server_url: str, worker_id: str) -> str:
-    """A separate database for this module: where days are stored, reports show new events only after a cycle."""
+    """Return the URL of a separate database for this module. Where days are stored, reports show new events only after
+    a cycle."""
     return migrated_database(server_url, f"xuezu_{worker_id}_rollup")
 
 
@@ -62,13 +63,14 @@ VALUES (CAST(:users AS uuid[]), CAST(:days AS date[]), CAST(:points AS int[]))
 
 
 async def earn(db: AsyncConnection, world: World, events: list[tuple[UUID, date, int]]) -> None:
-    """Append the delta of a batch with these events."""
+    """Add the events to the world, and write the delta row that a batch with these events leaves."""
     world.events += events
     users, days, points = zip(*events, strict=True)
     await db.execute(_RECORD, {"users": list(users), "days": list(days), "points": list(points)})
 
 
 async def check_totals(rollup: asyncpg.Connection, world: World, days: list[date]) -> None:
+    """Assert that the stored totals of every org on these days equal the naive count."""
     columns = [f"{name}_{span}" for name in ("active", "points") for span in (1, 7, 30)]
     for day in days:
         rows = {row["org_id"]: row for row in await rollup.fetch("SELECT * FROM org_totals WHERE day = $1", day)}
@@ -87,6 +89,7 @@ async def check_totals(rollup: asyncpg.Connection, world: World, days: list[date
 
 
 async def check_scores(rollup: asyncpg.Connection, world: World, day: date) -> None:
+    """Assert that the stored scores of the day equal the points of the activated members."""
     rows = await rollup.fetch(
         "SELECT org_id, member_id, user_id, last_7, total FROM org_scores WHERE day = $1 AND org_id = ANY ($2)",
         day,
@@ -104,7 +107,8 @@ async def check_scores(rollup: asyncpg.Connection, world: World, day: date) -> N
     assert {tuple(row) for row in rows} == expected
 
 
-async def apply_all(rollup: asyncpg.Connection) -> None:
+async def apply_all_deltas(rollup: asyncpg.Connection) -> None:
+    """Run cycles until no delta waits."""
     while await run_cycle(rollup):
         pass
 
@@ -118,7 +122,7 @@ async def test_days_built_together_equal_a_naive_count(
     await write_world(own_engine, world)
     async with own_engine.begin() as db:
         await earn(db, world, events)
-    await apply_all(rollup)
+    await apply_all_deltas(rollup)
     await rollup.execute("DELETE FROM stored_days; DELETE FROM org_totals; DELETE FROM org_scores")
     await build_missing_days(rollup, today(), tomorrow=True)
     stored = [row["day"] for row in await rollup.fetch("SELECT day FROM stored_days ORDER BY day")]
@@ -133,27 +137,37 @@ async def test_days_built_together_equal_a_naive_count(
 
 
 class History:
-    """A world that changes: each step writes one change, mostly of now and sometimes of a past day."""
+    """A world that changes. Each step makes one random change in the world and in the database, mostly with the present
+    time and sometimes with a past one."""
 
     def __init__(self, chance: random.Random, world: World) -> None:
         self.chance = chance
         self.world = world
 
-    def moment(self) -> datetime:
+    def choose_moment(self) -> datetime:
         now = datetime.now(SHANGHAI)
         return now if self.chance.random() < 0.6 else now - timedelta(hours=self.chance.randrange(1, 24 * 9))
 
-    async def step(self, db: AsyncConnection) -> None:
-        steps = [self.place, self.leave, self.activate, self.release, self.certify, self.earn, self.earn, self.rename]
+    async def write_change(self, db: AsyncConnection) -> None:
+        steps = [
+            self.add_person,
+            self.end_unit_membership,
+            self.change_activation,
+            self.end_certification,
+            self.certify_org,
+            self.earn,
+            self.earn,
+            self.add_unit_membership,
+        ]
         people = [self.change_phone, self.change_phone, self.edit_phone]
         await self.chance.choice(steps + people)(db)
 
     async def change_phone(self, db: AsyncConnection) -> None:
-        """A user gets a phone, of which no other user has it: that of a row, or one of no row."""
+        """Give a user another phone that no user has: the phone of a member row, or a new one."""
         world, now = self.world, datetime.now(SHANGHAI)
         user = self.chance.choice(world.users)
         phone = self.chance.choice([self.chance.choice(world.rows).phone, uuid4().bytes])
-        if not world.is_free(phone):
+        if not world.is_unused(phone):
             return
         world.phones = [
             (who, had, Range(when.since, now) if who == user and when.until is None else when)
@@ -163,7 +177,7 @@ class History:
         await db.execute(text("UPDATE users SET phone_index = :phone WHERE id = :id"), {"phone": phone, "id": user})
 
     async def edit_phone(self, db: AsyncConnection) -> None:
-        """A row gets another phone, which may be that of a user or of a row of another org."""
+        """Give a member row another phone: that of a user or of a row of another org, or a new one."""
         world = self.world
         row = self.chance.choice(world.rows)
         phone = self.chance.choice([self.chance.choice(world.rows).phone, uuid4().bytes])
@@ -174,7 +188,7 @@ class History:
         values = {"phone": phone, "org": row.org, "id": row.id}
         await db.execute(text("UPDATE members SET phone_index = :phone WHERE org_id = :org AND id = :id"), values)
 
-    async def place(self, db: AsyncConnection) -> None:
+    async def add_person(self, db: AsyncConnection) -> None:
         """Add a person, who may be a member of another org, to an org."""
         world, chance = self.world, self.chance
         known = chance.choice(world.rows)
@@ -182,7 +196,7 @@ class History:
         if any(row.org == org and row.phone == known.phone for row in world.rows):
             return
         user = known.find_user(today())
-        since = self.moment()
+        since = self.choose_moment()
         unit = chance.choice([None, *(unit for unit, _ in world.units[org])])
         taken = user is None or any(row.org == org and row.find_user(today()) == user for row in world.rows)
         activations = [] if taken or user is None else [(user, Range(since, None))]
@@ -190,10 +204,10 @@ class History:
         world.rows.append(row)
         await write_row(db, row)
 
-    async def leave(self, db: AsyncConnection) -> None:
+    async def end_unit_membership(self, db: AsyncConnection) -> None:
         """End one unit membership of a member."""
         row = self.chance.choice(self.world.rows)
-        until = self.moment()
+        until = self.choose_moment()
         for index, (unit, when) in enumerate(row.unit_memberships):
             if when.until is None and when.since <= until:
                 row.unit_memberships[index] = (unit, Range(when.since, until))
@@ -207,10 +221,10 @@ class History:
                 )
                 return
 
-    async def activate(self, db: AsyncConnection) -> None:
-        """Deactivate a member row, or link it to a user."""
+    async def change_activation(self, db: AsyncConnection) -> None:
+        """End the activation of a member row, or link an inactive row to a user."""
         row = self.chance.choice(self.world.rows)
-        at = self.moment()
+        at = self.choose_moment()
         last = row.activations[-1] if row.activations else None
         if last is not None and last[1].until is None:
             if last[1].since <= at:
@@ -226,19 +240,22 @@ class History:
             return
         user = self.chance.choice(self.world.users)
         if any(
-            other.org == row.org and other.find_user(day) == user for other in self.world.rows for day in self.days()
+            other.org == row.org and other.find_user(day) == user
+            for other in self.world.rows
+            for day in self.list_days()
         ):
             return
         row.activations.append((user, Range(at, None)))
         values = {"org_id": row.org, "member_id": row.id, "user_id": user, "since": at}
         await db.execute(insert(Activation).values(values))
 
-    def days(self) -> list[date]:
+    def list_days(self) -> list[date]:
+        """Return tomorrow, today and the eleven days before it."""
         return [today() - timedelta(days=ago) for ago in range(-1, 12)]
 
-    async def release(self, db: AsyncConnection) -> None:
+    async def end_certification(self, db: AsyncConnection) -> None:
         """End the certification of an org."""
-        at = self.moment()
+        at = self.choose_moment()
         index = self.chance.randrange(len(self.world.edges))
         superior, subordinate, when = self.world.edges[index]
         if when.until is None and when.since <= at:
@@ -251,12 +268,12 @@ class History:
                 {"at": at, "org": subordinate},
             )
 
-    async def certify(self, db: AsyncConnection) -> None:
+    async def certify_org(self, db: AsyncConnection) -> None:
         """Certify an org that has no superior at this moment under another org."""
         world = self.world
         index = self.chance.randrange(1, len(world.orgs))
         org, superior = world.orgs[index], world.orgs[self.chance.randrange(index)]
-        at = self.moment()
+        at = self.choose_moment()
         if any(child == org and (when.until is None or when.until > at) for _, child, when in world.edges):
             return
         world.edges.append((superior, org, Range(at, None)))
@@ -272,13 +289,13 @@ class History:
         )
 
     async def earn(self, db: AsyncConnection) -> None:
-        """Append a batch of events; some of them are late."""
+        """Write the delta of a batch of events, some of which belong to past days."""
         days = [today() - timedelta(days=self.chance.choice([0, 0, 0, 1, 5, 8, 29, 30])) for _ in range(4)]
         events = [(self.chance.choice(self.world.users), day, self.chance.choice([-3, 1, 2, 6])) for day in days]
         await earn(db, self.world, events)
 
-    async def rename(self, db: AsyncConnection) -> None:
-        """Add a member to another unit of the same org, which does not change the org's totals."""
+    async def add_unit_membership(self, db: AsyncConnection) -> None:
+        """Add a member to one more unit of the same org. This does not change the totals of the org."""
         row = self.chance.choice(self.world.rows)
         unit = self.world.units[row.org][2][0]
         if any(when.until is None for _, when in row.unit_memberships) and all(
@@ -298,15 +315,15 @@ async def test_totals_rolled_up_step_by_step_equal_a_naive_count(
     world = make_world(chance, await create_viewer(own_engine), orgs=14, people=30)
     world.events = []
     await write_world(own_engine, world)
-    await apply_all(rollup)
+    await apply_all_deltas(rollup)
     await build_missing_days(rollup, today(), tomorrow=bool(seed % 2))
     history = History(chance, world)
     for _ in range(12):
         for _ in range(chance.randrange(1, 12)):
             async with own_engine.begin() as db:
-                await history.step(db)
+                await history.write_change(db)
         await run_cycle(rollup)
-    await apply_all(rollup)
+    await apply_all_deltas(rollup)
     stored = [row["day"] for row in await rollup.fetch("SELECT day FROM stored_days ORDER BY day")]
     await check_totals(
         rollup, world, stored if PROOF or seed == 0 else [*stored[-12:], stored[max(0, len(stored) - 31)]]

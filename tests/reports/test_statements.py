@@ -20,7 +20,7 @@ def test_every_statement_is_used_by_its_module(step: str) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_every_include_is_replaced(step: str) -> None:
+def test_loaded_statement_contains_no_include(step: str) -> None:
     assert [name for name, statement in load_statements(step).items() if "-- include:" in statement] == []
 
 

@@ -20,7 +20,7 @@ from app.reports.visible_reports import Requester
 from tests.people import People
 from tests.points.services import PointsService, event
 from tests.reports.test_overview import create_admin, make_fixed_world
-from tests.reports.test_recount import DAYS, check_overview, report, send_events
+from tests.reports.test_recount import DAYS, check_overview, read_report, send_events
 from tests.reports.world import make_world, write_world
 
 
@@ -49,7 +49,7 @@ async def test_stored_reports_equal_a_naive_count(
             )
             assert (moving.orgs, moving.people) == (len(world.get_subtree(org, today())), counted["members"])
             assert moving.points == counted["points"]
-    trend = await report(viewer, world.orgs[0], "reports/trend", days=30)
+    trend = await read_report(viewer, world.orgs[0], "reports/trend", days=30)
     assert len(trend["days"]) == 30
     for point in trend["days"][::7]:
         on = datetime.fromisoformat(point["day"]).date()
@@ -65,14 +65,14 @@ async def test_as_of_of_a_report_changes_only_when_waiting_points_are_counted(
     while await run_cycle(rollup):
         pass
     await build_missing_days(rollup, today(), tomorrow=False)
-    before = await report(owner, world.orgs[0], "reports/overview")
+    before = await read_report(owner, world.orgs[0], "reports/overview")
     assert await stored_service.outcomes(event(str(world.users[0]), points=7)) == ["counted"]
-    waiting = await report(owner, world.orgs[0], "reports/overview")
+    waiting = await read_report(owner, world.orgs[0], "reports/overview")
     assert waiting["subtree"] == before["subtree"]
-    again = await report(owner, world.orgs[0], "reports/overview")
+    again = await read_report(owner, world.orgs[0], "reports/overview")
     assert waiting["as_of"] == again["as_of"], "`as_of` does not change while a delta waits"
     await run_cycle(rollup)
-    after = await report(owner, world.orgs[0], "reports/overview")
+    after = await read_report(owner, world.orgs[0], "reports/overview")
     assert after["subtree"]["points"] == 7
     assert after["as_of"] > waiting["as_of"]
 
@@ -90,15 +90,15 @@ async def test_stored_totals_of_few_people_are_suppressed(
     while await run_cycle(rollup):
         pass
     await build_missing_days(rollup, today(), tomorrow=False)
-    seen = await report(superior_admin, world.orgs[0], "reports/overview", sort="points", order="desc")
+    seen = await read_report(superior_admin, world.orgs[0], "reports/overview", sort="points", order="desc")
     assert [UUID(row["id"]) for row in seen["subordinates"]["items"] if row["figures"]["withheld"]] == sorted(
         world.orgs[1:3]
     )
-    assert (await report(superior_admin, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
+    assert (await read_report(superior_admin, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
     # Only the days that a trend returns are checked for suppression: a recount of the others could take minutes.
     deleted = await rollup.fetchrow("DELETE FROM stored_days WHERE day = $1 RETURNING *", today() - timedelta(days=2))
     monkeypatch.setattr("app.reports.secondary_suppression._is_suppressed_by_recount", None)
-    trend = await report(superior_admin, world.orgs[3], "reports/trend", days=4)
+    trend = await read_report(superior_admin, world.orgs[3], "reports/trend", days=4)
     assert [point["subtree"]["withheld"] for point in trend["days"]] == [True] * 3
     await rollup.execute("INSERT INTO stored_days SELECT ($1::stored_days).*", deleted)
 
@@ -112,7 +112,7 @@ async def test_worker_builds_days_and_applies_events(
     try:
         await stored_service.outcomes(event(owner.user_id, points=9))
         for _ in range(200):
-            seen = await report(owner, org, "reports/overview", period="day")
+            seen = await read_report(owner, org, "reports/overview", period="day")
             if seen["subtree"]["points"] == 9:
                 break
             await asyncio.sleep(0.05)

@@ -17,7 +17,7 @@ from app.reports.rollup.cycle import build_missing_days
 from app.reports.rollup.verify import find_differences
 from app.schema.certification import Certification
 from tests.conftest import migrated_database
-from tests.reports.test_rollup import apply_all, create_viewer, earn
+from tests.reports.test_rollup import apply_all_deltas, create_viewer, earn
 from tests.reports.world import MemberRow, Range, World, get_history_start, write_world
 
 TOTALS = Path(__file__).parents[2] / "docs" / "TOTALS.md"
@@ -34,13 +34,13 @@ def read_table(name: str) -> Table:
     return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
 
 
-def day_of(name: str, now: date) -> date:
-    """Return the day that the document calls for example `D-3`."""
+def parse_day_name(name: str, now: date) -> date:
+    """Return the day that the document calls `D` (`now`), or for example `D-3` (three days earlier)."""
     return now - timedelta(days=int(name.removeprefix("D").removeprefix("-") or 0))
 
 
 class Example:
-    """The world that the document describes, with its names."""
+    """The world that the document describes. `orgs`, `users` and `members` map the document's names to ids."""
 
     def __init__(self, viewer: UUID, now: date) -> None:
         self.world, self.now = World(viewer), now
@@ -63,12 +63,15 @@ class Example:
                 self.members[self.orgs[org], member.id] = (org, row["person"])
                 self.world.rows.append(member)
 
-    async def send(self, db: AsyncConnection, table: str) -> None:
+    async def write_points(self, db: AsyncConnection, table: str) -> None:
         points = read_table(table)
-        events = [(self.users[row["person"]], day_of(row["day"], self.now), int(row["points"])) for row in points]
+        events = [
+            (self.users[row["person"]], parse_day_name(row["day"], self.now), int(row["points"])) for row in points
+        ]
         await earn(db, self.world, events)
 
-    async def transfer(self, db: AsyncConnection) -> None:
+    async def write_transfer(self, db: AsyncConnection) -> None:
+        """Write the transfer of the document: the old certification ends today, and the new one begins."""
         (move,) = read_table("transfer")
         at = datetime.combine(self.now, time(), SHANGHAI)
         ended = await db.execute(
@@ -91,10 +94,10 @@ class Example:
         )
 
     async def read_totals(self, rollup: asyncpg.Connection, like: Table) -> Table:
-        """Return the stored totals, with the rows and columns of a table of the document."""
+        """Return the stored totals in the form of `like`, a table of the document: with the same rows and columns."""
         found = []
         for row in like:
-            day = day_of(row["day"], self.now)
+            day = parse_day_name(row["day"], self.now)
             totals = await rollup.fetchrow(
                 "SELECT * FROM org_totals WHERE org_id = $1 AND day = $2", self.orgs[row["org"]], day
             )
@@ -102,7 +105,8 @@ class Example:
             found.append({"org": row["org"], "day": row["day"], **figures})
         return found
 
-    async def scores(self, rollup: asyncpg.Connection) -> Table:
+    async def read_scores(self, rollup: asyncpg.Connection) -> Table:
+        """Return the stored scores of today, with the names of the document."""
         rows = await rollup.fetch("SELECT * FROM org_scores WHERE day = $1", self.now)
         found = []
         for row in rows:
@@ -129,24 +133,24 @@ async def test_worked_example_equals_stored_totals(example_url: str, own_engine:
     rollup = await asyncpg.connect(example_url)
     try:
         async with own_engine.begin() as db:
-            await example.send(db, "points")
-        await apply_all(rollup)
+            await example.write_points(db, "points")
+        await apply_all_deltas(rollup)
         await build_missing_days(rollup, example.now, tomorrow=False)
         before = read_table("before")
         assert await example.read_totals(rollup, before) == before
 
         async with own_engine.begin() as db:
-            await example.send(db, "late point")
-        await apply_all(rollup)
+            await example.write_points(db, "late point")
+        await apply_all_deltas(rollup)
         late = read_table("after late point")
         assert await example.read_totals(rollup, late) == late
-        assert sorted(await example.scores(rollup), key=str) == sorted(read_table("scores"), key=str)
+        assert sorted(await example.read_scores(rollup), key=str) == sorted(read_table("scores"), key=str)
 
         past = "SELECT * FROM org_totals WHERE day < $1 ORDER BY org_id, day"
         past_days = await rollup.fetch(past, example.now)
         async with own_engine.begin() as db:
-            await example.transfer(db)
-        await apply_all(rollup)
+            await example.write_transfer(db)
+        await apply_all_deltas(rollup)
         moved = read_table("after transfer")
         assert await example.read_totals(rollup, moved) == moved
         assert await rollup.fetch(past, example.now) == past_days

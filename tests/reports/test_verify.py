@@ -1,4 +1,5 @@
-"""The verification finds every difference and no other, also while deltas wait; a rebuild repairs all damage."""
+"""The verification finds every damaged row and reports no correct row, also while deltas wait. A rebuild repairs all
+damage."""
 
 import asyncio
 import importlib
@@ -22,7 +23,7 @@ from app.reports.rollup.points import MAX_BATCHES
 from app.reports.rollup.rebuild import rebuild_all, rebuild_day
 from app.reports.rollup.verify import find_differences
 from tests.conftest import migrated_database
-from tests.reports.test_rollup import History, apply_all, check_scores, check_totals, create_viewer, earn
+from tests.reports.test_rollup import History, apply_all_deltas, check_scores, check_totals, create_viewer, earn
 from tests.reports.world import World, make_world, write_world
 
 
@@ -53,7 +54,7 @@ async def make_changed_world(
     await write_world(engine, world)
     async with engine.begin() as db:
         await earn(db, world, events)
-    await apply_all(rollup)
+    await apply_all_deltas(rollup)
     await build_missing_days(rollup, today(), tomorrow=True)
     # Fewer old days are enough, because they are built and compared in the same way.
     for table in ("stored_days", "org_totals"):
@@ -72,7 +73,7 @@ async def test_verification_finds_no_difference_while_deltas_wait(
     for _ in range(4):
         for _ in range(6):
             async with own_engine.begin() as db:
-                await history.step(db)
+                await history.write_change(db)
         # This history writes deltas without a ledger, so the day rows are not compared.
         assert await list_difference_kinds(rollup) == []
         await run_cycle(rollup)
@@ -108,7 +109,7 @@ async def test_rollup_and_rebuild_continue_after_damage(own_engine: AsyncEngine,
     world, _ = await make_changed_world(own_engine, rollup, random.Random(9))
     await rollup.execute("DELETE FROM memberships")
     await rollup.execute("INSERT INTO member_deltas (org_id, member_id) SELECT org_id, id FROM members")
-    await apply_all(rollup)
+    await apply_all_deltas(rollup)
     await check_scores(rollup, world, today())
     await rebuild_all(rollup)
     assert await list_difference_kinds(rollup) == []
@@ -173,7 +174,7 @@ async def test_rebuild_runs_concurrently_with_the_rollup(
         applied = set()
         while not rebuilding.done():
             async with own_engine.begin() as db:
-                await history.step(db)
+                await history.write_change(db)
             if await run_cycle(beside):
                 applied.add(len(built))
             await asyncio.sleep(0)
@@ -182,7 +183,7 @@ async def test_rebuild_runs_concurrently_with_the_rollup(
         await beside.close()
     assert len(built) == stored
     assert applied & set(range(1, stored))  # between days
-    await apply_all(rollup)
+    await apply_all_deltas(rollup)
     assert await list_difference_kinds(rollup) == []
     await check_totals(rollup, world, [today()])
 
@@ -228,7 +229,7 @@ async def test_next_day_is_not_prepared_from_a_day_not_yet_rebuilt(
 
 
 class _EndedError(Exception):
-    """A rebuild is ended."""
+    """The test raises this error in a rebuild to end it."""
 
 
 async def test_stopped_rebuild_loses_no_deltas(
@@ -251,13 +252,13 @@ async def test_stopped_rebuild_loses_no_deltas(
                 await asyncio.sleep(0.01)
             for _ in range(12):
                 async with own_engine.begin() as db:
-                    await history.step(db)
+                    await history.write_change(db)
         with pytest.raises(_EndedError):
             await rebuilding
     finally:
         await other.close()
     assert len(built) == 1
-    await apply_all(rollup)
+    await apply_all_deltas(rollup)
     assert await list_difference_kinds(rollup) == []
 
 
@@ -268,9 +269,9 @@ async def test_many_moves_in_one_cycle_rebuild_the_days(
     world, history = await make_changed_world(own_engine, rollup, random.Random(5))
     for _ in range(8):
         async with own_engine.begin() as db:
-            await history.release(db)
-            await history.certify(db)
-    await apply_all(rollup)
+            await history.end_certification(db)
+            await history.certify_org(db)
+    await apply_all_deltas(rollup)
     await check_totals(rollup, world, [today()])
     assert await list_difference_kinds(rollup) == []
 
@@ -319,14 +320,14 @@ async def test_missing_day_row_is_found_and_rebuilt_from_the_ledger(
 async def test_migration_names_every_row_whose_person_it_changes(
     own_engine: AsyncEngine, rollup: asyncpg.Connection
 ) -> None:
-    """Migration 0033 finds phones of users and totals that were counted without them."""
+    """Migration 0033 stores the phones of users and names each row that was counted before as another person."""
     migration = importlib.import_module("migrations.versions.0033_phones_of_users")
     world = make_world(random.Random(21), await create_viewer(own_engine), orgs=10, people=40)
     phones = [(user, phone, when) for user, phone, when in world.phones if when.until is None]
     assert len(phones) > 5
     world.phones, world.events = [], []
     await write_world(own_engine, world)
-    await apply_all(rollup)
+    await apply_all_deltas(rollup)
     await build_missing_days(rollup, today(), tomorrow=True)
     async with rollup.transaction():
         await rollup.execute("SET LOCAL session_replication_role = replica")
@@ -336,7 +337,7 @@ async def test_migration_names_every_row_whose_person_it_changes(
     assert "membership" in await list_difference_kinds(rollup)
     world.phones = phones
     await rollup.execute(migration.CHANGED_PEOPLE)
-    await apply_all(rollup)
+    await apply_all_deltas(rollup)
     assert await list_difference_kinds(rollup) == []
     stored = await rollup.fetch("SELECT day FROM stored_days ORDER BY day")
     await check_totals(rollup, world, [row["day"] for row in stored[-8:]])

@@ -1,4 +1,4 @@
-"""A person without a mobile phone is a person of its own in all totals."""
+"""A member row without a phone counts as one person in all totals."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""Worlds of orgs, people and points for the tests of reports, with their histories and a naive count.
+"""Worlds for the tests of reports: orgs, people and points with their histories, and a naive count of the figures.
 
-The count is the definition as loops: follow the edges at the end of the day, collect the members, count each person
-once, add up the events of those who are linked. It uses no SQL of the service.
+The naive count is the definition of the figures, written as loops: it follows the edges at the end of the day, collects
+the members, counts each person once, and adds up the events of the activated people. It uses no SQL of the service.
 """
 
 import random
@@ -65,6 +65,11 @@ class MemberRow:
 
 @dataclass
 class World:
+    """Orgs with their units, certifications (`edges`), member rows, users with their phones, and events.
+
+    `viewer` is the main admin of every org.
+    """
+
     viewer: UUID
     orgs: list[UUID] = field(default_factory=list)
     names: dict[UUID, str] = field(default_factory=dict)
@@ -95,22 +100,24 @@ class World:
     def get_subordinates(self, org: UUID, day: date) -> set[UUID]:
         return {subordinate for superior, subordinate, when in self.edges if superior == org and when.is_valid_on(day)}
 
-    def person(self, row: MemberRow, day: date) -> UUID | bytes:
-        """Return the user linked to the row, else the user who has its phone, else the phone."""
+    def find_person(self, row: MemberRow, day: date) -> UUID | bytes:
+        """Return the person of a row on a day: the user who is linked to the row, otherwise the user who has its phone,
+        otherwise the phone."""
         phone = row.get_phone_on(day)
         having = (user for user, had, when in self.phones if had == phone and when.is_valid_on(day))
         return row.find_user(day) or next(having, phone)
 
-    def get_phone(self, user: UUID) -> bytes | None:
+    def find_phone(self, user: UUID) -> bytes | None:
         return next((phone for who, phone, when in self.phones if who == user and when.until is None), None)
 
-    def is_free(self, phone: bytes) -> bool:
+    def is_unused(self, phone: bytes) -> bool:
         return all(had != phone or when.until is not None for _, had, when in self.phones)
 
     def count(self, orgs: set[UUID], day: date, days: int, units: set[UUID] | None = None) -> dict[str, Any]:
-        """Return the figures of the members of these orgs (or these units of them) at the end of the day."""
+        """Return the figures that a report must show: the members of these orgs, or of `units` of them, at the end of
+        the day, and their events of the `days` days that end with it."""
         rows = [row for row in self.rows if row.org in orgs and row.is_member_on(day, units)]
-        people = {self.person(row, day) for row in rows}
+        people = {self.find_person(row, day) for row in rows}
         users = {user for row in rows if (user := row.find_user(day)) is not None}
         earned = [
             (user, points)
@@ -135,7 +142,8 @@ def get_history_start() -> datetime:
 
 
 def make_world(chance: random.Random, viewer: UUID, *, orgs: int, people: int) -> World:
-    """Return a random tree whose edges, unit memberships and activations changed in the last forty days."""
+    """Return a random world: a tree of orgs with people, in which edges, unit memberships, activations and phones of
+    users changed during the last forty days."""
     world = World(viewer)
     now = datetime.now(SHANGHAI) - timedelta(seconds=5)
     start = get_history_start()
@@ -185,7 +193,8 @@ def _choose_moment(chance: random.Random, start: datetime, end: datetime) -> dat
 
 
 async def write_world(engine: AsyncEngine, world: World) -> None:
-    """Write the orgs, people and histories of a world. A points service sends its events."""
+    """Write the orgs, people and histories of a world to the database. The events are not written: the tests send
+    them."""
     async with engine.begin() as db:
         present = {user: (phone, when.since) for user, phone, when in world.phones if when.until is None}
         for user in world.users:

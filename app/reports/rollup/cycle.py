@@ -11,7 +11,7 @@ from app.reports.rollup.edges import apply_edges
 from app.reports.rollup.members import apply_members
 from app.reports.rollup.next_day import prepare_slice
 from app.reports.rollup.points import apply_points
-from app.reports.rollup.propagation import EARNED, propagate, stage_memberships
+from app.reports.rollup.propagation import EARNED, propagate_changes, stage_memberships
 from app.reports.rollup.score_steps import apply_score_steps
 from app.reports.rollup.statements import load_statements
 from app.reports.rollup.transaction import open_rollup_transaction
@@ -23,9 +23,11 @@ _SQL = load_statements("cycle")
 
 
 async def run_cycle(connection: asyncpg.Connection) -> bool:
-    """Apply the waiting deltas. Return whether there were any; if so, call this again.
+    """Apply waiting deltas in one transaction. Return True if there were deltas: more may wait, so call this function
+    again. Return False if no delta waited.
 
-    Takes the lock of the rollup (`open_rollup_transaction`). A kill leaves all of the cycle or nothing.
+    Takes the lock of the rollup (`open_rollup_transaction`). If the process is killed, either the whole cycle is
+    committed or nothing of it.
     """
     if not await connection.fetchval(_SQL["has_deltas"]):
         return False
@@ -35,14 +37,14 @@ async def run_cycle(connection: asyncpg.Connection) -> bool:
 
 
 async def apply_deltas(connection: asyncpg.Connection) -> None:
-    """Apply the deltas that are in the snapshot of this rollup transaction."""
+    """Apply the deltas that the snapshot of the open rollup transaction contains."""
     earned = await apply_points(connection)
     if earned:
         await stage_memberships(connection, EARNED)
     changed = await apply_members(connection)
     if earned or changed:
         await apply_score_steps(connection)
-        await propagate(connection)
+        await propagate_changes(connection)
     await apply_edges(connection)
 
 
@@ -57,11 +59,11 @@ async def build_missing_days(
     tomorrow: bool,
     after_each: Callable[[], Awaitable[object]] = _do_nothing,
 ) -> None:
-    """Build and store every day after the last stored one, up to today or with `tomorrow` up to tomorrow.
+    """Build and store every day after the last stored day, up to today, or with `tomorrow` up to tomorrow.
 
-    Days from today on get scores. If no day is stored yet, the first one is today, or in a small installation the first
-    day that has people. Each day is one transaction, tomorrow is many; `after_each` is called after each of them, so
-    that cycles can run in between.
+    Today and tomorrow get scores too. If no day is stored yet, the first built day is today, or in a small installation
+    the first day that has people. Each day is built in one transaction, except tomorrow, which is built in many slices.
+    `after_each` is called after each transaction, so that cycles can run in between.
     """
     last = today + timedelta(days=1) if tomorrow else today
     while await _build_next(connection, today, last):
@@ -69,9 +71,9 @@ async def build_missing_days(
 
 
 async def _build_next(connection: asyncpg.Connection, today: date, last: date) -> bool:
-    """Build the totals of the next missing day, or a part of them. Return whether a day was missing."""
+    """Build the totals of the next missing day, or one slice of them. Return False if no day is missing."""
     async with open_rollup_transaction(connection):
-        missing = await _missing_days(connection, today, last)
+        missing = await _list_missing_days(connection, today, last)
         if not missing:
             await connection.execute(_SQL["unmark_past_scores"], today)
             return False
@@ -82,7 +84,7 @@ async def _build_next(connection: asyncpg.Connection, today: date, last: date) -
     return True
 
 
-async def _missing_days(connection: asyncpg.Connection, today: date, last: date) -> list[date]:
+async def _list_missing_days(connection: asyncpg.Connection, today: date, last: date) -> list[date]:
     newest: date | None = await connection.fetchval(_SQL["newest_stored_day"])
     first = today if newest is None else newest + timedelta(days=1)
     if newest is None and await connection.fetchval(_SQL["count_people"], SMALL_INSTALLATION + 1) <= SMALL_INSTALLATION:

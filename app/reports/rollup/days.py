@@ -28,7 +28,8 @@ async def create_partitions(connection: asyncpg.Connection, day: date, *, scored
 
 
 async def build_day(connection: asyncpg.Connection, day: date, *, scored: bool = False) -> None:
-    """Write the totals of a day again, and with `scored` its scores. Rows that are right already are not written."""
+    """Write the totals of a day from the rolled-up state, and with `scored` its scores. A row that is already correct
+    is not written."""
     await connection.execute(SET_WORK_MEM)
     # Parallel workers are off: each would sum up nearly every user and the leader would sum up all of it again. That
     # takes twice the processor time, and on two busy cores it is not faster.

@@ -20,9 +20,10 @@ _SQL = load_statements("edges")
 
 
 async def apply_edges(connection: asyncpg.Connection) -> bool:
-    """Take the edge deltas, update the rolled-up tree from the certifications and shift the totals of moved subtrees.
+    """Remove the waiting edge deltas, update the rolled-up tree from the certifications, and move the totals of the
+    subtrees that have another superior now.
 
-    Return whether there were any deltas.
+    Return whether there were edge deltas.
     """
     if not await run_and_count(connection, _SQL["take"]):
         return False
@@ -37,13 +38,13 @@ async def apply_edges(connection: asyncpg.Connection) -> bool:
     # Every old edge is cut before a new one is added, so that the remaining edges are a tree at every moment.
     for move in moves:
         if move["old"] is not None:
-            await _shift(connection, move["day"], move["org_id"], -1)
+            await _shift_totals(connection, move["day"], move["org_id"], -1)
         await connection.execute(_SQL["cut"], move["day"], move["org_id"])
     await _replace_edges(connection)
     for move in moves:
         await connection.execute(_SQL["uncut"], move["day"], move["org_id"])
         if move["new"] is not None:
-            await _shift(connection, move["day"], move["org_id"], 1)
+            await _shift_totals(connection, move["day"], move["org_id"], 1)
     return True
 
 
@@ -52,7 +53,7 @@ async def _replace_edges(connection: asyncpg.Connection) -> None:
     await connection.execute(_SQL["add"])
 
 
-async def _shift(connection: asyncpg.Connection, day: date, org: UUID, sign: int) -> None:
+async def _shift_totals(connection: asyncpg.Connection, day: date, org: UUID, sign: int) -> None:
     """Add the total of an org's subtree to all superiors of the org on a day, or subtract it if `sign` is -1."""
     superiors: list[UUID] = []
     superior: UUID | None = org

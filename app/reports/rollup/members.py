@@ -9,7 +9,8 @@ _SQL = load_statements("members")
 
 
 async def apply_members(connection: asyncpg.Connection) -> bool:
-    """Take the member deltas, update memberships and scores from the sources, and stage the changes of the totals.
+    """Remove the waiting member deltas, update memberships and scores from the sources, and stage the changes of the
+    totals.
 
     Return whether anything has changed.
     """

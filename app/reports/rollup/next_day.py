@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from app.reports.rollup import days
-from app.reports.rollup.propagation import EARNED, propagate, stage_memberships
+from app.reports.rollup.propagation import EARNED, propagate_changes, stage_memberships
 from app.reports.rollup.score_steps import SMALLEST_ID, build_score_steps, clear_score_steps
 from app.reports.rollup.statements import load_statements
 
@@ -25,13 +25,13 @@ _SQL = load_statements("next_day")
 
 
 async def prepare_slice(connection: asyncpg.Connection, day: date) -> bool:
-    """Prepare the next slice of a day; after the last slice, store the day.
+    """Prepare the next slice of a day. The last slice records the day as stored.
 
-    Return False if the day cannot be copied from the previous one (`can_copy`).
+    Return False if the day cannot be prepared as a copy of the previous day (statement `can_copy`).
     """
     progress = await connection.fetchrow(_SQL["progress"], day)
     if progress is None:
-        return await _begin(connection, day)
+        return await _begin_preparation(connection, day)
     if progress["people_before"] is not None:
         await _prepare_people(connection, day, progress["people_before"])
     elif progress["orgs_before"] is not None:
@@ -39,7 +39,7 @@ async def prepare_slice(connection: asyncpg.Connection, day: date) -> bool:
     return True
 
 
-async def _begin(connection: asyncpg.Connection, day: date) -> bool:
+async def _begin_preparation(connection: asyncpg.Connection, day: date) -> bool:
     if not await connection.fetchval(_SQL["can_copy"], day):
         return False
     await days.create_partitions(connection, day, scored=True)
@@ -56,7 +56,7 @@ async def _prepare_people(connection: asyncpg.Connection, day: date, first: UUID
     next_id = await connection.fetchval(_SQL["slice_of_people"], first, PEOPLE_PER_SLICE)
     await connection.execute(_SQL["stage_changes"], day, first, next_id)
     await stage_memberships(connection, EARNED)
-    await propagate(connection)
+    await propagate_changes(connection)
     await connection.execute(_SQL["finish_people"], day, next_id)
 
 

@@ -11,9 +11,9 @@ _SQL = load_statements("points")
 
 
 async def apply_points(connection: asyncpg.Connection) -> bool:
-    """Take point deltas, write day rows and scores, and stage the changes of the totals.
+    """Remove waiting point deltas, add their points to day rows and scores, and stage the changes of the totals.
 
-    Return whether there were any deltas.
+    Return whether there were point deltas.
     """
     if not await run_and_count(connection, _SQL["take"], MAX_BATCHES):
         return False

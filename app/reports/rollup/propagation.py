@@ -1,4 +1,5 @@
-"""Propagation: staged changes are added once to the totals of every org that counts the person.
+"""Propagation: the staged changes of a person are added to the totals of every org that counts the person, and to each
+of these totals only once.
 
 The statements are in `sql/propagation.sql`.
 """
@@ -16,12 +17,13 @@ _SQL = load_statements("propagation")
 
 
 async def stage_memberships(connection: asyncpg.Connection, side: int) -> None:
-    """Stage the orgs of which the people in one side's changes are members at this moment."""
+    """Stage the orgs of which the people with staged changes of this side are members at this moment."""
     await connection.execute(_SQL["stage_memberships"], side)
 
 
-async def propagate(connection: asyncpg.Connection) -> None:
-    """Add the staged changes to the totals, along the rolled-up tree."""
+async def propagate_changes(connection: asyncpg.Connection) -> None:
+    """Add the staged changes to the totals of the people's orgs and of all superiors of these orgs in the rolled-up
+    tree."""
     if not await run_and_count(connection, _SQL["own"]):
         return
     await run_by_level(connection, _SQL["climb"])

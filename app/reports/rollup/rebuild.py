@@ -48,7 +48,7 @@ async def rebuild_all(
 
 
 async def rebuild_day(connection: asyncpg.Connection, day: date) -> bool:
-    """Rebuild the totals and scores of one stored day from the rolled-up state. Return False if it is not stored."""
+    """Rebuild the totals and scores of one day from the rolled-up state. Return False if the day is not stored."""
     async with open_rollup_transaction(connection):
         return await _rebuild_stored_day(connection, await connection.fetchrow(_SQL["one_day"], day)) is not None
 
@@ -60,7 +60,8 @@ async def _build_next(connection: asyncpg.Connection, after: date) -> date | Non
 
 
 async def _rebuild_stored_day(connection: asyncpg.Connection, stored_day: asyncpg.Record | None) -> date | None:
-    """Rebuild the day of this row of `stored_days` and return it. Without a row, do nothing."""
+    """Rebuild the day that this row of `stored_days` names, and return the day. If the row is None, do nothing and
+    return None."""
     if stored_day is None:
         return None
     day: date = stored_day["day"]

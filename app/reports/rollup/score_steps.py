@@ -27,5 +27,6 @@ async def clear_score_steps(connection: asyncpg.Connection, day: date) -> None:
 async def build_score_steps(
     connection: asyncpg.Connection, day: date, first: UUID = SMALLEST_ID, next_id: UUID | None = None
 ) -> None:
-    """Write the steps of a day that has none yet, for the orgs whose id is at least `first` and less than `next_id`."""
+    """Write the score steps of a day that has none yet, for the orgs whose id is at least `first` and less than
+    `next_id`."""
     await connection.execute(_SQL["build"], day, first, next_id, LARGE_GROUP)

@@ -12,9 +12,11 @@ _SQL = load_statements("staging")
 
 @asynccontextmanager
 async def open_rollup_transaction(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    """Open a REPEATABLE READ transaction with the rollup's lock, create the staging tables and stage the days.
+    """Open a REPEATABLE READ transaction, take the rollup's lock, create the staging tables and fill the one of the
+    days.
 
-    The lock is `stored_days` in EXCLUSIVE mode: it makes writers wait for each other and readers do not wait.
+    The lock is the table `stored_days` in EXCLUSIVE mode: rollup transactions wait for each other, and readers of the
+    table do not wait.
     """
     async with connection.transaction(isolation="repeatable_read"):
         await connection.execute(_SQL["begin"])

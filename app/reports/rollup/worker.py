@@ -22,7 +22,7 @@ TOMORROW_FROM = time(22)
 
 
 async def run_rollup(settings: Settings) -> None:
-    """Run cycles until cancelled. After a broken connection or a failed cycle, try again."""
+    """Run cycles until the task is cancelled. If the connection breaks or a cycle fails, wait and try again."""
     assert settings.database_url is not None
     while True:
         try:
@@ -63,7 +63,7 @@ async def _run_cycles(connection: asyncpg.Connection) -> None:
 
 
 async def _cycle_and_pause(connection: asyncpg.Connection) -> None:
-    """Run one cycle between two slices, with the pause that follows a cycle."""
+    """Run one cycle and pause afterwards. The build of the next day calls this between two slices."""
     began = asyncio.get_running_loop().time()
     await run_cycle(connection)
     await asyncio.sleep(_pause_since(began))
