@@ -162,7 +162,7 @@ class AdministeredOrg(BaseModel):
 
 
 class AdministeredOrgs(BaseModel):
-    """Extension members: what to hand over first."""
+    """The additional member of the problem: the orgs that the user must hand over or leave first."""
 
     orgs: list[AdministeredOrg] = Field(
         description="The orgs of the party that the user administers.",

@@ -212,9 +212,10 @@ async def end_session(
 async def end_sessions(
     db: AsyncConnection, actor: Actor, user_id: UUID, *, reason: str, except_session: UUID | None = None
 ) -> int:
-    """End all live sessions of a user except one. Return their number.
+    """End all live sessions of a user, except `except_session`. Return the number of ended sessions.
 
-    It locks the user's row, and so waits for sessions that are starting and ends them too.
+    The function locks the user's row. So it waits for transactions that start a session of this user, and ends these
+    sessions too.
     """
     await db.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
     ending = update(Session).where(Session.user_id == user_id, Session.ended_at.is_(None))

@@ -51,10 +51,11 @@ _PARTY_ORGS = (
 
 
 async def declare_party_member(db: AsyncConnection, scope: UserScope, party_member: bool) -> None:
-    """Store whether the user is a party member, as the user declares (S2, S17). A repeated declaration changes nothing.
+    """Store the user's declaration whether they are a party member (S2, S17). A repeated declaration changes nothing.
 
-    Locks the account: a transaction that makes the user an admin commits before the orgs are read, or waits. Raises
-    PartyOrgsAdministered if the user leaves the party and administers orgs of the party.
+    Locks the account, so that a transaction that makes the user an admin commits before the user's orgs are read, or
+    waits for this one. Raises PartyOrgsAdministered if the user declares that they are not a party member and
+    administers orgs of the party.
     """
     present = await db.scalar(_LOCK_ACCOUNT, {"user_id": scope.user_id})
     if present is None or present == party_member:

@@ -26,9 +26,10 @@ class UserAccount:
 async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str) -> UserAccount:
     """Return the account with this phone, and register it if there is none.
 
-    The caller has proved the phone. One of several concurrent first sign-ins registers, and all return its account.
-    The row is locked until the caller commits. A concurrent suspension, closure or change of the phone commits before,
-    or finds the session that starts now.
+    The user has proved the phone to the caller of this function. Of several concurrent first sign-ins, one registers
+    the account and all return it. The account's row is locked until the caller commits. So a concurrent suspension,
+    closure or change of the phone commits before this function returns, or waits and then finds the session that starts
+    now.
     """
     index = (await lock_index_key(db, cipher)).index_phone(phone)
     locked = select(User.id, User.status).where(User.phone_index == index).with_for_update(key_share=True)

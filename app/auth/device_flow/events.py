@@ -1,4 +1,4 @@
-"""The events of a console that waits for a scan: the current state of its authorization, then each step."""
+"""The event stream of a console that waits for a scan: the present state of its authorization, then each new state."""
 
 import json
 import time
@@ -19,7 +19,8 @@ _FINAL_STATES = frozenset({"approved", "refused", "redeemed", "expired"})
 async def stream_sign_in_events(
     engine: AsyncEngine, watch: SignInWatch, authorization_id: UUID
 ) -> AsyncIterator[Event]:
-    """Yield the current state of an authorization, then each step until the last. The stream ends when it expires."""
+    """Yield an event with the present state of an authorization, then an event for each new state. The stream ends with
+    the last state, or when the authorization expires."""
     with watch.subscribe(authorization_id) as waiter:
         state, seconds_left = await _read_state(engine, authorization_id)
         ends_at = time.monotonic() + seconds_left

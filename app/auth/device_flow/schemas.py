@@ -84,7 +84,7 @@ class ScanOut(ObservedDevice):
 
 
 class ApprovalPut(Body):
-    """The proof that the scan asks for, and nothing where its `proof` is `none`."""
+    """The proof that the scan requires. If the scan's `proof` is `none`, the body is empty."""
 
     number: Annotated[int, Field(strict=True, ge=10, le=99)] = Field(
         default=0, description="`proof` is `number`: the number that the console shows."

@@ -70,14 +70,15 @@ _SELECT_BY_TICKET = select(*STATE_COLUMNS).where(
 
 
 async def find_scan_code(db: Readable, user_code: str) -> str | None:
-    """Return the code of the QR code of this user code; None if it has expired."""
+    """Return the code that the QR code contains, for the authorization with this user code; None if the authorization
+    has expired."""
     found: str | None = await db.scalar(_LIVE_CODE, {"user_code": normalize_user_code(user_code)})
     return found
 
 
 async def open_ticket(db: AsyncConnection, user_code: str, device_code: str) -> OpenedTicket:
-    """Create a ticket for the console that sends the secret of the code. The ticket replaces an earlier one. Raises
-    NotFound."""
+    """Create a ticket for the authorization with this user code and return it. `device_code` is the secret that proves
+    that the console started the authorization. The ticket replaces an earlier one. Raises NotFound."""
     ticket = create_secret()
     left = cast(extract("epoch", DeviceAuthorization.expires_at - func.now()), Integer)
     statement = (

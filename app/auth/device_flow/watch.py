@@ -24,8 +24,8 @@ _PROBE_SECONDS = 20.0
 
 
 class Waiter:
-    """A queue of the states that one client's authorization reaches. None in place of a state means: read the database
-    again."""
+    """A queue of the states that the authorization of one waiting client reaches. A None in the queue means that a
+    state may be missing: read the state from the database."""
 
     __slots__ = ("_future", "_states")
 

@@ -43,8 +43,8 @@ class OAuthErrorOut(Out):
 
 
 class OAuthError(Exception):
-    """A refusal of an OAuth endpoint. Raise it to roll the transaction back. Return `build_response()` if the
-    transaction must commit."""
+    """An error of an OAuth endpoint. If it is raised, the transaction is rolled back. If the transaction must commit,
+    return its `build_response()` instead."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ Form = Annotated[dict[str, str], Depends(_read_form)]
 
 
 async def _read_plain_form(request: Request) -> dict[str, str]:
-    """Return the form like `_read_form`, but raise BadRequest instead of OAuthError."""
+    """Return the parameters of the form body. Raises BadRequest where `_read_form` raises OAuthError."""
     try:
         return await _read_form(request)
     except OAuthError:
@@ -251,9 +251,10 @@ async def _find_client(db: AsyncConnection, client_id: str, secret: str | None) 
 
 
 async def authenticate_client(db: AsyncConnection, request: Request, form: Mapping[str, str]) -> Client:
-    """Return the client of the request: by `client_id` alone if public, or with its secret (RFC 6749 §2.3.1).
+    """Authenticate the client of the request and return it (RFC 6749 §2.3.1).
 
-    The secret is in HTTP Basic or in the body. Raises OAuthError.
+    A public client sends only its `client_id`. Any other client also sends its secret, in HTTP Basic or in the body.
+    Raises OAuthError.
     """
     authorization = request.headers.get("authorization")
     headers: dict[str, str] = {}

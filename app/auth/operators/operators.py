@@ -47,8 +47,8 @@ class Recovery:
 async def add_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str, name: str) -> str:
     """Make the user with this phone a platform operator. Return the enrolment code for the first security key.
 
-    For an existing operator it is a recovery from lost keys: it removes the keys, ends the sessions and makes a new
-    code.
+    If the user is an operator already, this is a recovery from lost keys: the function removes the keys, ends the
+    sessions and makes a new code.
     """
     account = await find_or_register_user(db, cipher, actor, phone)
     code = create_secret()
@@ -65,7 +65,7 @@ async def add_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone:
 
 
 async def remove_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str) -> None:
-    """Remove an operator; their next call is refused. Raises NoSuchOperator."""
+    """Remove an operator. Their next call as an operator is refused. Raises NoSuchOperator."""
     user_with_phone = select(User.id).where(User.phone_index.in_(cipher.list_phone_indexes(phone))).scalar_subquery()
     removed = await db.scalar(
         update(Operator)
@@ -123,7 +123,8 @@ async def recover_keys(
 
 
 async def suspend_user(db: AsyncConnection, cipher: Cipher, scope: OperatorScope, *, phone: str, reason: str) -> UUID:
-    """Disable a user until `restore_user`; the next call is refused. Return the id. Raises NotFound, IsOperator."""
+    """Suspend a user until `restore_user`: the user's next call is refused. Return the user's id. Raises NotFound,
+    IsOperator."""
     user_id = await _lock_user_by_phone(db, cipher, phone)
     await db.execute(update(User).where(User.id == user_id).values(status="disabled"))
     await end_sessions(db, scope.actor, user_id, reason="suspended")

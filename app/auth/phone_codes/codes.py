@@ -87,7 +87,8 @@ async def check_phone_code(
     code: str,
     bound_to: str = "",
 ) -> CodeCheck:
-    """Use the phone's live code, or count a wrong try. One statement does both, so a code is used only once."""
+    """Compare `code` with the live code of the phone and return the result. A right code is marked as used; a wrong one
+    is counted as a try. One statement compares and marks, so a code can be used only once."""
     right = PhoneCode.code_hash.in_(cipher.list_indexes(*_build_code_parts(phone, purpose, bound_to, code)))
     statement = (
         update(PhoneCode)

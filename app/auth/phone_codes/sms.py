@@ -37,7 +37,8 @@ MakeGateway = Callable[[Settings, AsyncEngine, Cipher], SmsGateway]
 
 
 def load_sms_provider(settings: Settings) -> MakeGateway | None:
-    """Return the factory of the gateway in the settings; None without a gateway: then phones cannot sign in.
+    """Return the factory of the gateway that the settings name. Return None if they name no gateway; then no user can
+    sign in by phone.
 
     Raises CannotStart if the provider is not installed.
     """
@@ -49,7 +50,7 @@ def load_sms_provider(settings: Settings) -> MakeGateway | None:
 
 
 def get_gateway(request: Request) -> SmsGateway:
-    """Return the SMS gateway of the process. Raises PhoneCodesUnavailable without one."""
+    """Return the SMS gateway of the process. Raises PhoneCodesUnavailable if the process has no gateway."""
     gateway = SMS.get(request)
     if gateway is None:
         raise PhoneCodesUnavailable

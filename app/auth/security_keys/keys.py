@@ -66,7 +66,8 @@ class KeyAnswer:
 async def make_challenge(
     db: AsyncConnection, scope: UserScope, party: RelyingParty, purpose: Purpose, user_name: str
 ) -> Challenge:
-    """Return a challenge with the options of `navigator.credentials`. Raises NoSecurityKey for a check without keys."""
+    """Store a new challenge and return it with the options for the browser's `navigator.credentials`. Raises
+    NoSecurityKey if the purpose is to prove a key and the user has none."""
     import webauthn  # The import takes 0.15 s, so `serving.warm_up` does it after the start.
     from webauthn.helpers.structs import (
         AuthenticatorSelectionCriteria,
@@ -129,9 +130,10 @@ async def register_key(
     name: str,
     enrolment_code: str | None,
 ) -> SecurityKeyOut | SecurityKeyRefused:
-    """Add a key. The first key needs a fresh sign-in (an operator's also the enrolment code), others a fresh key proof.
+    """Add a security key to the user's account. The first key needs a recent sign-in, and an operator's first key also
+    the enrolment code. Each further key needs a recent proof of a registered key.
 
-    SecurityKeyRefused is returned, not raised, so that the challenge stays used.
+    SecurityKeyRefused is returned, not raised, so that the transaction commits and the challenge stays used.
     Raises StepUpNeeded, FreshSignInNeeded, EnrolmentNeeded, SecurityKeyTaken.
     """
     import webauthn  # The import takes 0.15 s, so `serving.warm_up` does it after the start.
@@ -268,7 +270,8 @@ async def rename_key(db: AsyncConnection, scope: UserScope, key_id: UUID, name: 
 
 
 async def remove_key(db: AsyncConnection, scope: UserScope, key_id: UUID) -> None:
-    """Remove one of the user's keys. It needs a fresh proof of any of them. Raises NotFound, StepUpNeeded."""
+    """Remove one of the user's keys. The session needs a recent proof of any of the keys. Raises NotFound,
+    StepUpNeeded."""
     own = select(exists().where(SecurityKey.id == key_id, SecurityKey.user_id == scope.user_id))
     if not await db.scalar(own):
         raise NotFound

@@ -1,1 +1,1 @@
-"""Real-name verification by Alipay or by ID card, and the review of the latter. Table: `verifications`."""
+"""Real-name verification by Alipay or by ID card, and the review of ID cards by operators. Table: `verifications`."""

@@ -15,7 +15,7 @@ from app.core.settings import Provider, Settings
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """The provider's result of one verification. Without a name and number the person declined."""
+    """The result of one verification by the provider. If `name` and `id_number` are None, the person declined."""
 
     reference: str
     name: str | None

@@ -123,8 +123,8 @@ def _build_review_update(scope: OperatorScope, verification_id: UUID) -> Update:
 async def _require_repeated(
     db: AsyncConnection, scope: OperatorScope, verification_id: UUID, same: ColumnElement[bool]
 ) -> None:
-    """Require that a verification that cannot be decided was decided in the same way by this operator: the decision is
-    repeated. Raises NotFound, NotYourReview."""
+    """Check a decision that changed no row: do nothing if this operator decided the verification in the same way before
+    (`same`). Otherwise raise NotFound or NotYourReview."""
     is_repeated = and_(same, Verification.reviewer_id == scope.user.user_id)
     by_card = (Verification.id == verification_id, Verification.method == "id-card")
     if not (await one_or_404(db, select(is_repeated).where(*by_card)))[0]:
