@@ -110,7 +110,8 @@ READS_OF_WRITERS = "GET /imports/{}/failed-rows.xlsx"  # whole phones, to be sen
 SCOPES_ELSEWHERE = {
     # What decides over the account itself: only the app and the console may.
     "account:manage": """DELETE /v1/me/sessions, DELETE /v1/me/sessions/{}, POST /v1/me/verifications,
-        POST /v1/me/phone-codes, PUT /v1/me/phone, POST /v1/me/closing-codes, PUT /v1/me/closure,
+        POST /v1/me/phone-codes, POST /v1/me/old-phone-codes, PUT /v1/me/phone, POST /v1/me/closing-codes,
+        PUT /v1/me/closure,
         POST /v1/me/security-keys, PATCH /v1/me/security-keys/{}, DELETE /v1/me/security-keys/{},
         POST /v1/scans, GET /v1/scans/{}, PUT /v1/scans/{}/approval, PUT /v1/scans/{}/refusal""",
     "orgs:write": "POST /v1/orgs",

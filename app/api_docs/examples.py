@@ -103,7 +103,7 @@ SIGN_IN: Mapping[str, Example] = {
         {"out_request_no": Stored("reference"), "passed": "T", "sign": _SECRET, "sign_type": "RSA2"}
     ),
     "POST /v1/me/phone-codes": Example({"phone": Stored("new_phone")}),
-    "PUT /v1/me/phone": Example({"phone": Stored("new_phone"), "code": "123456"}),
+    "PUT /v1/me/phone": Example({"phone": Stored("new_phone"), "code": "123456", "old_phone_code": "654321"}),
     "PUT /v1/messages/read-mark": Example({}),
     "PUT /v1/me/closure": Example({"code": "123456"}),
     "POST /v1/me/security-key-challenges": Example({"purpose": "registration"}),

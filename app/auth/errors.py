@@ -51,6 +51,12 @@ class NotOnThisClient(Forbidden):
     advice = gettext_noop("请用手机客户端扫码并确认。")
 
 
+class AppSignInNeeded(Forbidden):
+    slug = "app-sign-in-needed"
+    title = gettext_noop("请在手机客户端上更换手机号")
+    advice = gettext_noop("请在手机客户端重新登录后更换；如有安全密钥，也可在本机先验证安全密钥。")
+
+
 class AlreadyScanned(Conflict):
     slug = "already-scanned"
     title = gettext_noop("该二维码已被扫描")
@@ -80,7 +86,7 @@ class FreshSignInNeeded(Problem):
 
     status, slug = 401, "fresh-sign-in-needed"
     title = gettext_noop("请重新登录后再操作")
-    advice = gettext_noop("请重新登录，并在 15 分钟内完成此操作。")
+    advice = gettext_noop("请重新登录，并在 10 分钟内完成此操作。")
 
     def __init__(self, max_age: timedelta) -> None:
         challenge = f'Bearer error="insufficient_user_authentication", max_age="{int(max_age.total_seconds())}"'
@@ -145,6 +151,12 @@ class CodeRefused(Forbidden):
     slug = "code-refused"
     title = gettext_noop("验证码错误、已使用或已过期")
     advice = gettext_noop("请核对短信中的验证码，或重新获取。")
+
+
+class OldPhoneCodeRefused(Forbidden):
+    slug = "old-phone-code-refused"
+    title = gettext_noop("原手机号收到的验证码错误、已使用或已过期")
+    advice = gettext_noop("请核对原手机号收到的短信，或重新获取。")
 
 
 class PhoneTaken(Conflict):

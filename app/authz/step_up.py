@@ -7,6 +7,8 @@ KEY_PROOF_LIFETIME = timedelta(hours=12)
 """How long the proof of a key counts in its session: a working day."""
 MAX_PROOF_AGE = timedelta(minutes=15)
 """The maximum age of the proof for a change of the keys: a sign-in for the first key, a key proof for the others."""
+PHONE_CHANGE_AGE = timedelta(minutes=10)
+"""The maximum age of the sign-in, or of the key proof, for a change of the phone."""
 
 
 def is_key_required(region_code: str) -> bool:

@@ -1,7 +1,9 @@
 """The user's own account: change of the phone, closure (S20), and refusals for other users."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -9,6 +11,11 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.audit_log.entries import Actor
+from app.auth.oauth.protocol import get_public_client
+from app.auth.sessions import start_session
+from app.authz.tokens import ISSUER
+from app.database.db import ENGINE
 from tests.acts import add_admin, add_member, get_body, list_all
 from tests.auth.authenticator import prove_key, register_key
 from tests.auth.operator_accounts import create_operator
@@ -30,9 +37,31 @@ async def list_messages(api: httpx.AsyncClient, phone: str) -> list[dict[str, An
     return items
 
 
+async def sign_in_console(app: FastAPI, person: Person) -> Person:
+    """Start a session of the console, and return the person with its token."""
+    actor = Actor(UUID(person.user_id), "xuezu-console", "127.0.0.1")
+    async with ENGINE.get(app).begin() as db:
+        client = await get_public_client(db, "xuezu-console")
+        tokens = await start_session(
+            db, ISSUER.get(app), actor, client, UUID(person.user_id), methods=["sms"], device=None
+        )
+    return replace(person, token=tokens.access_token)
+
+
 async def request_change_code(person: Person, phone: str) -> str:
     assert (await person.post("/v1/me/phone-codes", json={"phone": phone})).status_code == 202
     return str((await list_messages(person.api, phone))[0]["code"])
+
+
+async def request_old_phone_code(person: Person) -> str:
+    assert (await person.post("/v1/me/old-phone-codes")).status_code == 202
+    return str((await list_messages(person.api, person.phone))[0]["code"])
+
+
+async def request_phone_change(person: Person, phone: str) -> dict[str, str]:
+    """Request both codes of a change of the phone. Return the body of the change."""
+    code = await request_change_code(person, phone)
+    return {"phone": phone, "code": code, "old_phone_code": await request_old_phone_code(person)}
 
 
 async def request_closing_code(person: Person) -> str:
@@ -50,7 +79,7 @@ async def close_account(person: Person) -> None:
 
 async def test_phone_change_ends_all_sessions(people: People, person: Person) -> None:
     new = fresh_phone()
-    changed = await person.put("/v1/me/phone", json={"phone": new, "code": await request_change_code(person, new)})
+    changed = await person.put("/v1/me/phone", json=await request_phone_change(person, new))
     assert changed.status_code == 204, changed.text
     assert (await person.get("/v1/me")).status_code == 401
     assert (await people.register(phone=new, verified=False)).user_id == person.user_id
@@ -61,20 +90,72 @@ async def test_phone_change_ends_all_sessions(people: People, person: Person) ->
 
 async def test_wrong_code_counts_and_changes_nothing(person: Person) -> None:
     new = fresh_phone()
-    code = await request_change_code(person, new)
-    wrong = f"{(int(code) + 1) % 1_000_000:06d}"
-    for _ in range(5):
-        answer = await person.put("/v1/me/phone", json={"phone": new, "code": wrong})
-        assert is_refused(answer, 403, "code-refused")
-    assert is_refused(await person.put("/v1/me/phone", json={"phone": new, "code": code}), 403, "code-refused")
+    body = await request_phone_change(person, new)
+    for field, slug in (("code", "code-refused"), ("old_phone_code", "old-phone-code-refused")):
+        wrong = {field: f"{(int(body[field]) + 1) % 1_000_000:06d}"}
+        for _ in range(5):
+            assert is_refused(await person.put("/v1/me/phone", json=body | wrong), 403, slug)
+        assert is_refused(await person.put("/v1/me/phone", json=body), 403, slug)
+        body["code"] = await request_change_code(person, new)
     assert (await person.get("/v1/me")).json()["phone"] == person.phone
+
+
+async def test_mistyped_code_leaves_the_other_code_usable(person: Person) -> None:
+    body = await request_phone_change(person, fresh_phone())
+    for field in ("code", "old_phone_code"):
+        wrong = {field: f"{(int(body[field]) + 1) % 1_000_000:06d}"}
+        assert (await person.put("/v1/me/phone", json=body | wrong)).status_code == 403
+    assert (await person.put("/v1/me/phone", json=body)).status_code == 204
+
+
+async def test_code_to_the_new_phone_alone_changes_nothing(person: Person) -> None:
+    """Neither the new phone's code nor a code that the present phone got for another purpose replaces the code."""
+    new = fresh_phone()
+    code = await request_change_code(person, new)
+    for other in (code, await request_closing_code(person), await request_change_code(person, person.phone)):
+        answer = await person.put("/v1/me/phone", json={"phone": new, "code": code, "old_phone_code": other})
+        assert is_refused(answer, 403, "old-phone-code-refused")
+    assert (await person.put("/v1/me/phone", json={"phone": new, "code": code})).status_code == 422
+
+
+async def test_stolen_token_cannot_change_the_phone(
+    app: FastAPI, people: People, person: Person, db: AsyncConnection
+) -> None:
+    """Not one of the console, nor one of a sign-in that is older than ten minutes; both codes do not help."""
+    body = await request_phone_change(person, fresh_phone())
+    console = await sign_in_console(app, person)
+    assert is_refused(await console.put("/v1/me/phone", json=body), 403, "app-sign-in-needed")
+    aged = text("UPDATE sessions SET created_at = created_at - interval '11 minutes' WHERE user_id = :id")
+    await db.execute(aged, {"id": person.user_id})
+    await person.refresh()
+    refused = await person.put("/v1/me/phone", json=body)
+    assert is_refused(refused, 401, "fresh-sign-in-needed")
+    assert 'max_age="600"' in refused.headers["www-authenticate"]
+    fresh = await people.register(phone=person.phone, verified=False, party=False)
+    assert (await fresh.put("/v1/me/phone", json=body)).status_code == 204
+
+
+async def test_key_proved_in_the_console_allows_the_phone_change(
+    app: FastAPI, person: Person, db: AsyncConnection
+) -> None:
+    key = await register_key(person)
+    body = await request_phone_change(person, fresh_phone())
+    console = await sign_in_console(app, person)
+    assert is_refused(await console.put("/v1/me/phone", json=body), 401, "security-key-needed")
+    await prove_key(console, key)
+    aged = text("UPDATE sessions SET key_checked_at = now() - interval '11 minutes' WHERE key_checked_at IS NOT NULL")
+    await db.execute(aged)
+    assert is_refused(await console.put("/v1/me/phone", json=body), 401, "security-key-needed")
+    await prove_key(console, key)
+    assert (await console.put("/v1/me/phone", json=body)).status_code == 204
 
 
 async def test_code_of_another_purpose_or_account_is_refused(people: People, person: Person) -> None:
     new = fresh_phone()
     code = await request_change_code(person, new)
     other = await people.register(verified=False, party=False)
-    assert is_refused(await other.put("/v1/me/phone", json={"phone": new, "code": code}), 403, "code-refused")
+    of_other = {"phone": new, "code": code, "old_phone_code": await request_old_phone_code(other)}
+    assert is_refused(await other.put("/v1/me/phone", json=of_other), 403, "code-refused")
     form = {
         "grant_type": "urn:xuezu:params:oauth:grant-type:phone-code",
         "client_id": "xuezu-app",
@@ -85,13 +166,14 @@ async def test_code_of_another_purpose_or_account_is_refused(people: People, per
     await people.api.post("/v1/phone-codes", json={"phone": new})
     sign_in = (await list_messages(people.api, new))[0]["code"]
     if sign_in != code:
-        answer = await person.put("/v1/me/phone", json={"phone": new, "code": sign_in})
+        body = {"phone": new, "code": sign_in, "old_phone_code": await request_old_phone_code(person)}
+        answer = await person.put("/v1/me/phone", json=body)
         assert is_refused(answer, 403, "code-refused")
 
 
 async def test_phone_change_of_an_account_closed_meanwhile_is_refused(person: Person, engine: AsyncEngine) -> None:
     new = fresh_phone()
-    body = {"phone": new, "code": await request_change_code(person, new)}
+    body = await request_phone_change(person, new)
     closed = "UPDATE users SET status = 'closed', phone_index = NULL, phone_cipher = NULL WHERE id = :id"
     async with engine.begin() as closing:
         await closing.execute(text(closed), {"id": person.user_id})
@@ -103,8 +185,7 @@ async def test_phone_change_of_an_account_closed_meanwhile_is_refused(person: Pe
 
 async def test_phone_of_another_account_is_refused(people: People, person: Person) -> None:
     other = await people.register(verified=False, party=False)
-    code = await request_change_code(person, other.phone)
-    answer = await person.put("/v1/me/phone", json={"phone": other.phone, "code": code})
+    answer = await person.put("/v1/me/phone", json=await request_phone_change(person, other.phone))
     assert is_refused(answer, 409, "phone-taken")
     assert (await other.get("/v1/me")).json()["phone"] == other.phone
 
@@ -112,7 +193,7 @@ async def test_phone_of_another_account_is_refused(people: People, person: Perso
 async def test_user_with_a_key_proves_it_before_phone_change_and_closure(person: Person) -> None:
     key = await register_key(person)
     new = fresh_phone()
-    body = {"phone": new, "code": await request_change_code(person, new)}
+    body = await request_phone_change(person, new)
     assert is_refused(await person.put("/v1/me/phone", json=body), 401, "security-key-needed")
     code = await request_closing_code(person)
     assert is_refused(await person.put("/v1/me/closure", json={"code": code}), 401, "security-key-needed")
@@ -129,7 +210,7 @@ async def test_member_row_becomes_inactive_after_phone_change(people: People) ->
     path = f"/v1/orgs/{org['id']}/members/{made.json()['id']}"
     assert (await admin.get(path)).json()["active"] is True
     new = fresh_phone()
-    await person.put("/v1/me/phone", json={"phone": new, "code": await request_change_code(person, new)})
+    await person.put("/v1/me/phone", json=await request_phone_change(person, new))
     assert (await admin.get(path)).json()["active"] is False
 
 
@@ -141,7 +222,7 @@ async def test_admin_keeps_the_member_row_after_phone_change(people: People) -> 
     (row,) = [member for member in await list_all(main, path) if member["name"] == clerk.name]
     new = fresh_phone()
     colleague = await add_member(main, org, phone=new, name="同号者")
-    changed = await clerk.put("/v1/me/phone", json={"phone": new, "code": await request_change_code(clerk, new)})
+    changed = await clerk.put("/v1/me/phone", json=await request_phone_change(clerk, new))
     assert changed.status_code == 204, changed.text
     # The row with the new number belongs to another person, who is no admin.
     get_body(await main.delete(f"{path}/{colleague['id']}"), 204)

@@ -17,7 +17,7 @@ from app.members.activation import activate_user
 from app.members.imports import merge
 from app.worker import worker as working
 from tests.acts import Json, add_admin, add_member, add_unit, certify, get_body, get_refusal
-from tests.auth.test_accounts import close_account, request_change_code
+from tests.auth.test_accounts import close_account, request_phone_change
 from tests.members.sheets import Work, check, list_members, read, xlsx
 from tests.people import People, Person, fresh_org_name, fresh_phone
 
@@ -107,7 +107,7 @@ async def test_account_written_during_merge_commit_updates_imported_row(
     else:
         person = await people.register(phone=phone, verified=False, party=False)
         new = fresh_phone()
-        body = {"phone": new, "code": await request_change_code(person, new)}
+        body = await request_phone_change(person, new)
         operation = (
             (lambda: person.put("/v1/me/phone", json=body)) if way == "changes phone" else lambda: people.verify(person)
         )
@@ -191,7 +191,7 @@ async def test_link_undone_during_phone_change_leaves_no_row_of_old_phone_active
     org, person, new = await admin.create_org(), await people.register(), fresh_phone()
     linked = await link_by_consent(admin, org, person)
     own = await add_member(admin, org, name=person.name, phone=person.phone)
-    body = {"phone": new, "code": await request_change_code(person, new)}
+    body = await request_phone_change(person, new)
     await delayed_change.begin(lambda: person.put("/v1/me/phone", json=body))
     get_body(await admin.delete(f"/v1/orgs/{org['id']}/members/{linked['id']}/activation"), 204)
     await worker()
@@ -205,7 +205,7 @@ async def test_account_change_waits_for_the_lock_of_the_previous_phone(
 ) -> None:
     person, new = await people.register(verified=False, party=False), fresh_phone()
     if way == "changes phone":
-        body = {"phone": new, "code": await request_change_code(person, new)}
+        body = await request_phone_change(person, new)
         change = person.put("/v1/me/phone", json=body)
     else:
         get_body(await person.post("/v1/me/closing-codes"), 202)
@@ -225,7 +225,7 @@ async def test_phone_change_and_removal_lock_the_row_before_the_activation(
 ) -> None:
     org, person, new = await admin.create_org(), await people.register(verified=False, party=False), fresh_phone()
     row = await add_member(admin, org, phone=person.phone)
-    body = {"phone": new, "code": await request_change_code(person, new)}
+    body = await request_phone_change(person, new)
     async with engine.begin() as removing:
         await removing.execute(text("SELECT FROM members WHERE id = :id FOR UPDATE"), {"id": row["id"]})
         task = asyncio.ensure_future(person.put("/v1/me/phone", json=body))

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.acts import add_member, get_body, get_refusal
-from tests.auth.test_accounts import request_change_code
+from tests.auth.test_accounts import request_phone_change
 from tests.members.sheets import Work, list_members, merge, xlsx
 from tests.people import People
 from tests.points.services import event, sign_in_service
@@ -43,7 +43,7 @@ async def test_phone_is_changed_to_a_number_outside_the_mainland_and_gets_points
     digits = {"+8869121": 5, "+44791112": 4, "+1202555": 4}.get(prefix, 5)
     phone = f"{prefix}{random.randrange(10 ** (digits - 1), 10**digits)}"
     person = await people.register()
-    body = {"phone": f"00{phone[1:]}", "code": await request_change_code(person, phone)}
+    body = await request_phone_change(person, phone) | {"phone": f"00{phone[1:]}"}
     assert (await person.put("/v1/me/phone", json=body)).status_code == 204
     again = await people.register_over_http(phone=phone, verified=False, party=False)
     assert again.user_id == person.user_id

@@ -195,7 +195,10 @@ async def change_phone(directory: Directory, dice: random.Random) -> httpx.Respo
     if user is None:
         return None
     await user.post("/v1/me/phone-codes", json={"phone": after})
-    return await user.put("/v1/me/phone", json={"phone": after, "code": await directory.find_code(after)})
+    code = await directory.find_code(after)
+    await user.post("/v1/me/old-phone-codes")
+    old_code = await directory.find_code(before)
+    return await user.put("/v1/me/phone", json={"phone": after, "code": code, "old_phone_code": old_code})
 
 
 async def close_account(directory: Directory, dice: random.Random) -> httpx.Response | None:

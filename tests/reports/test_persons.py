@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.reports.rollup.verify import find_differences
 from tests.acts import Json, add_member, certify, get_body
-from tests.auth.test_accounts import close_account, request_change_code
+from tests.auth.test_accounts import close_account, request_phone_change
 from tests.people import Person, fresh_phone
 from tests.points.services import event
 from tests.reports.scene import Scene
@@ -104,8 +104,7 @@ async def test_row_without_link_belongs_to_the_user_who_has_its_phone(scene: Sce
     get_body(await orgs.admin.patch(path, json={"phone": person.phone}, headers={"If-Match": '"2"'}))
     assert await orgs.read(orgs.top) == (1, 1, 0, 0)
     new = fresh_phone()
-    code = await request_change_code(person, new)
-    get_body(await person.put("/v1/me/phone", json={"phone": new, "code": code}), 204)
+    get_body(await person.put("/v1/me/phone", json=await request_phone_change(person, new)), 204)
     # Now no user has the phone: both rows are this phone, and neither is linked.
     assert await orgs.read(orgs.top) == (1, 0, 0, 0)
 

@@ -31,7 +31,7 @@ from tests.acts import (
     send_application,
     send_change_request,
 )
-from tests.auth.test_accounts import request_change_code
+from tests.auth.test_accounts import request_phone_change
 from tests.people import People, fresh_id_card_number, fresh_org_name, fresh_phone
 from tests.points.services import PointsService, event, sign_in_service
 from tests.rules.world import World, create_pair
@@ -160,7 +160,7 @@ async def test_points_sent_by_phone_count_for_the_user_who_had_it_on_the_day(
     long_ago = "UPDATE users SET phone_since = now() - interval '20 days' WHERE id = :id"
     await db.execute(text(long_ago), {"id": former.user_id})
     new_phone = fresh_phone()
-    body = {"phone": new_phone, "code": await request_change_code(former, new_phone)}
+    body = await request_phone_change(former, new_phone)
     get_body(await former.put("/v1/me/phone", json=body), 204)
     newcomer = await people.register(phone=former.phone, verified=False)
     three_days_ago = (datetime.now(UTC) - timedelta(days=3)).isoformat()

@@ -1,5 +1,6 @@
 """Operations on the user's own account: party declaration, change of the phone, closure (注销, S20)."""
 
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import LargeBinary, bindparam, delete, exists, func, literal_column, select, update
@@ -7,13 +8,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.user_requests import withdraw_user_requests
 from app.audit_log.entries import record
-from app.auth.errors import CodeRefused, IsOperator, PartyOrgsAdministered, PhoneTaken, StillAdmin
+from app.auth.errors import (
+    AppSignInNeeded,
+    CodeRefused,
+    FreshSignInNeeded,
+    IsOperator,
+    OldPhoneCodeRefused,
+    PartyOrgsAdministered,
+    PhoneTaken,
+    StillAdmin,
+)
 from app.auth.phone_codes.codes import CodeCheck, Purpose, check_phone_code
 from app.auth.retention import IN_NO_DIRECTORY
 from app.auth.sessions import end_sessions
 from app.authz.access import UserScope
 from app.authz.errors import StepUpNeeded
-from app.authz.step_up import MAX_PROOF_AGE
+from app.authz.step_up import MAX_PROOF_AGE, PHONE_CHANGE_AGE
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.database.db import on_constraint
@@ -22,6 +32,7 @@ from app.messages.operations import erase_messages
 from app.orgs.names import Kind
 from app.schema.admins import OrgAdmin
 from app.schema.auth import (
+    OAuthClient,
     Operator,
     PhoneCode,
     RefreshToken,
@@ -47,6 +58,18 @@ _PARTY_ORGS = (
     .join(OrgAdmin, OrgAdmin.org_id == Org.id)
     .where(OrgAdmin.user_id == bindparam("user_id"), Org.kind == Kind.PARTY, Org.status == "live")
     .order_by(Org.id)
+)
+
+
+_PROOFS = (
+    select(
+        exists().where(SecurityKey.user_id == bindparam("user_id")).label("has_keys"),
+        func.coalesce(Session.key_checked_at > func.now() - PHONE_CHANGE_AGE, False).label("key_is_fresh"),
+        (Session.created_at > func.now() - PHONE_CHANGE_AGE).label("sign_in_is_fresh"),
+        OAuthClient.kind.label("client_kind"),
+    )
+    .join(OAuthClient, OAuthClient.id == Session.client_id)
+    .where(Session.id == bindparam("session_id"))
 )
 
 
@@ -94,23 +117,47 @@ async def _require_fresh_key_proof(db: AsyncConnection, scope: UserScope) -> Non
         raise StepUpNeeded(MAX_PROOF_AGE)
 
 
-async def change_phone(
-    db: AsyncConnection, cipher: Cipher, scope: UserScope, *, phone: str, code: str
-) -> CodeRefused | None:
-    """Change the phone of the account, and end all sessions, including this one. The SMS code proves the new phone.
+async def require_recent_proof(db: AsyncConnection, scope: UserScope) -> None:
+    """Require what a stolen session lacks: a proof of the user's security key in the last ten minutes, or without a key
+    a sign-in to the app in the last ten minutes.
 
-    CodeRefused is returned, not raised, so that the transaction commits and a wrong code is counted.
-
-    Raises StepUpNeeded, PhoneTaken, and Unauthorized if the account was closed or suspended before the lock.
+    Raises StepUpNeeded, AppSignInNeeded, FreshSignInNeeded.
     """
-    await _require_fresh_key_proof(db, scope)
-    purpose = Purpose.CHANGE_PHONE
-    bound_to = str(scope.user_id)
-    checked = await check_phone_code(
-        db, cipher, scope.actor, phone=phone, purpose=purpose, code=code, bound_to=bound_to
-    )
-    if checked is not CodeCheck.RIGHT:
-        return CodeRefused()
+    row = (await db.execute(_PROOFS, {"user_id": scope.user_id, "session_id": scope.session_id})).one()
+    if row.key_is_fresh:
+        return
+    if row.has_keys:
+        raise StepUpNeeded(PHONE_CHANGE_AGE)
+    if row.client_kind != "app":
+        raise AppSignInNeeded
+    if not row.sign_in_is_fresh:
+        raise FreshSignInNeeded(PHONE_CHANGE_AGE)
+
+
+async def change_phone(
+    db: AsyncConnection, cipher: Cipher, scope: UserScope, *, phone: str, code: str, old_phone_code: str
+) -> CodeRefused | OldPhoneCodeRefused | None:
+    """Change the phone of the account, and end all sessions, including this one. One code proves the new phone, and one
+    the present phone.
+
+    A refusal of a code is returned, not raised, so that the transaction commits and a wrong code is counted.
+
+    Raises PhoneTaken, the errors of `require_recent_proof`, and Unauthorized if the account was closed or suspended
+    before the lock.
+    """
+    await require_recent_proof(db, scope)
+    old_phone = await get_phone(db, cipher, scope.user_id)
+    check = partial(check_phone_code, db, cipher, scope.actor, bound_to=str(scope.user_id))
+    check_old = partial(check, phone=old_phone, purpose=Purpose.LEAVE_PHONE, code=old_phone_code)
+    check_new = partial(check, phone=phone, purpose=Purpose.CHANGE_PHONE, code=code)
+    async with db.begin_nested() as trial:
+        wrong = [each for each in (check_old, check_new) if await each() is not CodeCheck.RIGHT]
+        if wrong:
+            await trial.rollback()
+    for each in wrong:  # The wrong code counts, and the right one can be sent again.
+        await each()
+    if wrong:
+        return OldPhoneCodeRefused() if wrong[0] is check_old else CodeRefused()
     indexer = await lock_index_key(db, cipher)
     changed = {"phone_index": indexer.index_phone(phone), "phone_cipher": cipher.encrypt(phone, scope.user_id)}
     live = (User.id == scope.user_id, User.status == "active")

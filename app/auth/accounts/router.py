@@ -5,7 +5,16 @@ from fastapi.responses import JSONResponse
 
 from app.auth.accounts.accounts import change_phone, close_account, get_phone
 from app.auth.accounts.schemas import ClosurePut, PhonePut
-from app.auth.errors import CodeRefused, IsOperator, PhoneCodesUnavailable, PhoneTaken, StillAdmin
+from app.auth.errors import (
+    AppSignInNeeded,
+    CodeRefused,
+    FreshSignInNeeded,
+    IsOperator,
+    OldPhoneCodeRefused,
+    PhoneCodesUnavailable,
+    PhoneTaken,
+    StillAdmin,
+)
 from app.auth.phone_codes.codes import PHONE_CHANGED, Purpose, make_phone_code
 from app.auth.phone_codes.router import build_phone_code_out
 from app.auth.phone_codes.schemas import PhoneCodeCreate, PhoneCodeOut
@@ -25,8 +34,8 @@ _CODE_PROBLEMS = problems(TooManyRequests, PhoneCodesUnavailable)
 async def create_phone_change_code(
     request: Request, db: WriteDb, cipher: CipherDep, scope: AsOwner, body: PhoneCodeCreate, tasks: BackgroundTasks
 ) -> PhoneCodeOut:
-    """Send a code of six digits to the new phone. This is the first step of changing the phone. Then send the code
-    with `PUT /v1/me/phone`.
+    """Send a code of six digits to the new phone. This is the first step of changing the phone. Next, send a code to
+    the present phone with `POST /v1/me/old-phone-codes`.
 
     Nothing is changed yet. The code is valid for this account only.
     """
@@ -39,25 +48,59 @@ async def create_phone_change_code(
     return build_phone_code_out()
 
 
+@router.post(
+    "/v1/me/old-phone-codes", status_code=202, summary="Send a code to my present phone", responses=_CODE_PROBLEMS
+)
+async def create_old_phone_code(
+    request: Request, db: WriteDb, cipher: CipherDep, scope: AsOwner, tasks: BackgroundTasks
+) -> PhoneCodeOut:
+    """Send a code of six digits to the present phone of the account. This is the second step of changing the phone:
+    who has a stolen session does not have the phone. Then send both codes with `PUT /v1/me/phone`.
+
+    Nothing is changed yet.
+    """
+    gateway = get_gateway(request)
+    phone = await get_phone(db, cipher, scope.user_id)
+    message = await make_phone_code(
+        db, cipher, scope.actor, phone=phone, purpose=Purpose.LEAVE_PHONE, bound_to=str(scope.user_id)
+    )
+    tasks.add_task(deliver_message, gateway, phone, message)
+    return build_phone_code_out()
+
+
 @router.put(
     "/v1/me/phone",
     status_code=204,
     summary="Change my phone",
     response_model=None,
-    responses=problems(CodeRefused, PhoneTaken, StepUpNeeded, PhoneCodesUnavailable),
+    responses=problems(
+        CodeRefused,
+        OldPhoneCodeRefused,
+        PhoneTaken,
+        StepUpNeeded,
+        AppSignInNeeded,
+        FreshSignInNeeded,
+        PhoneCodesUnavailable,
+    ),
 )
 async def put_phone(
     request: Request, db: WriteDb, cipher: CipherDep, scope: AsOwner, body: PhonePut, tasks: BackgroundTasks
 ) -> JSONResponse | None:
-    """Change the phone of the account. This is the second step: send the new phone and the code that it has received.
-    From now on the account has the new phone, and the old phone gets a message.
+    """Change the phone of the account. This is the third step: send the new phone, the code that it has received and
+    the code that the present phone has received. From now on the account has the new phone, and the old phone gets a
+    message.
+
+    The call needs a sign-in to the app in the last ten minutes: otherwise sign in again. A user who has a security key
+    proves it in the last ten minutes instead, with the app or the console.
 
     All sessions end, so sign in with the new phone. A phone that has an account of its own is refused (409
     `phone-taken`): close that account first, or use another phone.
     """
     gateway = get_gateway(request)
     old_phone = await get_phone(db, cipher, scope.user_id)
-    refused = await change_phone(db, cipher, scope, phone=body.phone, code=body.code)
+    refused = await change_phone(
+        db, cipher, scope, phone=body.phone, code=body.code, old_phone_code=body.old_phone_code
+    )
     if refused is not None:
         return build_problem_response(request, refused)
     tasks.add_task(deliver_message, gateway, old_phone, PHONE_CHANGED)

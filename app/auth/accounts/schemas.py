@@ -14,7 +14,8 @@ from app.web.schemas import Body, Out
 
 class PhonePut(Body):
     phone: Phone
-    code: Code
+    code: Code = Field(description="The code that the new phone has received.")
+    old_phone_code: Code = Field(description="The code that the present phone has received.")
 
 
 class ClosurePut(Body):
