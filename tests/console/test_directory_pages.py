@@ -58,7 +58,7 @@ async def test_import_with_many_removals_is_confirmed_by_name(
     assert "将移除 3 人（现有 6 人）" in shown
     assert f'hx-get="{at}/removals"' in shown
     # A request without the dialog cannot bypass it, and its answer names the button to press.
-    direct = (await desk.post(f"{at}/confirmation")).text
+    direct = (await desk.post(f"{at}/confirmation", preview="1")).text
     assert "将移除较多人员" in direct
     assert "leaving" not in direct
     dialog = await desk.part(f"{at}/removals")

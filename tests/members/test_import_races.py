@@ -91,6 +91,37 @@ async def test_person_added_by_hand_before_the_merge_is_unchanged(
     assert len(await list_members(admin, org_id)) == 3
 
 
+@pytest.mark.parametrize("seen", [True, False])
+async def test_edit_before_the_merge_is_not_overwritten(
+    admin: Person, org_id: str, worker: Work, before_merge: Meanwhile, seen: bool
+) -> None:
+    first = await create_unit(admin, org_id, "甲")
+    second = await create_unit(admin, org_id, "乙")
+    body = {"name": fresh_name(), "phone": fresh_phone(), "unit_ids": [first]}
+    member = (await admin.post(f"/v1/orgs/{org_id}/members", json=body)).json()
+    checked = await check(admin, org_id, worker, xlsx([(body["name"], body["phone"], "乙")]))
+    assert checked["counts"]["moved"] == 1
+    path = f"/v1/orgs/{org_id}/members/{member['id']}"
+
+    async def edit() -> None:
+        if seen:  # the change of units is still what the preview shows
+            answer = await admin.patch(path, json={"post": "书记"})
+        else:
+            answer = await admin.put(f"{path}/units", json={"unit_ids": [first, second]})
+        assert answer.status_code == 200, answer.text
+
+    before_merge(edit)
+    await confirm(admin, org_id, checked["id"])
+    await worker()
+    found = (await admin.get(path)).json()
+    done = await read(admin, org_id, checked["id"])
+    units = sorted(unit["name"] for unit in found["units"])
+    if seen:
+        assert (done["state"], found["post"], units) == ("done", "书记", ["乙"])
+    else:
+        assert (done["state"], done["counts"]["unchanged"], units) == ("done", 1, ["乙", "甲"])
+
+
 async def test_person_added_by_hand_before_the_merge_commits_is_refused(
     admin: Person, org_id: str, worker: Work, after_merge: Meanwhile
 ) -> None:
