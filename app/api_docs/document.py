@@ -86,7 +86,7 @@ def list_api_routes(app: FastAPI) -> Iterator[tuple[str, RouteContext]]:
 
 
 def _complete_operation(operation: dict[str, Any], path: str, route: RouteContext, method: str) -> None:
-    """Add what follows from the kind of the route: its general errors and the idempotency header."""
+    """Add to an operation the errors and the idempotency header that follow from the kind of its route."""
     describe_parameters(operation)
     operation["operationId"] = route.name
     operation["security"] = _list_security(route)
@@ -142,7 +142,8 @@ def _complete_operation(operation: dict[str, Any], path: str, route: RouteContex
 
 
 def _list_security(route: RouteContext) -> list[dict[str, list[str]]]:
-    """Return the ways to authenticate: none of them is needed for a public route."""
+    """Return the ways to authenticate for a route, as the OpenAPI document lists them; an empty list for a public
+    route."""
     rule = find_access_rule(route.dependant)
     if rule is None or rule.kind == "public":
         return []

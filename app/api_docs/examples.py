@@ -29,7 +29,7 @@ PLACEHOLDER_ID = "01900000-0000-7000-8000-000000000000"
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A value that the database has, by its name in devtools' `find_example_values`."""
+    """A placeholder for a value of the database. `find_example_values` in devtools finds the value by the name."""
 
     name: str
 

@@ -32,7 +32,7 @@ PARAMETERS: Mapping[str, str] = {
 
 
 def describe_parameters(operation: dict[str, Any]) -> None:
-    """Add the shared description to each parameter of an operation that has none."""
+    """Add the shared description to each parameter of the operation that has no description."""
     for parameter in operation.get("parameters", ()):
         if not parameter.get("description") and parameter["name"] in PARAMETERS:
             parameter["description"] = PARAMETERS[parameter["name"]]

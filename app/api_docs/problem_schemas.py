@@ -11,7 +11,8 @@ _REF = "#/components/schemas/"
 
 
 def write_problem_schemas(document: dict[str, Any]) -> None:
-    """Give each declared problem of an OpenAPI document a schema of its own. `type` tells those of one status apart."""
+    """Write a separate schema for each problem that the OpenAPI document declares. Schemas of problems with the same
+    status differ in the value of `type`."""
     schemas = document["components"]["schemas"]
     for methods in document["paths"].values():
         for operation in methods.values():

@@ -34,7 +34,7 @@ class BothLanguages(Out):
 
 
 class ExtensionMember(Out):
-    """A member of a problem beside those that all problems have (RFC 9457 §3.2)."""
+    """An additional member of a problem, which not all problems have (RFC 9457 §3.2)."""
 
     name: str
     description: str

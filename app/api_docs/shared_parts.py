@@ -1,4 +1,4 @@
-"""What many operations of the OpenAPI document have in common is written once, in `components`, and referred to.
+"""Parts that many operations of the OpenAPI document have in common are written once, in `components`, with references.
 
 Without this the document has each problem's example some twenty times and is three times as large.
 """
@@ -25,7 +25,7 @@ def share_parts(document: dict[str, Any]) -> None:
 
 
 def _share_examples(document: dict[str, Any]) -> None:
-    """Name the example of a problem by its slug, and refer to it."""
+    """Move the example of each problem to `components`, under the slug of the problem."""
     shared = document["components"].setdefault("examples", {})
     for _, operation in _list_operations(document):
         for answer in operation["responses"].values():
@@ -36,7 +36,8 @@ def _share_examples(document: dict[str, Any]) -> None:
 
 
 def _share_responses(document: dict[str, Any]) -> None:
-    """Name an answer by the problems that it can be: `InvalidOrKeyReused`."""
+    """Move each answer that several operations have to `components`. Its name consists of its problems:
+    `InvalidOrKeyReused`."""
     answers = [
         (operation["responses"], status, answer)
         for _, operation in _list_operations(document)
@@ -53,7 +54,8 @@ def _share_responses(document: dict[str, Any]) -> None:
 
 
 def _share_parameters(document: dict[str, Any]) -> None:
-    """Name a parameter as it is. Of several with one name, the most frequent is shared.
+    """Move each parameter that several operations have to `components`, under its own name. If different parameters
+    have one name, the most frequent is moved.
 
     A parameter for which the operation has an example of its own stays with the operation.
     """
@@ -83,5 +85,5 @@ def _list_operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, 
 
 
 def _write(part: dict[str, Any]) -> bytes:
-    """Return what is equal for equal parts."""
+    """Return a text of the part. Equal parts have equal texts."""
     return orjson.dumps(part, option=orjson.OPT_SORT_KEYS)

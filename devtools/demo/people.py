@@ -78,7 +78,7 @@ class Person:
         raise UnexpectedAnswer(f"{path} did not become {states} within a minute")
 
     def register(self) -> None:
-        """Register by phone and code. The code is read from the simulated gateway's outbox."""
+        """Register the person by phone and code. The code is read from the messages of the simulated SMS gateway."""
         read_answer(self.service.post("/v1/phone-codes", json={"phone": self.phone}), 202)
         code = self._read_code()
         form = {"grant_type": PHONE_CODE_GRANT, "client_id": "xuezu-app", "phone": self.phone, "code": code}
@@ -93,7 +93,7 @@ class Person:
         raise UnexpectedAnswer("no message arrived within five seconds")
 
     def verify(self) -> None:
-        """Verify the real name at the Alipay test provider, and wait until the callback has arrived."""
+        """Verify the person's real name at the simulated Alipay, and wait until its callback has arrived."""
         started = self.call("POST", "/v1/me/verifications", 201, json={"method": "alipay"})
         consent = {"name": self.name, "id_number": fresh_id_card_number()}
         read_answer(self.service.post(started["redirect_url"], json=consent), 200)

@@ -36,7 +36,7 @@ class Play:
         self.serial = random.randrange(10_000, 100_000)
 
     def run(self) -> bool:
-        """Play every step; stop at the first that is not as it should be."""
+        """Run every step. Raises UnexpectedAnswer at the first step with an unexpected answer."""
         for name, step in (
             ("register-and-verify", self.register_and_verify),
             ("create-org", self.create_org),
@@ -215,7 +215,8 @@ class Play:
         self.report("docs explorer", f"has something to act on: sign in as the first administrator, {self.first.phone}")
 
     def _wait_for_overview(self, points: int) -> Any:
-        """Return the subtree's overview once it has these points. Totals follow a write within seconds."""
+        """Read the overview until the subtree has these points, and return it. Totals include a write within
+        seconds."""
         for _ in range(600):
             found = self.first.call("GET", f"/v1/orgs/{self.org['id']}/reports/overview", 200, params={"period": "7d"})
             if found["subtree"]["points"] >= points:

@@ -64,7 +64,8 @@ Answers = Mapping[str, Confirmation]
 
 
 class DecisionPage(FormContext, template="phone/decision.html"):
-    """The answers by name. `to`: the address of the request; `given`: the answer that was refused."""
+    """The page with the possible answers to a request, by name. `to` is the address of the request; `given` is the
+    answer that the user has given and that was refused."""
 
     about: str
     to: str

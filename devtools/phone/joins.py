@@ -29,7 +29,8 @@ _MAX_ROWS = 50
 
 
 class JoinForm(FormContext, template="phone/join_org.html"):
-    """`card`: the link's org and unit, if a usable link was given."""
+    """The form for a join request. `card` is the org and unit of the link, or None if the user came without a usable
+    link."""
 
     card: LiveJoinLink | None
     token: str

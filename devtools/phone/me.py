@@ -32,7 +32,8 @@ router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=Fa
 
 
 class MePage(Context, template="phone/me.html"):
-    """`waiting`: the number of waiting requests; `unread`: of unread messages; `verification`: the newest one."""
+    """The home page. `waiting` is the number of waiting requests, `unread` the number of unread messages,
+    `verification` the user's newest verification."""
 
     me: MeOut
     orgs: Sequence[UserOrgRow]

@@ -57,7 +57,7 @@ async def withdraw_request(request: Request, db: WriteDb, scope: SignedIn, org_i
 
 @router.post("/{org_id}/block")
 async def add_block(request: Request, db: WriteDb, scope: SignedIn, org_id: OrgId) -> Response:
-    """Let no row of the org be linked to the user."""
+    """Block the org, so that no member row of it can be linked to the user."""
     return await _run(request, db, scope.user_id, block_org(db, scope, org_id))
 
 

@@ -39,7 +39,7 @@ async def show_messages(
 
 @router.post("")
 async def mark_read(db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
-    """Mark as read what the page shows, and what is older."""
+    """Mark the messages on the page and all older messages as read."""
     newest = read_ids(form, "newest_id")
     await mark_all_read(db, scope.user_id, newest[0] if newest else None)
     return Response(status_code=303, headers={"Location": "/phone/messages"})

@@ -22,7 +22,8 @@ class SimulatedMessages(Out):
 
 
 class SimulatedConsent(Body):
-    """The person's answer on the test provider's page. An answer without a name declines."""
+    """The person's answer on the page of the simulated Alipay. An answer without a name means that the person
+    declines."""
 
     name: PersonName | None = None
     id_number: IdNumber | None = None

@@ -15,7 +15,7 @@ from app.audit_log.refusals import MAX_CALLERS, MAX_KINDS, REFUSALS, Refusal
 from app.auth.clients import create_client
 from tests.auth.authenticator import SoftKey, send_registration
 from tests.auth.consoles import DESKTOP, DEVICE_GRANT
-from tests.auth.operator_accounts import enrol
+from tests.auth.operator_accounts import add_operator_account
 from tests.people import People, Person, fresh_phone
 
 ReadRefusals = Callable[[], Awaitable[dict[tuple[str, str], dict[str, Any]]]]
@@ -97,7 +97,7 @@ async def test_pending_device_authorization_is_not_a_refusal(
 
 async def test_wrong_enrolment_code_is_in_the_audit(app: FastAPI, people: People, read_refusals: ReadRefusals) -> None:
     phone = fresh_phone()
-    await enrol(app, phone)
+    await add_operator_account(app, phone)
     person = await people.register(phone=phone, verified=False, party=False)
     answer = await send_registration(person, SoftKey(), enrolment_code="guessed" * 6)
     assert answer.status_code == 403

@@ -26,7 +26,8 @@ def encode_base64url(raw: bytes) -> str:
 
 @dataclass
 class SoftKey:
-    """A key. `origin` and `counter` can be wrong. With `counts=False` the counter stays 0, as for many real keys."""
+    """A security key in software. A test can set a wrong `origin` or `counter`. With `counts=False` the counter stays
+    0, as in many real keys."""
 
     origin: str = ORIGIN
     counter: int = 0
@@ -105,13 +106,13 @@ async def register_key(person: Person, *, counts: bool = True, **body: Any) -> S
 
 
 async def forget_key_proof(db: AsyncConnection, person: Person) -> None:
-    """Let the key proofs of the person's sessions end."""
+    """Make the key proofs of the person's sessions a day old, so that they have expired."""
     statement = "UPDATE sessions SET key_checked_at = now() - interval '1 day' WHERE user_id = :id"
     await db.execute(text(statement), {"id": person.user_id})
 
 
 async def prove_key(person: Person, key: SoftKey | None = None) -> SoftKey:
-    """Prove a key in this person's session; register one first if none is given."""
+    """Prove a key in the person's session and return the key. If `key` is None, register a new key first."""
     key = key or await register_key(person)
     proved = await send_proof(person, key)
     assert proved.status_code == 200, proved.text

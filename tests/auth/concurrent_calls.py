@@ -1,4 +1,4 @@
-"""Cheap concurrent calls: they call the app as its server does (ASGI), without an HTTP client.
+"""Concurrent calls that need little time: they call the app as its server does (ASGI), without an HTTP client.
 
 A round of ten calls takes half the time that it takes through httpx, and a race has up to ten thousand rounds. Other
 tests make each of these calls once and compare the answer with the OpenAPI document.
@@ -34,7 +34,7 @@ class Answer:
 
 
 class Caller:
-    """A caller with this access token, or without one."""
+    """A caller of the app with an access token, or without one if `token` is None."""
 
     def __init__(self, app: FastAPI, token: str | None = None) -> None:
         self._app = app

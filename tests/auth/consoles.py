@@ -18,7 +18,7 @@ BROWSER = (
 
 @dataclass
 class Console:
-    """A client with its device authorization and its polls."""
+    """A client that has started a device authorization and polls for its tokens."""
 
     api: httpx.AsyncClient
     client_id: str
@@ -43,7 +43,7 @@ class Console:
 
     @property
     def proof(self) -> dict[str, str]:
-        """Return what the person types into the phone after the scan: the end of the code on the screen."""
+        """Return the proof that the person types into the phone after the scan: the end of the user code."""
         return {"user_code_end": self.user_code[-4:]}
 
     async def poll(self, device_code: str | None = None, client_id: str | None = None) -> httpx.Response:
@@ -55,7 +55,7 @@ class Console:
         return await self.api.post("/oauth/token", data=form, headers={"User-Agent": BROWSER})
 
     async def error(self) -> str:
-        """Poll and return the error of the answer."""
+        """Poll once, assert that the answer is an error, and return its code."""
         answer = await self.poll()
         assert answer.status_code == 400, answer.text
         return str(answer.json()["error"])

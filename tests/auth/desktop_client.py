@@ -1,4 +1,4 @@
-"""A desktop client by requests-oauth2client, which knows nothing but the issuer and its client id.
+"""A desktop client that uses requests-oauth2client and knows only the issuer and its own client id.
 
 It prints a line of JSON for each step.
 """
@@ -11,7 +11,7 @@ import httpx
 from requests_oauth2client import DeviceAuthorizationPollingJob, OAuth2Client
 
 
-def say(line: dict[str, Any]) -> None:
+def print_line(line: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 
@@ -24,7 +24,7 @@ def main(issuer: str, client_id: str) -> None:
     }
     client = OAuth2Client(**endpoints, client_id=client_id, testing=True)
     device = client.authorize_device()
-    say({"user_code": device.user_code, "verification_uri_complete": device.verification_uri_complete})
+    print_line({"user_code": device.user_code, "verification_uri_complete": device.verification_uri_complete})
     job = DeviceAuthorizationPollingJob(client, device)
     tokens = None
     while tokens is None:
@@ -34,11 +34,11 @@ def main(issuer: str, client_id: str) -> None:
         return httpx.get(f"{issuer}/v1/me", headers={"Authorization": f"Bearer {token}"}, timeout=10)
 
     answer = read(tokens.access_token)
-    say({"granted": answer.status_code, "subject": answer.json()["id"]})
+    print_line({"granted": answer.status_code, "subject": answer.json()["id"]})
     following = client.refresh_token(tokens)
-    say({"refreshed": read(following.access_token).status_code})
+    print_line({"refreshed": read(following.access_token).status_code})
     client.revoke_refresh_token(following)
-    say({"revoked": read(following.access_token).status_code})
+    print_line({"revoked": read(following.access_token).status_code})
 
 
 main(*sys.argv[1:])

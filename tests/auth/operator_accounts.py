@@ -10,7 +10,7 @@ from tests.auth.authenticator import prove_key, register_key
 from tests.people import People, Person, fresh_phone
 
 
-async def enrol(app: FastAPI, phone: str) -> str:
+async def add_operator_account(app: FastAPI, phone: str) -> str:
     """Make the user with this phone an operator. Return the enrolment code for the first key."""
     async with ENGINE.get(app).begin() as db:
         return await add_operator(db, CIPHER.get(app), Actor(), phone, "张审核")
@@ -19,7 +19,7 @@ async def enrol(app: FastAPI, phone: str) -> str:
 async def create_operator(app: FastAPI, people: People) -> Person:
     """Create an operator whose session has a proved key."""
     phone = fresh_phone()
-    code = await enrol(app, phone)
+    code = await add_operator_account(app, phone)
     person = await people.register(phone=phone, verified=False, party=False)
     await prove_key(person, await register_key(person, enrolment_code=code))
     return person

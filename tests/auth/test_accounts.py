@@ -171,7 +171,9 @@ async def test_code_of_another_purpose_or_account_is_refused(people: People, per
         assert is_refused(answer, 403, "code-refused")
 
 
-async def test_phone_change_of_an_account_closed_meanwhile_is_refused(person: Person, engine: AsyncEngine) -> None:
+async def test_phone_change_of_an_account_closed_before_the_lock_is_refused(
+    person: Person, engine: AsyncEngine
+) -> None:
     new = fresh_phone()
     body = await request_phone_change(person, new)
     closed = "UPDATE users SET status = 'closed', phone_index = NULL, phone_cipher = NULL WHERE id = :id"
@@ -269,7 +271,7 @@ async def test_closure_with_a_wrong_code_is_refused(person: Person) -> None:
     assert (await person.get("/v1/me")).status_code == 200
 
 
-async def test_leaving_the_party_waits_for_the_hand_over_of_party_orgs(people: People) -> None:
+async def test_declaration_of_leaving_the_party_is_refused_until_party_orgs_are_handed_over(people: People) -> None:
     person, founder = await people.register(), await people.register()
     own, other = await person.create_org(), await founder.create_org()
     outside = await person.create_org(name=f"{own['name'][2:]}党外人士学习组织", kind="outside-party")

@@ -18,7 +18,7 @@ from app.core.cipher import CIPHER
 from app.core.settings import Settings
 from app.database.db import ENGINE
 from tests.auth.authenticator import SoftKey, prove_key, register_key, send_registration
-from tests.auth.operator_accounts import create_operator, enrol
+from tests.auth.operator_accounts import add_operator_account, create_operator
 from tests.people import People, Person, fresh_id_card_number, fresh_name, fresh_phone
 
 
@@ -37,7 +37,7 @@ async def applicant(people: People) -> Person:
     return await people.register(verified=False, party=False)
 
 
-async def submit(person: Person, id_number: str | None = None) -> str:
+async def submit_id_card(person: Person, id_number: str | None = None) -> str:
     body = {"method": "id-card", "name": person.name, "id_number": id_number or fresh_id_card_number()}
     made = await person.post("/v1/me/verifications", json=body)
     assert made.status_code == 201, made.text
@@ -67,7 +67,7 @@ async def test_operator_needs_a_key_in_each_session(people: People, operator: Pe
 
 async def test_first_operator_key_needs_the_enrolment_code_which_can_be_used_once(app: FastAPI, people: People) -> None:
     phone = fresh_phone()
-    code = await enrol(app, phone)
+    code = await add_operator_account(app, phone)
     person = await people.register(phone=phone, verified=False, party=False)
     for wrong in ({}, {"enrolment_code": "wrong-code"}):
         assert is_refused(await send_registration(person, SoftKey(), **wrong), 403, "enrolment-needed")
@@ -91,7 +91,7 @@ async def test_next_call_of_a_removed_operator_is_refused(app: FastAPI, people: 
 
 async def test_approved_id_card_verifies_the_user(operator: Person, applicant: Person, db: AsyncConnection) -> None:
     number = fresh_id_card_number()
-    verification_id = await submit(applicant, number)
+    verification_id = await submit_id_card(applicant, number)
     waiting = (await operator.get("/v1/operator/verifications", params={"limit": 200})).json()["items"]
     assert verification_id in {item["id"] for item in waiting}
     review = await operator.put(f"/v1/operator/verifications/{verification_id}/review")
@@ -107,7 +107,7 @@ async def test_approved_id_card_verifies_the_user(operator: Person, applicant: P
 
 
 async def test_rejected_card_can_be_submitted_again(operator: Person, applicant: Person) -> None:
-    verification_id = await submit(applicant)
+    verification_id = await submit_id_card(applicant)
     again = {"method": "id-card", "name": applicant.name, "id_number": fresh_id_card_number()}
     assert is_refused(await applicant.post("/v1/me/verifications", json=again), 409, "verification-open")
     await operator.put(f"/v1/operator/verifications/{verification_id}/review")
@@ -124,7 +124,7 @@ async def test_decision_by_another_operator_is_refused(
     app: FastAPI, people: People, operator: Person, applicant: Person
 ) -> None:
     second = await create_operator(app, people)
-    verification_id = await submit(applicant)
+    verification_id = await submit_id_card(applicant)
     approval = f"/v1/operator/verifications/{verification_id}/approval"
     assert is_refused(await operator.put(approval), 409, "not-your-review")
     await operator.put(f"/v1/operator/verifications/{verification_id}/review")
@@ -137,7 +137,7 @@ async def test_decision_by_another_operator_is_refused(
 
 
 async def test_review_of_own_verification_is_refused(operator: Person) -> None:
-    verification_id = await submit(operator)
+    verification_id = await submit_id_card(operator)
     assert is_refused(
         await operator.put(f"/v1/operator/verifications/{verification_id}/review"), 403, "own-verification"
     )
@@ -146,7 +146,7 @@ async def test_review_of_own_verification_is_refused(operator: Person) -> None:
 async def test_card_of_another_account_is_refused(people: People, operator: Person, applicant: Person) -> None:
     number = fresh_id_card_number()
     other = await people.register(verified=False, party=False)
-    own, theirs = await submit(applicant, number), await submit(other, number.lower())
+    own, theirs = await submit_id_card(applicant, number), await submit_id_card(other, number.lower())
     for verification_id in (own, theirs):
         await operator.put(f"/v1/operator/verifications/{verification_id}/review")
     assert (await operator.put(f"/v1/operator/verifications/{own}/approval")).status_code == 204
@@ -180,7 +180,7 @@ async def test_recovery_and_suspension_of_an_operator_are_refused(
     app: FastAPI, people: People, operator: Person
 ) -> None:
     phone = fresh_phone()
-    await enrol(app, phone)
+    await add_operator_account(app, phone)
     for path, reason in (("key-recoveries", "lost"), ("suspensions", "abuse")):
         answer = await operator.post(f"/v1/operator/{path}", json={"phone": phone, "reason": reason})
         assert is_refused(answer, 409, "is-operator")

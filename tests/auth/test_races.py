@@ -51,13 +51,13 @@ def phone(app: FastAPI, person: Person) -> Caller:
 
 @pytest.fixture(scope="module")
 async def other_phones(app: FastAPI, people: People) -> list[Caller]:
-    """Nine other phones."""
+    """Return nine callers, each the phone of another user."""
     return [Caller(app, (await people.register(verified=False, party=False)).token) for _ in range(AT_ONCE - 1)]
 
 
 @pytest.fixture
 def anonymous(app: FastAPI) -> Caller:
-    """A caller without an access token, like the clients of the token endpoint."""
+    """Return a caller without an access token, like the clients of the token endpoint."""
     return Caller(app)
 
 
@@ -102,7 +102,7 @@ async def test_concurrent_sign_ins_with_one_code_give_one_session(phone_code: Ph
 
 
 async def test_concurrent_guesses_count_five_tries(phone_code: PhoneCode) -> None:
-    """The code refuses later guesses, and would refuse the right one too."""
+    """After five wrong tries the code is refused, even if the right one is sent."""
     wrong = [f"{(int(phone_code.code) + guess) % 1_000_000:06d}" for guess in range(1, AT_ONCE + 1)]
     for _ in range(FEW_ROUNDS):
         assert await gather_statuses(phone_code.sign_in(guess) for guess in wrong) == {400: AT_ONCE}
@@ -253,7 +253,8 @@ async def test_redemption_during_a_suspension_or_sign_out_leaves_no_session(
 async def test_redemption_during_a_revocation_leaves_no_session(
     app: FastAPI, people: People, person: Person, anonymous: Caller, db: AsyncConnection
 ) -> None:
-    """Nine calls redeem while their client is revoked. No session of it stays live, not even the newest."""
+    """Nine calls redeem codes while their client is revoked. No session of the client stays live, not even the
+    newest."""
     operator = Caller(app, (await create_operator(app, people)).token)
     body = {"name": "桌面程序", "kind": "device", "scopes": ["account:read"]}
     client_id = (await operator.post("/v1/operator/clients", body)).json()["client_id"]
@@ -303,7 +304,7 @@ async def make_unused(db: AsyncConnection, person: Person, token: str) -> str:
 
 
 @pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_repeat_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every repeated use of a refresh token comes after the time in which a lost answer can be repeated."""
     monkeypatch.setattr(sessions, "REPEAT_WINDOW", timedelta(minutes=-1))
 
@@ -319,7 +320,8 @@ async def delete_other_tokens(db: AsyncConnection, person: Person, token: str) -
 async def test_concurrent_refreshes_with_one_token_leave_one_token(
     person: Person, anonymous: Caller, db: AsyncConnection
 ) -> None:
-    """They come in time and from one address, so each may repeat an answer that was lost."""
+    """The calls come within the time in which a lost answer can be repeated, and from one address, so all are
+    accepted."""
     unused = text(
         "SELECT count(*) FROM refresh_tokens AS t JOIN sessions AS s ON s.id = t.session_id"
         " WHERE s.user_id = :id AND t.used_at IS NULL"
@@ -336,7 +338,8 @@ async def test_concurrent_refreshes_with_one_token_leave_one_token(
 async def test_concurrent_use_and_repetition_leave_at_most_one_token(
     person: Person, anonymous: Caller, db: AsyncConnection
 ) -> None:
-    """The client uses its new token while a thief repeats the call that gave it: one wins, or the session ends."""
+    """The client uses its new token while a thief repeats the call that returned this token. Either one of them gets
+    tokens, or the session ends."""
     unused = text(
         "SELECT count(*) FROM refresh_tokens AS t JOIN sessions AS s ON s.id = t.session_id"
         " WHERE s.user_id = :id AND t.used_at IS NULL AND s.ended_at IS NULL"
@@ -350,7 +353,7 @@ async def test_concurrent_use_and_repetition_leave_at_most_one_token(
         await delete_other_tokens(db, person, token)
 
 
-@pytest.mark.usefixtures("later")
+@pytest.mark.usefixtures("without_repeat_window")
 async def test_concurrent_late_refreshes_with_one_token_succeed_once_and_end_the_session(
     app: FastAPI, person: Person, anonymous: Caller, db: AsyncConnection
 ) -> None:
@@ -365,13 +368,13 @@ async def test_concurrent_late_refreshes_with_one_token_succeed_once_and_end_the
 
 @pytest.fixture
 async def restarted(settings: Settings) -> AsyncIterator[FastAPI]:
-    """A process that has just started and has no state in memory."""
+    """Yield an app of a process that has just started and has no state in memory."""
     application = create_app(settings)
     async with application.router.lifespan_context(application):
         yield application
 
 
-@pytest.mark.usefixtures("later")
+@pytest.mark.usefixtures("without_repeat_window")
 async def test_concurrent_reuses_after_a_restart_end_the_session_once(
     app: FastAPI, restarted: FastAPI, person: Person, anonymous: Caller, db: AsyncConnection
 ) -> None:

@@ -147,7 +147,7 @@ async def test_client_of_node_completes_the_device_flow(
 async def test_requests_oauth2client_completes_the_device_flow(
     url: str, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its DeviceAuthorizationPollingJob polls by itself."""
+    """The library's DeviceAuthorizationPollingJob polls without help of its caller."""
     if importlib.util.find_spec("requests_oauth2client") is None:
         skip_or_fail("needs requests-oauth2client")
     monkeypatch.setattr(device_authorizations, "INTERVAL", 1)

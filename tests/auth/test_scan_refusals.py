@@ -273,16 +273,16 @@ async def test_qr_code_does_not_contain_the_user_code(person: Person, console: C
 
 
 @pytest.mark.parametrize("proof", [{}, {"number": 42}, {"user_code_end": "AAAA"}])
-async def test_photographed_qr_code_alone_opens_nothing(
+async def test_approval_by_a_stranger_who_has_only_the_qr_code_is_refused(
     stranger: Person, console: Console, proof: dict[str, Any]
 ) -> None:
-    """The stranger has the QR code and not the screen: they cannot sign the client in as themselves."""
+    """The stranger has the QR code but does not see the screen, so they cannot sign the client in as themselves."""
     scanned = await scan(stranger, console)
     assert is_refused(await approve(stranger, scanned["id"], proof), 409, "wrong-number")
     assert await console.error() == "authorization_pending"
 
 
-async def test_letters_of_the_qr_code_are_no_proof(stranger: Person, console: Console) -> None:
+async def test_approval_with_letters_of_the_qr_code_is_refused(stranger: Person, console: Console) -> None:
     scanned = await scan(stranger, console)
     for end in (console.scan_code[-4:], console.scan_code[:4]):
         if end.upper() != console.user_code[-4:]:
@@ -296,7 +296,7 @@ async def test_end_of_the_user_code_in_another_spelling_is_accepted(person: Pers
     assert (await approve(person, scanned["id"], {"user_code_end": f" {end[:2]}-{end[2:]}"})).status_code == 200
 
 
-async def test_typed_user_code_is_the_proof(person: Person, console: Console) -> None:
+async def test_approval_after_the_whole_user_code_was_typed_needs_no_proof(person: Person, console: Console) -> None:
     typed = await person.post("/v1/scans", json={"code": console.user_code})
     assert typed.json()["proof"] == "none"
     assert (await approve(person, typed.json()["id"], {})).status_code == 200
@@ -304,7 +304,8 @@ async def test_typed_user_code_is_the_proof(person: Person, console: Console) ->
 
 
 async def test_user_code_typed_after_the_scan_changes_nothing(person: Person, console: Console) -> None:
-    """The phone that has scanned types the user code too: it still proves the end, as it was asked."""
+    """A phone that has scanned the code and then types the user code must still prove the end of the user code, because
+    the answer to the scan is unchanged."""
     scanned = await scan(person, console)
     typed = await person.post("/v1/scans", json={"code": console.user_code})
     assert typed.json() == scanned
@@ -313,7 +314,7 @@ async def test_user_code_typed_after_the_scan_changes_nothing(person: Person, co
 # The console's id is no other program's
 
 
-async def test_no_program_signs_in_with_the_id_of_the_console(api: httpx.AsyncClient) -> None:
+async def test_sign_in_of_a_program_with_the_id_of_the_console_is_refused(api: httpx.AsyncClient) -> None:
     started = await api.post("/oauth/device_authorization", data={"client_id": "xuezu-console"})
     assert (started.status_code, started.json()["error"]) == (400, "unauthorized_client")
     for grant in (DEVICE_GRANT, "refresh_token"):
@@ -326,7 +327,7 @@ async def test_no_program_signs_in_with_the_id_of_the_console(api: httpx.AsyncCl
 
 
 @pytest.mark.parametrize("ended", ["disabled", "phone signed out", "everything signed out"])
-async def test_approval_ends_with_the_approving_session(
+async def test_approval_of_an_ended_session_gives_no_tokens(
     people: People, person: Person, console: Console, db: AsyncConnection, ended: str
 ) -> None:
     await scan_and_approve(person, console)

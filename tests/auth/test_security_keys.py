@@ -78,7 +78,7 @@ async def test_key_proof_is_not_valid_in_another_session(people: People, person:
     await prove_key(elsewhere, key)
 
 
-async def test_check_without_any_key_is_refused(person: Person) -> None:
+async def test_key_proof_by_a_user_without_keys_is_refused(person: Person) -> None:
     answer = await person.post("/v1/me/security-key-challenges", json={"purpose": "check"})
     assert is_refused(answer, 409, "no-security-key")
 
@@ -97,7 +97,7 @@ async def test_second_answer_to_a_challenge_is_refused(person: Person, db: Async
     assert actions == ["security_key.registered", "security_key.proved", "security_key.refused"]
 
 
-async def test_challenge_is_used_after_a_wrong_answer(person: Person) -> None:
+async def test_challenge_with_a_wrong_answer_is_refused_afterwards(person: Person) -> None:
     key = await register_key(person)
     challenge = await request_challenge(person, "check")
     wrong = SoftKey(credential_id=key.credential_id)

@@ -48,12 +48,12 @@ async def test_refresh_returns_new_tokens_of_the_same_session(person: Person) ->
 
 
 @pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_repeat_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every repeated use of a refresh token comes after the time in which a lost answer can be repeated."""
     monkeypatch.setattr(sessions, "REPEAT_WINDOW", timedelta(minutes=-1))
 
 
-@pytest.mark.usefixtures("later")
+@pytest.mark.usefixtures("without_repeat_window")
 async def test_reused_refresh_token_ends_the_session(person: Person, db: AsyncConnection) -> None:
     tokens = (await refresh(person.api, person.refresh_token)).json()
     replayed = await refresh(person.api, person.refresh_token)
@@ -94,7 +94,7 @@ async def test_token_of_a_lost_answer_ends_the_session_when_it_is_used_later(
 
 
 async def test_refresh_is_not_repeated_after_the_next_one(person: Person) -> None:
-    """The answer was not lost: its token was used."""
+    """The token of the answer was used, so the answer was not lost."""
     tokens = (await refresh(person.api, person.refresh_token)).json()
     following = (await refresh(person.api, tokens["refresh_token"])).json()
     assert (await refresh(person.api, person.refresh_token)).status_code == 400
@@ -116,7 +116,7 @@ async def test_refresh_of_an_ended_session_is_not_repeated(person: Person) -> No
     assert (await refresh(person.api, person.refresh_token)).status_code == 400
 
 
-@pytest.mark.usefixtures("later")
+@pytest.mark.usefixtures("without_repeat_window")
 async def test_reused_refresh_token_is_detected_after_a_restart(settings: Settings, person: Person) -> None:
     """Another process detects the reuse too, because the state is in the database."""
     tokens = (await refresh(person.api, person.refresh_token)).json()
@@ -238,7 +238,7 @@ async def test_session_from_before_the_sign_in_is_not_used(people: People, perso
     assert len((await victim.get("/v1/me/sessions")).json()["items"]) == 1
 
 
-async def test_metadata_names_working_endpoints(api: httpx.AsyncClient) -> None:
+async def test_endpoints_in_the_metadata_answer(api: httpx.AsyncClient) -> None:
     found: dict[str, Any] = (await api.get("/.well-known/oauth-authorization-server")).json()
     assert found["issuer"] == "http://localhost:8000"
     keys = (await api.get(found["jwks_uri"])).json()["keys"]

@@ -21,7 +21,7 @@ from tests.people import People, Person
 
 @pytest.fixture(scope="module")
 async def live(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the served app over a socket, with a cookie jar as in a browser."""
+    """Yield an HTTP client that calls the app over a socket and stores cookies as a browser does."""
     async with serve_app(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
         yield client
 
@@ -89,7 +89,8 @@ async def test_expiry_arrives_and_ends_the_stream(live: httpx.AsyncClient, perso
 async def test_step_arrives_after_a_lost_listen_connection(
     app: FastAPI, live: httpx.AsyncClient, person: Person
 ) -> None:
-    """The database ends the LISTEN connection. A step that happens meanwhile is read from the database."""
+    """The database ends the LISTEN connection. A step that happens before the next connection is read from the
+    database."""
     console = await Console.request(person.api)
     stream = stream_events(live, await open_ticket(live, console))
     assert (await anext(stream))["state"] == "pending"
