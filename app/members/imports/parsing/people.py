@@ -210,9 +210,10 @@ def find_cause(cells: list[Any], texts: list[str], titles: list[list[str]]) -> s
     name, phone = texts[NAME], texts[PHONE]
     if phone == EXAMPLE[1]:
         return "example" if name in {EXAMPLE[0], _OLD_EXAMPLE} else None
-    if len(_DIGIT.findall(phone)) >= 7:
+    digits = len(_DIGIT.findall(phone))
+    if digits >= 7:
         return None
-    if _find_field(name) == "name" and _find_field(phone) == "phone":
+    if phone and name and not digits and _find_field(name) == "name" and _find_field(phone) == "phone":
         return "repeated-header"
     shown = _list_texts(cells)
     if shown in titles:
