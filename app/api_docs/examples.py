@@ -221,6 +221,7 @@ MEMBERS: Mapping[str, Example] = {
     f"POST {_ORG}/group-transfers/previews": Example(
         {"org_id": Stored("subordinate"), "member_ids": [Stored("member"), Stored("leaving_member")]}
     ),
+    f"POST {_ORG}/group-transfers/sheets": Example({}),
     f"GET {_ORG}/group-transfers/{{transfer_id}}": Example(values={"transfer_id": Stored("coming_people")}),
     f"GET {_ORG}/group-transfers/{{transfer_id}}/people": Example(values={"transfer_id": Stored("coming_people")}),
     f"DELETE {_ORG}/group-transfers/{{transfer_id}}": Example(values={"transfer_id": Stored("leaving_people")}),

@@ -191,7 +191,8 @@ The directory of an organisation: its people, and the units in which they are.
    `POST /v1/me/removal-requests`; an admin accepts with `PUT …/removal-requests/{request_id}/acceptance`.
 6. A person goes to another organisation with the consent of both: the present one asks with
    `POST …/members/{member_id}/transfers`, the other one takes the person in with
-   `PUT …/person-transfers/{transfer_id}/acceptance`. Several people go with `POST …/group-transfers`.
+   `PUT …/person-transfers/{transfer_id}/acceptance`. Several people go with `POST …/group-transfers`;
+   `POST …/group-transfers/sheets` finds them by a sheet of names and phones.
 
 Phones are masked. `POST …/phone-disclosures` shows one in full and `POST …/phone-searches` finds who has a whole one;
 each writes an audit entry. Removing or editing a member

@@ -4,17 +4,13 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from starlette.datastructures import UploadFile
 
 from app.authz.access import AsOperator
 from app.core.cipher import CipherDep
-from app.core.i18n import gettext
-from app.core.text import remove_refused_characters
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.members.imports.router import UPLOAD_PROBLEMS
-from app.members.imports.upload_form import MAX_UPLOAD_BYTES
-from app.members.imports.uploads import UNREADABLE_NAME
+from app.members.imports.upload_form import MAX_UPLOAD_BYTES, read_file_form
 from app.org_loads import operations, queries
 from app.org_loads.errors import (
     OrgLoadInUse,
@@ -27,8 +23,7 @@ from app.org_loads.schemas import LoadRowOutcome, OrgLoadConfirmation, OrgLoadOu
 from app.org_loads.sheets import draw_template
 from app.sheets.writer import XLSX
 from app.web.downloads import build_download
-from app.web.errors import Invalid, NotFound, UnsupportedMediaType, problems
-from app.web.forms import read_form
+from app.web.errors import NotFound, problems
 from app.web.locations import describe_location, set_location
 
 router = APIRouter(
@@ -89,28 +84,10 @@ async def create_org_load(
     Read the address in `Location` until the state is `ready`, then look at the rows and confirm. Names stay as they are
     in the sheet. A file that cannot be read is refused with its reason: correct it and upload it again.
     """
-    file_name, file = await _read_upload(request)
-    load_id = await operations.create_load(db, cipher, scope.actor, scope.user.user_id, file_name, file.file)
+    file_name, file = await read_file_form(request)
+    load_id = await operations.create_load(db, cipher, scope.actor, scope.user.user_id, file_name, file)
     set_location(response, f"/v1/operator/org-loads/{load_id}")
     return await queries.get_load(db, load_id)
-
-
-async def _read_upload(request: Request) -> tuple[str, UploadFile]:
-    """Return the file of the form and its name. Raises UnsupportedMediaType, BodyTooLarge, BadRequest, Invalid."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise UnsupportedMediaType
-    form = await read_form(request)
-    file = form.get("file")
-    wrong = [
-        {"pointer": f"/{extra[:100]}", "code": "extra_forbidden", "detail": gettext("不接受此项")}
-        for extra in sorted(set(form) - {"file"})[:10]
-    ]
-    if not isinstance(file, UploadFile):
-        wrong.append({"pointer": "/file", "code": "missing", "detail": gettext("缺少文件")})
-    if wrong or not isinstance(file, UploadFile):
-        raise Invalid(errors=wrong)
-    name = (file.filename or "").replace("\\", "/").rpartition("/")[2][-200:]
-    return remove_refused_characters(name) or UNREADABLE_NAME, file
 
 
 @router.get("", summary="List loads of orgs")

@@ -78,6 +78,7 @@ EXEMPT = {
     "PUT /v1/operator/org-loads/{load_id}/reversal": KEY,
     "PUT /v1/operator/clients/{client_id}/restoration": KEY,
     "POST /v1/orgs/{org_id}/imports": "takes an upload",
+    "POST /v1/orgs/{org_id}/group-transfers/sheets": "takes an upload",
     "PUT /v1/orgs/{org_id}/imports/{import_id}/units": "the example before it has the import read again",
     "PUT /v1/orgs/{org_id}/imports/{import_id}/reversal": "takes back the people of the other examples",
     "POST /v1/orgs/{org_id}/subordinates/{subordinate_id}/recovery-offers": NO_ADMIN,

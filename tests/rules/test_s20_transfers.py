@@ -23,7 +23,7 @@ from tests.acts import (
     list_all,
 )
 from tests.auth.test_accounts import close_account, request_closing_code
-from tests.people import People, Person
+from tests.people import People, Person, fresh_phone
 from tests.points.services import PointsService, event
 from tests.rules.world import World, create_pair, find_superior_id, move_org
 
@@ -97,6 +97,19 @@ async def test_people_of_a_list_who_cannot_move_stay(world: World, people: Peopl
     for person, address, reason in ((receiver, f"{path}/people", "already-there"), (world.admin, own, "not-taken")):
         obstacles = [item["obstacle"] for item in get_body(await person.get(address))["items"]]
         assert obstacles == ["left", reason, None]
+
+
+async def test_sheet_names_people_by_name_and_phone(world: World) -> None:
+    """A sheet of names and phones can name them; a row whose name and phone do not agree with the directory names
+    nobody, with the reason."""
+    phones = [fresh_phone() for _ in range(3)]
+    members = [await add_member(world.admin, world.org, world.unit, phone=phone) for phone in phones[:2]]
+    rows = [("姓名", "手机号码"), ("王小明", phones[0]), ("李四", phones[1]), ("王小明", phones[2])]
+    sheet = {"file": ("people.csv", "\n".join(map(",".join, rows)).encode())}
+    found = get_body(await world.admin.post(f"{world.path}/group-transfers/sheets", files=sheet))
+    assert [each["member_id"] for each in found["people"]] == [members[0]["id"]]
+    codes = [(each["row"]["row_no"], each["reasons"][0]["code"]) for each in found["unmatched"]]
+    assert codes == [(3, "name-is-other"), (4, "phone-not-in-directory")]
 
 
 async def test_transfer_of_an_admin_or_a_second_one_of_a_person_is_refused(world: World) -> None:

@@ -19,20 +19,26 @@ from app.console.frame.notices import show_message
 from app.console.frame.regions import RegionChoices, find_region_choices
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page, render_part
-from app.core.cipher import CipherDep
+from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext, gettext_noop, ngettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.members.group_transfers import operations, queries
 from app.members.group_transfers.errors import GroupTransferDecided
 from app.members.group_transfers.schemas import (
+    MAX_PEOPLE,
     GroupTransferAcceptance,
     GroupTransferCreate,
     GroupTransferOut,
     GroupTransferPersonOut,
     GroupTransferPreviewOut,
     Obstacle,
+    PeopleSheetOut,
 )
+from app.members.group_transfers.sheets import MAX_SHEET_BYTES, match_sheet
+from app.members.imports.queries import describe_places
+from app.members.imports.schemas import RowPlaceOut
+from app.members.imports.upload_form import read_file_form
 from app.members.transfers.schemas import PersonTransferOut
 from app.schema.approvals import State
 from app.web.errors import Invalid, NotFound, Problem
@@ -75,6 +81,13 @@ class NewGroupTransfer(FormContext, FrameContext, template="directory/new_group_
         return [(each.name or "—", translate_obstacle(each.obstacle)) for each in self.preview.excluded]
 
 
+class PeopleOfSheet(FormContext, FrameContext, template="directory/people_of_sheet.html"):
+    """The form for a sheet; `found` once it is read: whom it names, and which of its rows name nobody."""
+
+    found: PeopleSheetOut | None = None
+    name_places: Callable[[Sequence[RowPlaceOut]], str] = describe_places
+
+
 class GroupTransferPage(FrameContext, template="directory/group_transfer.html"):
     transfer: GroupTransferOut
     people: Page[GroupTransferPersonOut]
@@ -88,6 +101,22 @@ class GroupAcceptanceForm(FormContext, FrameContext, template="directory/group_t
     picker: UnitPicker
     coming: int
     staying: Sequence[tuple[str, int]]
+
+
+@router.get("/sheets")
+async def show_sheet_form(request: Request, scope: Writer) -> Response:
+    """Show the form for a sheet of people."""
+    return render_part(request, PeopleOfSheet(frame=build_org_frame(scope, "person-transfers")))
+
+
+@router.post("/sheets", max_body_size=MAX_SHEET_BYTES)
+async def find_people_of_sheet(request: Request, scope: Writer, db: WriteDb, cipher: CipherDep) -> Response:
+    """Show whom the sheet names, and which of its rows name nobody and why. Nothing changes."""
+    outcome = await catch_problem(db, _match_sheet(request, db, cipher, scope))
+    frame = build_org_frame(scope, "person-transfers")
+    if isinstance(outcome, Problem):
+        return render_part(request, PeopleOfSheet(frame=frame, outcome=outcome))
+    return render_part(request, PeopleOfSheet(frame=frame, found=outcome))
 
 
 @router.post("/new")
@@ -208,9 +237,13 @@ async def get_waiting_transfer(db: Readable, scope: OrgScope, transfer_id: UUID,
     return transfer
 
 
+async def _match_sheet(request: Request, db: WriteDb, cipher: Cipher, scope: OrgScope) -> PeopleSheetOut:
+    return await match_sheet(db, cipher, scope, *await read_file_form(request))
+
+
 def _read_body(form: Form) -> GroupTransferCreate | ValidationError:
     fields = form.get_filled("org_name", "region_code")
-    members = read_ids(form, "member_id")
+    members = read_ids(form, "member_id", MAX_PEOPLE)
     if not members:
         raise Invalid
     return validate_fields(GroupTransferCreate, {**fields, "member_ids": members})
@@ -223,7 +256,7 @@ def _show_form(
     outcome: Outcome = None,
     preview: GroupTransferPreviewOut | None = None,
 ) -> Response:
-    member_ids = read_ids(form, "member_id")
+    member_ids = read_ids(form, "member_id", MAX_PEOPLE)
     if not member_ids:
         raise Invalid
     dialog = NewGroupTransfer(

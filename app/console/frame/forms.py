@@ -44,7 +44,7 @@ async def _read_form(request: Request) -> Form:
         if not await request.body():
             return Form([])
         raise UnsupportedMediaType
-    sent = await request.form(max_files=0, max_fields=1000)
+    sent = await request.form(max_files=0, max_fields=1100)
     pairs = [(name, value) for name, value in sent.multi_items() if isinstance(value, str)]
     if any("\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text) for pair in pairs for text in pair):
         raise BadRequest
@@ -77,13 +77,13 @@ class TooManyChosen(Invalid):
 _Ids = TypeAdapter(list[UUID])
 
 
-def read_ids(form: Form, name: str) -> list[UUID]:
-    """Return the distinct ids of a field. Raises Invalid if one is malformed, and TooManyChosen for more than 500."""
+def read_ids(form: Form, name: str, limit: int = _MAX_IDS) -> list[UUID]:
+    """Return the distinct ids of a field. Raises Invalid if one is malformed, TooManyChosen for more than `limit`."""
     try:
         ids = list(dict.fromkeys(_Ids.validate_python(form.get_all(name))))
     except ValidationError:
         raise Invalid from None
-    if len(ids) > _MAX_IDS:
+    if len(ids) > limit:
         raise TooManyChosen
     return ids
 

@@ -1,6 +1,7 @@
 """Errors of calls about transfers of several people."""
 
 from app.core.i18n import gettext_noop
+from app.members.imports.errors import SheetRefused
 from app.web.errors import Conflict
 
 
@@ -20,3 +21,19 @@ class NobodyCanTransfer(Conflict):
     slug = "nobody-can-transfer"
     title = gettext_noop("所选人员均不能转移")
     advice = gettext_noop("请查看每个人不能转移的原因。")
+
+
+class NameOrPhoneUnclear(SheetRefused):
+    """No row of the sheet is a header with one column of names and one of phones."""
+
+    slug = "name-or-phone-unclear"
+    title = gettext_noop("不能确定姓名和手机号码在哪一列")
+    advice = gettext_noop(
+        "每个工作表的前 30 行中须有表头，其中“姓名”和“手机号码”（或常用的说法，如：名字、手机）各出现一次。"
+    )
+
+
+class TooManyPeopleInSheet(SheetRefused):
+    slug = "too-many-people-in-sheet"
+    title = gettext_noop("表格中的人员过多")
+    advice = gettext_noop("一次最多转移 1000 人。请分几次处理。")

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.authz.access import Can, OrgScope
 from app.authz.errors import OrgClosed
@@ -12,7 +12,13 @@ from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.members.group_transfers import operations, queries
-from app.members.group_transfers.errors import GroupTransferDecided, GroupTransferOpen, NobodyCanTransfer
+from app.members.group_transfers.errors import (
+    GroupTransferDecided,
+    GroupTransferOpen,
+    NameOrPhoneUnclear,
+    NobodyCanTransfer,
+    TooManyPeopleInSheet,
+)
 from app.members.group_transfers.schemas import (
     GroupTransferAcceptance,
     GroupTransferCreate,
@@ -21,11 +27,27 @@ from app.members.group_transfers.schemas import (
     GroupTransferPersonOut,
     GroupTransferPreviewOut,
     GroupTransferRefusal,
+    PeopleSheetOut,
 )
+from app.members.group_transfers.sheets import MAX_SHEET_BYTES, match_sheet
+from app.members.imports.errors import (
+    EncodingUnknown,
+    FileBomb,
+    FileDamaged,
+    FileEmpty,
+    FileEncrypted,
+    FileExhausting,
+    FileHasDtd,
+    FileRenamed,
+    FileTypeUnknown,
+    NoRows,
+    NoSheet,
+)
+from app.members.imports.upload_form import read_file_form
 from app.members.links.errors import UnknownOrg
 from app.members.transfers.errors import SameOrg
 from app.orgs.errors import UnknownUnit
-from app.web.errors import problems
+from app.web.errors import BadRequest, BodyTooLarge, Invalid, Unavailable, UnsupportedMediaType, problems
 from app.web.locations import set_location
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/group-transfers", route_class=TransactionalRoute, tags=["members"])
@@ -41,6 +63,64 @@ async def preview_group_transfer(scope: Writer, body: GroupTransferCreate, db: W
     """Say who of the chosen people a request would name, and who not and why. The call changes nothing. Whether
     a person is in the other org already is not said."""
     return await operations.preview_group_transfer(db, scope, body)
+
+
+@router.post(
+    "/sheets",
+    summary="Find the members whom a sheet names",
+    max_body_size=MAX_SHEET_BYTES,
+    responses=problems(
+        BadRequest,
+        BodyTooLarge,
+        UnsupportedMediaType,
+        Invalid,
+        Unavailable,
+        EncodingUnknown,
+        FileBomb,
+        FileDamaged,
+        FileEmpty,
+        FileEncrypted,
+        FileExhausting,
+        FileHasDtd,
+        FileRenamed,
+        FileTypeUnknown,
+        NoRows,
+        NoSheet,
+        NameOrPhoneUnclear,
+        TooManyPeopleInSheet,
+    ),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["file"],
+                        "properties": {
+                            "file": {
+                                "type": "string",
+                                "format": "binary",
+                                "description": "xlsx, xls, ods or csv (UTF-8 or GB18030) with a column of names and "
+                                "one of phones, under `姓名` and `手机号码` or other usual words for them. Other "
+                                "columns do not matter.",
+                            }
+                        },
+                    }
+                }
+            },
+        }
+    },
+)
+async def match_people_sheet(request: Request, scope: Writer, db: WriteDb, cipher: CipherDep) -> PeopleSheetOut:
+    """Get the `member_ids` of the people of this org whom a sheet names, for `POST …/group-transfers`. The call changes
+    nothing, and the sheet is not stored. It may have up to 1,000 people and 5 MB.
+
+    A row names a person if the directory has its phone with its name. A row of a sheet that the directory exported may
+    have a masked phone: its number (`编号`) and its name count. `unmatched` has the other rows, each with its place in
+    the sheet and the reasons.
+    """
+    return await match_sheet(db, cipher, scope, *await read_file_form(request))
 
 
 @router.post(

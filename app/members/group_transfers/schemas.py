@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from app.approvals.reasons import TranslatedReason
 from app.core.text import Reason
+from app.members.imports.schemas import CodeOut, RowPlaceOut, SheetNotReadOut, SkippedRowsOut
 from app.members.links.schemas import NamedOrg
 from app.members.schemas import UnitIds, remove_duplicates
 from app.schema.approvals import State
@@ -98,3 +99,29 @@ class GroupTransferAcceptance(Body):
 
 class GroupTransferRefusal(Body):
     reason: Reason
+
+
+class SheetPersonOut(Out):
+    """A person of the directory whom a row of the sheet names."""
+
+    row: RowPlaceOut
+    member_id: UUID
+    name: str = Field(description="The name in the directory.")
+    hidden: bool = Field(description="The row is hidden in the sheet.")
+
+
+class UnmatchedRowOut(Out):
+    """A row of the sheet that names no person of the directory, or one whom a row before it names."""
+
+    row: RowPlaceOut
+    name: str | None = Field(description="The name in the sheet; null if it could not be read.")
+    reasons: list[CodeOut] = Field(description="All reasons why the row names no person.")
+
+
+class PeopleSheetOut(Out):
+    """The people whom a sheet names. All rows under the headers are in one of the lists."""
+
+    people: list[SheetPersonOut] = Field(description="In the order of the sheet, each person once.")
+    unmatched: list[UnmatchedRowOut]
+    skipped: list[SkippedRowsOut] = Field(description="Rows that are not about a person.")
+    sheets_not_read: list[SheetNotReadOut]

@@ -117,7 +117,7 @@ def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetR
         phone_index=encrypted and encrypted["phone_index"],
         phone_last4_index=last4,
         masked_phone=masked,
-        known_id=_read_number(row.number),
+        known_id=read_number(row.number),
         unit_path=path,
         party=party,
         probationary=probationary,
@@ -140,7 +140,7 @@ def _list_unreadable(row: SheetRow) -> list[str]:
     return problems
 
 
-def _read_number(text: str) -> UUID | None:
+def read_number(text: str) -> UUID | None:
     """Return the member whose number (编号) an export of this service has written, or None for any other text."""
     try:
         return UUID(text) if len(text) == _NUMBER_LENGTH else None

@@ -1,11 +1,11 @@
 """The multipart form of an upload: the sheet, the mode, and what to do with unknown units."""
 
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import UUID
 
 from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from app.core.i18n import gettext
 from app.core.services import SETTINGS
@@ -33,20 +33,14 @@ async def read_upload_form(request: Request) -> Upload:
 
     The framework would read the form before it authenticates the caller. This function reads it afterwards.
     """
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise UnsupportedMediaType
     try:
-        form = await read_form(request)
+        form = await _read_multipart(request)
     except BodyTooLarge:
         raise FileTooLarge(limit=SETTINGS.get(request).max_upload_mb) from None
-    wrong: list[dict[str, str]] = []
     found: dict[str, Any] = {}
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
-        wrong.append({"pointer": "/file", "code": "missing", "detail": gettext("缺少文件")})
-    else:
-        name = (file.filename or "").replace("\\", "/").rpartition("/")[2][-200:]
-        found |= {"file": file.file, "file_name": remove_refused_characters(name) or UNREADABLE_NAME}
+    file, wrong = _get_file(form)
+    if file is not None:
+        found |= {"file": file.file, "file_name": _clean_name(file)}
     for name, adapter, default in _CHOICES:
         try:
             found[name] = adapter.validate_python(form.get(name) or default)
@@ -59,8 +53,44 @@ async def read_upload_form(request: Request) -> Upload:
     ):
         detail = gettext("mode 为 replace-unit 时必须给出 unit_id，其他情况不能给出")
         wrong.append({"pointer": "/unit_id", "code": "unit", "detail": detail})
-    for extra in sorted(set(form) - {"file", *(name for name, _, _ in _CHOICES)})[:10]:
-        wrong.append({"pointer": f"/{extra[:100]}", "code": "extra_forbidden", "detail": gettext("不接受此项")})
+    wrong += _list_extra(form, {"file", *(name for name, _, _ in _CHOICES)})
     if wrong:
         raise Invalid(errors=wrong)
     return Upload(**found)
+
+
+async def read_file_form(request: Request) -> tuple[str, BinaryIO]:
+    """Return the file of a form that has nothing else, and its name. Raises UnsupportedMediaType, BodyTooLarge,
+    BadRequest, Invalid."""
+    form = await _read_multipart(request)
+    file, wrong = _get_file(form)
+    wrong += _list_extra(form, {"file"})
+    if wrong or file is None:
+        raise Invalid(errors=wrong)
+    return _clean_name(file), file.file
+
+
+async def _read_multipart(request: Request) -> FormData:
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise UnsupportedMediaType
+    return await read_form(request)
+
+
+def _get_file(form: FormData) -> tuple[UploadFile | None, list[dict[str, str]]]:
+    """Return the file, or None and what is wrong."""
+    file = form.get("file")
+    if isinstance(file, UploadFile):
+        return file, []
+    return None, [{"pointer": "/file", "code": "missing", "detail": gettext("缺少文件")}]
+
+
+def _clean_name(file: UploadFile) -> str:
+    name = (file.filename or "").replace("\\", "/").rpartition("/")[2][-200:]
+    return remove_refused_characters(name) or UNREADABLE_NAME
+
+
+def _list_extra(form: FormData, known: set[str]) -> list[dict[str, str]]:
+    return [
+        {"pointer": f"/{extra[:100]}", "code": "extra_forbidden", "detail": gettext("不接受此项")}
+        for extra in sorted(set(form) - known)[:10]
+    ]

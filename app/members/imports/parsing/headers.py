@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 from .cells import convert_to_text
-from .headings import HEADINGS, REQUIRED, SYNONYMS, Columns, normalize_heading
+from .headings import HEADINGS, SYNONYMS, Columns, normalize_heading
 from .refusals import Refused
 
 TYPE_CHECKING = False
@@ -75,11 +75,11 @@ def find_header(
             raise refusal
         if best is None or len(columns.list_missing()) < len(best.list_missing()):
             best = columns
-    if best is not None and len(best.list_missing()) < len(REQUIRED) - 1:
+    if best is not None and len(best.list_missing()) == 1:
         raise make_missing(best.list_missing(), best)
     guessed = best or _guess_header(head, choices, left)
     if guessed is not None:
-        raise make_missing(REQUIRED, guessed)
+        raise make_missing(choices.required, guessed)
     return None
 
 
@@ -122,7 +122,7 @@ def _make_header(
     unit: str,
     unit_from: str,
 ) -> Header:
-    for field in REQUIRED:
+    for field in columns.required:
         for_tied = columns.tied.get(field)
         if for_tied:
             same = len({columns.keys[column] for column in for_tied}) == 1

@@ -94,11 +94,16 @@ def find_word(key: str) -> tuple[str | None, int]:
 
 class Choices:
     """What an admin said of the columns: for this file (`chosen`: heading, column letter or None, field or None), and
-    for an earlier file of the org (`remembered`: field or None by heading)."""
+    for an earlier file of the org (`remembered`: field or None by heading). `required` are the fields that a header
+    must have."""
 
     def __init__(
-        self, chosen: Sequence[Sequence[Any]] = (), remembered: Mapping[str, str | None] | None = None
+        self,
+        chosen: Sequence[Sequence[Any]] = (),
+        remembered: Mapping[str, str | None] | None = None,
+        required: Sequence[str] = REQUIRED,
     ) -> None:
+        self.required = required
         self.chosen = {(key, column): field for key, column, field in chosen}
         self.remembered = remembered or {}
 
@@ -113,7 +118,7 @@ class Choices:
         if self.remembered[key] is not None:
             return self.remembered[key], _REMEMBERED
         # Another column was read instead. Where there is none, a sheet needs this one.
-        return (field, _LAST) if field in REQUIRED else (None, 0)
+        return (field, _LAST) if field in self.required else (None, 0)
 
 
 class Columns:
@@ -125,7 +130,7 @@ class Columns:
     """
 
     def __init__(self, cells: Sequence[Any], choices: Choices, left: int = 0) -> None:
-        self.cells, self._left = cells, left
+        self.cells, self._left, self.required = cells, left, choices.required
         self.keys = [normalize_heading(cell) for cell in cells]
         found: dict[str, list[tuple[float, int]]] = {}
         for column, key in enumerate(self.keys):
@@ -140,11 +145,11 @@ class Columns:
             if len(best) > 1:
                 self.tied[field] = best
         for field in self.tied:
-            if field not in REQUIRED:  # it is not known which column to read, so none is read
+            if field not in self.required:  # it is not known which column to read, so none is read
                 del self.positions[field]
 
     def list_missing(self) -> list[str]:
-        return [field for field in REQUIRED if field not in self.positions]
+        return [field for field in self.required if field not in self.positions]
 
     def describe(self, most: int = 60) -> list[dict[str, str | None]]:
         """Return the columns that are read, and those of the first `most` columns that have a heading, with their

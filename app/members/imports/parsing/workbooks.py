@@ -37,11 +37,11 @@ PICTURES = (
 
 
 class Options:
-    """How to read a file: what an admin said of its columns, which of its sheets to read (None: all that have people),
-    and whether an empty unit is that of the row above."""
+    """How to read a file: what an admin said of its columns, which columns it must have, which of its sheets to read
+    (None: all that have people), and whether an empty unit is that of the row above."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
-        self.choices = Choices(given.get("columns", ()), given.get("remembered"))
+        self.choices = Choices(given.get("columns", ()), given.get("remembered"), given.get("required", REQUIRED))
         self.sheets: list[str] | None = given.get("sheets")
         self.fill_units = bool(given.get("fill_units"))
 
@@ -76,7 +76,7 @@ class FileReader:
         def open_sheets() -> list[SheetReader]:
             sheet = SheetReader("", iterate_rows(text, delimiter), [], self._options.choices)
             if sheet.header is None:
-                raise make_missing(list(REQUIRED))
+                raise make_missing(self._options.choices.required)
             return [sheet]
 
         return self._read_sheets(lines, open_sheets, {})
@@ -153,7 +153,7 @@ class FileReader:
             else:
                 self._not_read.append({"name": sheet.name[:100], "reason": reason})
         if not chosen:
-            raise refusal or (Refused("no-rows") if empty else make_missing(list(REQUIRED)))
+            raise refusal or (Refused("no-rows") if empty else make_missing(self._options.choices.required))
         return chosen
 
     def _read_sheets(
