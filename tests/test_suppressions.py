@@ -12,7 +12,7 @@ from tests.processes import ROOT
 PATHS = ("app", "bench", "devtools", "migrations", "tests", "bootstrap.py", "checks.py")
 SUPPRESSION = re.compile(r"#\s*(ruff:\s*)?(noqa|type:\s*ignore)")
 WITH_REASON = re.compile(
-    r"# (ruff: )?noqa: [A-Z]+\d+(, [A-Z]+\d+)* — \S|# type: ignore\[[a-z-]+(, [a-z-]+)*\](  # noqa: \w+)?  # \S"
+    r"# (ruff: )?noqa: [A-Z]+\d+(, [A-Z]+\d+)* (—|-) \S|# type: ignore\[[a-z-]+(, [a-z-]+)*\](  # noqa: \w+)?  # \S"
 )
 
 

@@ -19,7 +19,7 @@ CONTAINERS = {
 # Functions whose type cannot be annotated: overloads of SQLAlchemy, and an object that is looked up by name.
 EXCEPTIONS = {
     ("database/db.py", "scalar"),
-    ("core/plugins.py", "load"),
+    ("core/plugins.py", "load_plugin"),
     ("database/rows.py", "one_or_404"),
     ("web/request_bodies.py", "json"),  # as Starlette declares it
 }

@@ -126,6 +126,7 @@ _NOT_MESSAGES = {
     "app/auth/devices.py": "names of browsers",
     "app/auth/phone_codes/codes.py": "messages to phones, which carriers deliver in Chinese",
     "app/auth/security_keys/keys.py": "the name of the service",
+    "app/auth/token_endpoint/router.py": "the name of the service",
     "app/cli.py": "the name of the service",
     "app/console/frame/formats.py": "patterns of dates",
     "app/core/characters.py": "characters with another form",
