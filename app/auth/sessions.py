@@ -21,6 +21,7 @@ from app.auth.oauth.protocol import Client, OAuthError, build_invalid_grant, bui
 from app.authz.scopes import OWN_SCOPES
 from app.authz.tokens import LIFETIME, TokenIssuer, TokenVerifier
 from app.core.cipher import create_secret, hash_secret
+from app.messages.delivery import add_device_message
 from app.schema.auth import OAuthClient, RefreshToken, Session, User
 from app.web.errors import Unauthorized
 from app.web.schemas import Out
@@ -137,6 +138,7 @@ async def start_session(
         subject=("session", session_id),
         after={"client": client.id, "device": device, "methods": list(methods)},
     )
+    await add_device_message(db, user_id, session_id)
     return await _issue_tokens(db, issuer, client, user_id, session_id, scopes)
 
 

@@ -1,7 +1,7 @@
 """Adding messages. Each is added in the transaction of the act that it reports, and takes no lock.
 
-A user gets no message about an act of their own. The messages about requests are added by `approvals.requests`, in the
-statement that ends a request.
+A user gets no message about an act of their own, but about their account. The messages about requests are added by
+`approvals.requests`, in the statement that ends a request.
 """
 
 from typing import Any
@@ -28,11 +28,27 @@ WHERE a.org_id = :org_id AND a.user_id IS DISTINCT FROM :actor_id
 )
 
 
+_ADD_NEW_DEVICE = text("""
+WITH earlier AS (
+    SELECT old.client_id = new.client_id AND old.device IS NOT DISTINCT FROM new.device
+        AND network(set_masklen(old.address, CASE family(old.address) WHEN 4 THEN 24 ELSE 64 END))
+            IS NOT DISTINCT FROM network(set_masklen(new.address, CASE family(new.address) WHEN 4 THEN 24 ELSE 64 END))
+        AS is_same
+    FROM sessions AS old JOIN sessions AS new ON new.id = :session_id
+    WHERE old.user_id = :user_id AND old.id <> :session_id
+)
+INSERT INTO messages (user_id, kind, parameters)
+SELECT :user_id, :kind, jsonb_strip_nulls(jsonb_build_object('client', client.name, 'device', s.device))
+FROM sessions AS s JOIN oauth_clients AS client ON client.id = s.client_id
+WHERE s.id = :session_id AND (SELECT NOT bool_or(is_same) FROM earlier)
+""").bindparams(bindparam("user_id", type_=Uuid()), bindparam("session_id", type_=Uuid()))
+
+
 async def add_message(
     db: AsyncConnection,
     user_id: UUID,
     kind: MessageKind,
-    org_id: UUID,
+    org_id: UUID | None,
     *,
     actor_id: UUID | None,
     subject: tuple[str, UUID] | None = None,
@@ -44,6 +60,18 @@ async def add_message(
     subject_type, subject_id = subject or (None, None)
     values = {"user_id": user_id, "kind": kind, "org_id": org_id, "parameters": parameters}
     await db.execute(_ADD, values | {"subject_type": subject_type, "subject_id": subject_id})
+
+
+async def add_account_message(db: AsyncConnection, user_id: UUID, kind: MessageKind) -> None:
+    """Add a message about the user's account, also where the user is the one who acts: the caller may be a thief."""
+    await add_message(db, user_id, kind, None, actor_id=None)
+
+
+async def add_device_message(db: AsyncConnection, user_id: UUID, session_id: UUID) -> None:
+    """Add a message about the session that has just started, if it is on a new device: none of the user's earlier
+    sessions had this client and device and came from this network. The first session of an account gets none.
+    """
+    await db.execute(_ADD_NEW_DEVICE, {"user_id": user_id, "session_id": session_id, "kind": MessageKind.NEW_DEVICE})
 
 
 async def add_message_to_admins(

@@ -4,7 +4,8 @@ from enum import StrEnum
 
 
 class MessageKind(StrEnum):
-    """What a message reports. The `request-…` kinds are about a request of the reader's own."""
+    """What a message reports. The `request-…` kinds are about a request of the reader's own. The last four are
+    about the account, and name no org."""
 
     REQUEST_ACCEPTED = "request-accepted"
     REQUEST_DECLINED = "request-declined"
@@ -28,3 +29,7 @@ class MessageKind(StrEnum):
     UNIT_ENDED = "unit-ended"
     IMPORT_DONE = "import-done"
     IMPORT_FAILED = "import-failed"
+    NEW_DEVICE = "new-device"
+    SECURITY_KEY_ADDED = "security-key-added"
+    SECURITY_KEYS_RECOVERED = "security-keys-recovered"
+    PHONE_CHANGED = "phone-changed"

@@ -48,6 +48,18 @@ _TEXTS: Mapping[str, str] = {
         "“{org}”：批量导入已完成，新增 {added} 人、更新 {changed} 人、移出 {leaving} 人、{refused} 行未导入。"
     ),
     MessageKind.IMPORT_FAILED: gettext_noop("“{org}”：批量导入未能完成，通讯录没有改变。"),
+    MessageKind.NEW_DEVICE: gettext_noop(
+        "您的账号在新设备上登录：{client}，{device}。如非本人操作，请立即让该设备退出登录。"
+    ),
+    MessageKind.SECURITY_KEY_ADDED: gettext_noop(
+        "您的账号登记了一把新的安全密钥。如非本人操作，请立即退出所有设备并联系平台管理员。"
+    ),
+    MessageKind.SECURITY_KEYS_RECOVERED: gettext_noop(
+        "平台管理员已移除您的账号的全部安全密钥，所有设备已退出登录。如非本人申请，请立即联系平台管理员。"
+    ),
+    MessageKind.PHONE_CHANGED: gettext_noop(
+        "您的账号更换了手机号，所有设备已退出登录。如非本人操作，请立即联系平台管理员。"
+    ),
 }
 
 
@@ -74,4 +86,6 @@ def write_text(kind: str, org_name: str | None, subject_type: str | None, parame
         return gettext(_TEXTS_WITHOUT_NAME[kind])
     request = gettext(REQUEST_NAMES[subject_type]) if subject_type is not None and subject_type in REQUEST_NAMES else ""
     counts = dict.fromkeys(("added", "changed", "leaving", "refused"), 0) | dict(parameters)
+    counts["client"] = gettext(str(parameters.get("client", "")))
+    counts["device"] = parameters.get("device") or gettext("未知设备")
     return gettext(_TEXTS[kind], **counts | {"org": org_name or "", "request": request})

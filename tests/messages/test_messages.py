@@ -26,6 +26,12 @@ from tests.auth.test_accounts import close_account
 from tests.people import People, Person, fresh_org_name, fresh_phone
 from tests.retention import clean_up
 
+ACCOUNT_KINDS = {
+    MessageKind.NEW_DEVICE,
+    MessageKind.SECURITY_KEY_ADDED,
+    MessageKind.SECURITY_KEYS_RECOVERED,
+    MessageKind.PHONE_CHANGED,
+}
 READ_MARK = "/v1/messages/read-mark"
 
 
@@ -46,9 +52,9 @@ def test_every_kind_of_request_has_a_name() -> None:
 
 
 @pytest.mark.parametrize("kind", MessageKind)
-def test_every_kind_of_message_has_a_text_that_names_the_org(kind: MessageKind) -> None:
+def test_every_kind_of_message_has_a_text_that_names_the_org_or_the_account(kind: MessageKind) -> None:
     said = write_text(kind, "某组织", "application", {})
-    assert "某组织" in said
+    assert ("您的账号" if kind in ACCOUNT_KINDS else "某组织") in said
     assert "{" not in said
 
 

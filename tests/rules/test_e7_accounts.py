@@ -5,9 +5,10 @@ from datetime import timedelta
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.acts import get_refusal
+from tests.acts import get_body, get_refusal, list_all
 from tests.auth.authenticator import forget_key_proof, register_key
-from tests.auth.test_accounts import request_phone_change, sign_in_console
+from tests.auth.operator_accounts import create_operator
+from tests.auth.test_accounts import list_messages, request_phone_change, sign_in_console
 from tests.auth.test_security_keys import age_session
 from tests.people import People, fresh_phone
 
@@ -39,7 +40,30 @@ async def test_phone_change_needs_a_code_to_both_phones(people: People) -> None:
     `code-refused`)."""
     person = await people.register(verified=False)
     body = await request_phone_change(person, fresh_phone())
-    for field, slug in (("old_phone_code", "old-phone-code-refused"), ("code", "code-refused")):
+    for field, refusal in (("old_phone_code", (403, "old-phone-code-refused")), ("code", (403, "code-refused"))):
         wrong = {field: f"{(int(body[field]) + 1) % 1_000_000:06d}"}
-        assert get_refusal(await person.put("/v1/me/phone", json=body | wrong)) == (403, slug)
+        assert get_refusal(await person.put("/v1/me/phone", json=body | wrong)) == refusal
     assert (await person.put("/v1/me/phone", json=body)).status_code == 204
+
+
+async def test_new_device_key_recovery_and_phone_reach_the_person(app: FastAPI, people: People) -> None:
+    """A sign-in on a new device, a new security key, a recovery from lost keys and a change of the phone reach the
+    person as a message. The last three also reach the phone by SMS; for a change of the phone it is the old one.
+    """
+    person, operator = await people.register(verified=False), await create_operator(app, people)
+    person = await people.register(phone=person.phone, verified=False)
+    assert await list_all(person, "/v1/messages") == [], "the same device as before"
+    await sign_in_console(app, person)
+    await register_key(person)
+    body = {"phone": person.phone, "reason": "lost"}
+    get_body(await operator.post("/v1/operator/key-recoveries", json=body))
+    person = await people.register(phone=person.phone, verified=False)
+    get_body(await person.put("/v1/me/phone", json=await request_phone_change(person, new := fresh_phone())), 204)
+    again = await people.register(phone=new, verified=False)
+    found = await list_all(again, "/v1/messages")
+    kinds = ["phone-changed", "security-keys-recovered", "security-key-added", "new-device"]
+    assert [message["kind"] for message in found] == kinds
+    assert "Xuezu Console" in found[-1]["text"]
+    sent = "".join(message["text"] for message in await list_messages(person.api, person.phone))
+    assert all(part in sent for part in ("登记了一把新的安全密钥", "已移除您的账号的全部安全密钥", "已更换手机号"))
+    assert "已更换手机号" not in "".join(message["text"] for message in await list_messages(person.api, new))

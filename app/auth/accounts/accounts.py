@@ -28,6 +28,8 @@ from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.database.db import on_constraint
 from app.members.activation import activate_user, consent_to_own_rows, lock_phones
+from app.messages.delivery import add_account_message
+from app.messages.kinds import MessageKind
 from app.messages.operations import erase_messages
 from app.orgs.names import Kind
 from app.schema.admins import OrgAdmin
@@ -169,6 +171,7 @@ async def change_phone(
     await lock_phones(db, changed["phone_index"], before)
     await consent_to_own_rows(db, scope.user_id)
     await activate_user(db, cipher, scope.user_id, before)
+    await add_account_message(db, scope.user_id, MessageKind.PHONE_CHANGED)
     await record(db, scope.actor, "user.phone_changed", subject=("user", scope.user_id))
     return None
 

@@ -18,6 +18,8 @@ from app.authz.access import OperatorScope
 from app.core.cipher import Cipher, create_secret, hash_secret
 from app.database.rows import fetch_rows
 from app.members.activation import activate_user
+from app.messages.delivery import add_account_message
+from app.messages.kinds import MessageKind
 from app.schema.auth import Operator, SecurityKey, User
 from app.web.errors import NotFound
 
@@ -58,7 +60,8 @@ async def add_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone:
         .values(user_id=account.id, **columns)
         .on_conflict_do_update(index_elements=[Operator.user_id], set_=columns)
     )
-    await _remove_keys(db, account.id)
+    if await _remove_keys(db, account.id):
+        await add_account_message(db, account.id, MessageKind.SECURITY_KEYS_RECOVERED)
     await end_sessions(db, actor, account.id, reason="operator-enrolment")
     await record(db, actor, "operator.enrolled", subject=("user", account.id))
     return code
@@ -117,6 +120,7 @@ async def recover_keys(
     user_id = await _lock_user_by_phone(db, cipher, phone)
     keys = await _remove_keys(db, user_id)
     sessions = await end_sessions(db, scope.actor, user_id, reason="key-recovery")
+    await add_account_message(db, user_id, MessageKind.SECURITY_KEYS_RECOVERED)
     after = {"reason": reason, "keys_removed": keys}
     await record(db, scope.actor, "security_keys.recovered", subject=("user", user_id), after=after)
     return Recovery(user_id, keys, sessions)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, BackgroundTasks, Path, Query, Request, Response
 
 from app.auth import clients
 from app.auth.errors import (
@@ -29,6 +29,8 @@ from app.auth.operators.schemas import (
     SuspensionCreate,
     SuspensionOut,
 )
+from app.auth.phone_codes.codes import KEYS_RECOVERED
+from app.auth.phone_codes.sms import send_notice
 from app.auth.verification import reviews
 from app.auth.verification.schemas import ReviewItemOut
 from app.authz.access import AsOperator
@@ -108,15 +110,22 @@ async def put_rejection(db: WriteDb, scope: AsOperator, verification_id: Verific
 
 @router.post("/key-recoveries", summary="Recover from lost security keys", responses=problems(IsOperator))
 async def create_key_recovery(
-    db: WriteDb, cipher: CipherDep, scope: AsOperator, body: KeyRecoveryCreate
+    request: Request,
+    db: WriteDb,
+    cipher: CipherDep,
+    scope: AsOperator,
+    body: KeyRecoveryCreate,
+    tasks: BackgroundTasks,
 ) -> KeyRecoveryOut:
-    """Remove all security keys of a user who has lost them. The user's sessions end. The user signs in by phone again
+    """Remove all security keys of a user who has lost them. The user's sessions end, and a
+    message and an SMS tell the user. The user signs in by phone again
     and registers a first key.
 
     First check, outside the service, that the request comes from this user. For an operator's own keys use `xuezu
     operators`.
     """
     recovery = await operators.recover_keys(db, cipher, scope, phone=body.phone, reason=body.reason)
+    send_notice(request, tasks, body.phone, KEYS_RECOVERED)
     return KeyRecoveryOut.model_validate(recovery)
 
 

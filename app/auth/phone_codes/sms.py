@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import structlog
-from fastapi import Request
+from fastapi import BackgroundTasks, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.auth.errors import PhoneCodesUnavailable
@@ -55,6 +55,13 @@ def get_gateway(request: Request) -> SmsGateway:
     if gateway is None:
         raise PhoneCodesUnavailable
     return gateway
+
+
+def send_notice(request: Request, tasks: BackgroundTasks, phone: str, message: str) -> None:
+    """Send a message after the commit, if there is a gateway: what the message reports is done without it too."""
+    gateway = SMS.get(request)
+    if gateway is not None:
+        tasks.add_task(deliver_message, gateway, phone, message)
 
 
 async def deliver_message(gateway: SmsGateway, phone: str, message: str) -> None:

@@ -25,6 +25,8 @@ from app.core.cipher import hash_secret
 from app.database.db import Readable, on_constraint
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import one_or_404
+from app.messages.delivery import add_account_message
+from app.messages.kinds import MessageKind
 from app.schema.auth import Operator, SecurityKey, SecurityKeyChallenge, Session, User
 from app.web.errors import NotFound
 
@@ -163,6 +165,7 @@ async def register_key(
     }
     with on_constraint(("security_keys_credential_id_key", SecurityKeyTaken)):
         row = (await db.execute(insert(SecurityKey).values(values).returning(*KEY_COLUMNS))).one()
+    await add_account_message(db, scope.user_id, MessageKind.SECURITY_KEY_ADDED)
     await record(db, scope.actor, "security_key.registered", subject=("security_key", row.id), after={"name": name})
     return SecurityKeyOut.model_validate(row)
 

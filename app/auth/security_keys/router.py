@@ -3,11 +3,14 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Path, Request, Response
 from fastapi.responses import JSONResponse
 
+from app.auth.accounts.accounts import get_phone
 from app.auth.accounts.queries import get_me
 from app.auth.errors import EnrolmentNeeded, FreshSignInNeeded, NoSecurityKey, SecurityKeyRefused, SecurityKeyTaken
+from app.auth.phone_codes.codes import KEY_ADDED
+from app.auth.phone_codes.sms import send_notice
 from app.auth.security_keys import keys
 from app.auth.security_keys.keys import (
     KeyAnswer,
@@ -74,14 +77,20 @@ async def create_challenge(
     responses=problems(StepUpNeeded, FreshSignInNeeded, EnrolmentNeeded, SecurityKeyRefused, SecurityKeyTaken),
 )
 async def create_security_key(
-    request: Request, response: Response, db: WriteDb, scope: AsOwner, body: SecurityKeyCreate
+    request: Request,
+    response: Response,
+    db: WriteDb,
+    cipher: CipherDep,
+    scope: AsOwner,
+    body: SecurityKeyCreate,
+    tasks: BackgroundTasks,
 ) -> SecurityKeyOut | JSONResponse:
     """Register a security key. This is the second step: send the result of the browser's
     `navigator.credentials.create`. Register two keys, so that you can still sign in after you have lost one.
 
     The first key needs a sign-in in the last 15 minutes; an operator's first key also needs the enrolment code. For
     each further key, prove a registered key first; that proof is valid for 15 minutes. A challenge can be used once:
-    if the new key is refused, request a new challenge.
+    if the new key is refused, request a new challenge. A message and an SMS tell the user of the new key.
     """
     answer = KeyAnswer(body.challenge_id, body.credential.model_dump())
     result = await register_key(
@@ -89,6 +98,7 @@ async def create_security_key(
     )
     if isinstance(result, SecurityKeyRefused):
         return build_problem_response(request, result)
+    send_notice(request, tasks, await get_phone(db, cipher, scope.user_id), KEY_ADDED)
     set_location(response, f"/v1/me/security-keys/{result.id}")
     return result
 

@@ -6,12 +6,15 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Path, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
+from app.auth.accounts.accounts import get_phone
 from app.auth.accounts.queries import get_me, list_sessions
 from app.auth.accounts.schemas import SessionOut
+from app.auth.phone_codes.codes import KEY_ADDED
+from app.auth.phone_codes.sms import send_notice
 from app.auth.security_keys.keys import (
     KeyAnswer,
     RelyingParty,
@@ -128,7 +131,9 @@ async def begin_challenge(
 
 
 @router.post("/keys")
-async def add_key(request: Request, db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
+async def add_key(
+    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, form: PageForm, tasks: BackgroundTasks
+) -> Response:
     """Register the security key with which the browser answered the challenge."""
     body = validate_fields(SecurityKeyCreate, _parse_key_answer(form, "name", "enrolment_code"))
     if isinstance(body, ValidationError):
@@ -138,7 +143,10 @@ async def add_key(request: Request, db: WriteDb, scope: SignedIn, form: PageForm
     created = await register_key(
         db, scope, _build_relying_party(request), answer, name=body.name, enrolment_code=body.enrolment_code
     )
-    return await _show(request, db, scope, created, form) if isinstance(created, Problem) else _redirect_home()
+    if isinstance(created, Problem):
+        return await _show(request, db, scope, created, form)
+    send_notice(request, tasks, await get_phone(db, cipher, scope.user_id), KEY_ADDED)
+    return _redirect_home()
 
 
 @router.post("/check")
