@@ -5,7 +5,9 @@ import asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.database.locks import Lock
 from tests.acts import Json, get_body, get_refusal, invite, list_actions, list_all, send_application
+from tests.meanwhile import answer_after_change
 from tests.people import People, Person, fresh_org_name
 
 
@@ -138,3 +140,23 @@ async def test_concurrent_decisions_of_many_certify_each_applicant_once(people: 
     for answer in answers[:3]:
         for problem in list_problems(answer):
             assert problem in {None, "application-decided"}
+
+
+async def test_approval_of_many_sees_an_edge_that_begins_meanwhile(people: People, engine: AsyncEngine) -> None:
+    admin, superior, token = await create_superior(people)
+    first, second = await apply_with(people, token, fresh_org_name(), fresh_org_name())
+    other = await (await people.register()).create_org()
+    sent = {"decision": "approval", "application_ids": [first[2], second[2]]}
+    answer = await answer_after_change(
+        engine,
+        lambda: admin.post(f"/v1/orgs/{superior['id']}/application-decisions", json=sent),
+        "SELECT pg_advisory_xact_lock(CAST(:hierarchy AS bigint))",
+        """
+        INSERT INTO certifications (superior_id, subordinate_id, subordinate_name, state, requested_by, decided_at,
+            certified_at)
+        SELECT CAST(:superior AS uuid), o.id, o.name, 'live', o.main_admin_id, now(), now() FROM orgs AS o
+        WHERE o.id = CAST(:id AS uuid)
+        """,
+        parameters={"hierarchy": Lock.HIERARCHY.value, "superior": other["id"], "id": first[1]["id"]},
+    )
+    assert list_problems(get_body(answer)) == ["already-certified", None]

@@ -113,6 +113,8 @@ async def test_requests_of_every_kind_are_decided_on_the_phone(visitor: httpx.As
     leaving = await add_member(clerk, subordinate, name="王安石")
     to = {"org_name": superior["name"], "region_code": "320102"}
     get_body(await clerk.post(f"/v1/orgs/{subordinate['id']}/members/{leaving['id']}/transfers", json=to), 201)
+    group = {**to, "member_ids": [(await add_member(clerk, subordinate, name=name))["id"] for name in ("鲁迅", "茅盾")]}
+    get_body(await clerk.post(f"/v1/orgs/{subordinate['id']}/group-transfers", json=group), 201)
     other = await people.register()
     elsewhere = await other.create_org()
     token = (await invite(other, elsewhere))["token"]
@@ -130,7 +132,8 @@ async def test_requests_of_every_kind_are_decided_on_the_phone(visitor: httpx.As
         return sent.text
 
     links = await waiting()
-    assert set(links) == {"application", "change-request", "link-request", "person-transfer", "transfer"}
+    kinds = {"application", "change-request", "group-transfer", "link-request", "person-transfer", "transfer"}
+    assert set(links) == kinds
     shown_again = await answer(links["application"], "refusal", 422, reason="理" * 201)
     assert "理" * 201 in shown_again
     (name,) = TO_TYPE.findall(unescape((await visitor.get(links["application"])).text))
@@ -145,6 +148,8 @@ async def test_requests_of_every_kind_are_decided_on_the_phone(visitor: httpx.As
     shown = (await visitor.get(links["person-transfer"])).text
     assert "王安石" in shown
     await answer(links["person-transfer"], "acceptance")
+    assert "接收 2 人" in (await visitor.get(links["group-transfer"])).text
+    await answer(links["group-transfer"], "acceptance")
     assert renamed in (await visitor.get(links["change-request"])).text
     await answer(links["change-request"], "approval")
     preview = re.findall(r'name="preview" value="([0-9a-f]{32})"', (await visitor.get(links["transfer"])).text)
@@ -154,9 +159,9 @@ async def test_requests_of_every_kind_are_decided_on_the_phone(visitor: httpx.As
     await answer(links["transfer"], "release", preview=preview[0], name=renamed)
     await answer(links["transfer"], "acceptance", 404, preview=preview[0], name=renamed)
     assert await waiting() == {}
-    active = [
-        member for member in await list_all(chief, f"/v1/orgs/{superior['id']}/members") if member["name"] == "欧阳修"
-    ]
+    members = await list_all(chief, f"/v1/orgs/{superior['id']}/members")
+    assert {"王安石", "鲁迅", "茅盾"} <= {member["name"] for member in members}
+    active = [member for member in members if member["name"] == "欧阳修"]
     assert [member["active"] for member in active] == [True]
 
     await sign_in_to_phone(visitor, other)

@@ -6,9 +6,10 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.acts import Json, add_admin, add_member, add_unit, get_body, get_refusal, list_actions, list_all
+from tests.meanwhile import answer_after_change
 from tests.people import People, Person, fresh_phone
 
 
@@ -281,3 +282,19 @@ async def test_concurrent_requests_of_a_list_and_of_one_person_name_the_person_o
         named = get_body(listed, 201)["people"]
         assert (named, one.status_code) in {(2, 409), (1, 201)}
         get_body(await scene.sender.delete(scene.path(scene.old, get_body(listed, 201)["id"])), 204)
+
+
+async def test_person_who_leaves_during_the_acceptance_does_not_move(
+    scene: Scene, engine: AsyncEngine, db: AsyncConnection
+) -> None:
+    leaving, coming = await add_member(scene.sender, scene.old), await add_member(scene.sender, scene.old)
+    transfer = await scene.send(leaving, coming)
+    path = scene.path(scene.new, transfer["id"], "acceptance")
+    leaves = "UPDATE members SET removed_at = now() WHERE id = CAST(:id AS uuid)"
+    accepted = await answer_after_change(
+        engine, lambda: scene.receiver.put(path), leaves, parameters={"id": leaving["id"]}
+    )
+    assert get_body(accepted)["moved"] == 1
+    assert [row[:2] for row in await list_rows(db, leaving)] == [(scene.old["id"], False)]
+    obstacles = [item["obstacle"] for item in await scene.list_people(scene.receiver, scene.new, transfer)]
+    assert obstacles == ["left", None]
