@@ -95,6 +95,7 @@ class Session(Table):
     refreshed_at: Mapped[datetime] = _build_now_column()
     expires_at: Mapped[datetime] = _build_time_column()
     key_checked_at: Mapped[datetime | None] = _build_nullable_time_column()
+    checked_key_id: Mapped[UUID | None] = mapped_column(Uuid, comment="the security key that was proved; no reference")
     ended_at: Mapped[datetime | None] = _build_nullable_time_column()
 
 

@@ -1,12 +1,13 @@
 """Security keys (S16): registration, names, proof in a session, and refusal of every invalid answer."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.auth.authenticator import SoftKey, prove_key, register_key, request_challenge, send_proof, send_registration
 from tests.people import People, Person
@@ -69,6 +70,40 @@ async def test_removal_of_a_key_without_a_fresh_proof_is_refused(person: Person)
     await register_key(person)
     key_id = (await person.get("/v1/me/security-keys")).json()["items"][0]["id"]
     assert is_refused(await person.delete(f"/v1/me/security-keys/{key_id}"), 401, "security-key-needed")
+
+
+async def test_removed_key_ends_what_it_has_proved_in_all_sessions(people: People, person: Person) -> None:
+    """A key that was lost may be in the session of a stranger."""
+    lost = await prove_key(person)
+    (first,) = (await person.get("/v1/me/security-keys")).json()["items"]
+    spare = await register_key(person)
+    elsewhere = await people.register(phone=person.phone, verified=False, party=False)
+    await prove_key(elsewhere, lost)
+    await prove_key(person, spare)
+    assert (await person.delete(f"/v1/me/security-keys/{first['id']}")).status_code == 204
+    assert is_refused(await send_registration(elsewhere, SoftKey()), 401, "security-key-needed")
+    assert (await send_registration(person, SoftKey())).status_code == 201
+
+
+async def test_proof_during_the_removal_of_its_key_ends_with_it(
+    people: People, person: Person, engine: AsyncEngine
+) -> None:
+    lost = await prove_key(person)
+    (first,) = (await person.get("/v1/me/security-keys")).json()["items"]
+    await prove_key(person, await register_key(person))
+    elsewhere = await people.register(phone=person.phone, verified=False, party=False)
+    async with engine.begin() as blocking:
+        of_key = text("SELECT FROM security_keys WHERE id = :id FOR UPDATE")
+        await blocking.execute(of_key, {"id": first["id"]})
+        both = {
+            asyncio.ensure_future(send_proof(elsewhere, lost)),
+            asyncio.ensure_future(person.delete(f"/v1/me/security-keys/{first['id']}")),
+        }
+        await asyncio.wait(both, timeout=0.15)
+        assert not any(call.done() for call in both)
+    statuses = {answer.status_code for answer in await asyncio.gather(*both)}
+    assert statuses <= {200, 204, 403}
+    assert is_refused(await send_registration(elsewhere, SoftKey()), 401, "security-key-needed")
 
 
 async def test_key_proof_is_not_valid_in_another_session(people: People, person: Person) -> None:

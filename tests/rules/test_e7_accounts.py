@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.acts import get_body, get_refusal, list_all
-from tests.auth.authenticator import forget_key_proof, register_key
+from tests.auth.authenticator import forget_key_proof, prove_key, register_key
 from tests.auth.operator_accounts import create_operator
 from tests.auth.test_accounts import list_messages, request_phone_change, sign_in_console
 from tests.auth.test_security_keys import age_session
@@ -67,3 +67,16 @@ async def test_new_device_key_recovery_and_phone_reach_the_person(app: FastAPI, 
     sent = "".join(message["text"] for message in await list_messages(person.api, person.phone))
     assert all(part in sent for part in ("登记了一把新的安全密钥", "已移除您的账号的全部安全密钥", "已更换手机号"))
     assert "已更换手机号" not in "".join(message["text"] for message in await list_messages(person.api, new))
+
+
+async def test_removed_security_key_ends_what_it_has_proved(people: People) -> None:
+    """Removing a security key ends what it has proved, in all sessions (401 `security-key-needed`)."""
+    person = await people.register(verified=False)
+    lost = await prove_key(person)
+    (first,) = await list_all(person, "/v1/me/security-keys")
+    await prove_key(person, await register_key(person))
+    elsewhere = await people.register(phone=person.phone, verified=False)
+    await prove_key(elsewhere, lost)
+    body = await request_phone_change(elsewhere, fresh_phone())
+    get_body(await person.delete(f"/v1/me/security-keys/{first['id']}"), 204)
+    assert get_refusal(await elsewhere.put("/v1/me/phone", json=body)) == (401, "security-key-needed")

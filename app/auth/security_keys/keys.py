@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
@@ -234,7 +234,7 @@ async def check_key(
     raised = (
         update(Session)
         .where(Session.id == scope.session_id)
-        .values(key_checked_at=func.now(), methods=sorted({*scope.methods, "hwk"}))
+        .values(key_checked_at=func.now(), checked_key_id=key.id, methods=sorted({*scope.methods, "hwk"}))
         .returning(func.now())
     )
     checked_at: datetime = (await db.execute(raised)).scalar_one()
@@ -272,14 +272,28 @@ async def rename_key(db: AsyncConnection, scope: UserScope, key_id: UUID, name: 
     return key
 
 
+_END_PROOFS = (
+    update(Session)
+    .where(Session.user_id == bindparam("of_user"), Session.key_checked_at.is_not(None))
+    # A proof from before migration 0052 does not say of which key it is.
+    .where(or_(Session.checked_key_id == bindparam("of_key"), Session.checked_key_id.is_(None)))
+    .values(key_checked_at=None, checked_key_id=None, methods=func.array_remove(Session.methods, "hwk"))
+)
+
+
 async def remove_key(db: AsyncConnection, scope: UserScope, key_id: UUID) -> None:
-    """Remove one of the user's keys. The session needs a recent proof of any of the keys. Raises NotFound,
-    StepUpNeeded."""
+    """Remove one of the user's keys, and end the proofs of this key in all sessions. The session needs a recent proof
+    of any of the keys. Raises NotFound, StepUpNeeded.
+
+    A proof at the same time locks the key: it is committed before the key is deleted and ends with it, or it does not
+    find the key.
+    """
     own = select(exists().where(SecurityKey.id == key_id, SecurityKey.user_id == scope.user_id))
     if not await db.scalar(own):
         raise NotFound
     await _require_key_change_allowed(db, scope)
     await db.execute(delete(SecurityKey).where(SecurityKey.id == key_id))
+    await db.execute(_END_PROOFS, {"of_user": scope.user_id, "of_key": key_id})
     await record(db, scope.actor, "security_key.removed", subject=("security_key", key_id))
 
 

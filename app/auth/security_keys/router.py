@@ -131,8 +131,8 @@ async def update_security_key(db: WriteDb, scope: AsOwner, key_id: KeyId, body: 
     responses=problems(NotFound, StepUpNeeded),
 )
 async def delete_security_key(db: WriteDb, scope: AsOwner, key_id: KeyId) -> None:
-    """Remove a key that is lost or no longer used. The key can prove nothing from now on. A session that the key has
-    proved keeps its proof until the proof expires.
+    """Remove a key that is lost or no longer used. The key can prove nothing from now on, and what it has proved ends:
+    such a session needs the proof of another key.
 
     Prove one of your keys first; the proof is valid for 15 minutes. After the last key is removed, sign in again
     before you register another one.
