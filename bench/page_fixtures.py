@@ -54,6 +54,10 @@ class PageFixtures:
     """A person's transfer into the group."""
     leaving: str
     """A person's transfer out of the group."""
+    coming_people: str
+    """A transfer of several people into the group."""
+    leaving_people: str
+    """A transfer of several people out of the group."""
     join_request: str
     join_link: str
     removal_request: str
@@ -129,6 +133,15 @@ def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tup
         )
         for at, to in ((own, subordinate), (f"/v1/orgs/{subordinate}", org))
     ]
+    groups = [
+        _create(
+            main,
+            f"{at}/group-transfers",
+            org_id=to,
+            member_ids=[_create(main, f"{at}/members", name=fresh_name(), phone=fresh_phone()) for _ in range(2)],
+        )
+        for at, to in ((own, subordinate), (f"/v1/orgs/{subordinate}", org))
+    ]
     imported = main.call(
         "POST",
         f"{own}/imports",
@@ -175,6 +188,8 @@ def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tup
         link=_create(asker, "/v1/me/link-requests", org_id=org),
         leaving=moving[0],
         coming=moving[1],
+        leaving_people=groups[0],
+        coming_people=groups[1],
         join_request=_create(register_person(measured, service), "/v1/me/join-requests", org_id=org),
         join_link=_create(main, f"{own}/join-links"),
         removal_request=_create(invited, "/v1/me/removal-requests", org_id=org),

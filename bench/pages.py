@@ -92,6 +92,10 @@ def build_pages(data: PageFixtures) -> dict[str, Page]:
         "subordinates": Page(f"{desk}/subordinates", f"{own}/subordinates"),
         "links": Page(f"{desk}/link-requests", f"{own}/link-requests"),
         "people_moving": Page(f"{desk}/person-transfers", f"{own}/person-transfers"),
+        "groups_moving": Page(f"{desk}/group-transfers", f"{own}/group-transfers"),
+        "group_moving": Page(
+            f"{desk}/group-transfers/{data.coming_people}", f"{own}/group-transfers/{data.coming_people}"
+        ),
         "removed": Page(f"{desk}/removed", f"{own}/members/removed"),
         "exports": Page(f"{desk}/exports", f"{own}/exports"),
         "imports": Page(f"{desk}/imports", f"{own}/imports"),
@@ -176,6 +180,7 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
     row, of_row = f"{desk}/members/{data.member}", f"{own}/members/{data.member}"
     unit, of_unit = f"{desk}/units/{data.unit}", f"{own}/units/{data.unit}"
     moving, of_moving = f"{desk}/person-transfers", f"{own}/person-transfers"
+    groups, of_groups = f"{desk}/group-transfers", f"{own}/group-transfers"
     link, of_link = f"{desk}/link-requests/{data.link}", f"{own}/link-requests/{data.link}"
     of_joining = f"{own}/join-requests/{data.join_request}"
     of_removal, of_merger = f"{own}/removal-requests/{data.removal_request}", f"{own}/mergers/{data.merger}"
@@ -224,6 +229,10 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
         "person_regions": Page(f"{desk}/regions?region=%E7%8E%84%E6%AD%A6", "/v1/regions?q=%E7%8E%84%E6%AD%A6"),
         "person_comes": Page(f"{moving}/{data.coming}/acceptance", f"{of_moving}/{data.coming}"),
         "person_refused": Page(f"{moving}/{data.coming}/refusal", f"{of_moving}/{data.coming}"),
+        "group_comes": Page(f"{groups}/{data.coming_people}/acceptance", f"{of_groups}/{data.coming_people}"),
+        "group_refused": Page(f"{groups}/{data.coming_people}/refusal", f"{of_groups}/{data.coming_people}"),
+        "group_stays": Page(f"{groups}/{data.leaving_people}/withdrawal", f"{of_groups}/{data.leaving_people}"),
+        "people_of_sheet": Page(f"{groups}/sheets", own),
         "person_stays": Page(f"{moving}/{data.leaving}/withdrawal", f"{of_moving}/{data.leaving}"),
         "link_accepted": Page(f"{link}/acceptance", of_link),
         "link_refused": Page(f"{link}/refusal", of_link),
