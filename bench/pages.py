@@ -168,6 +168,9 @@ def build_pages(data: PageFixtures) -> dict[str, Page]:
         "phone_coming": Page(
             f"{inbox}/person-transfer/{data.org}/{data.coming}", f"{own}/person-transfers/{data.coming}"
         ),
+        "phone_group": Page(
+            f"{inbox}/group-transfer/{data.org}/{data.coming_people}", f"{own}/group-transfers/{data.coming_people}"
+        ),
     }
 
 
