@@ -31,6 +31,7 @@ NO_PAGES = frozenset(
         "/console/orgs/{org_id}/join-links/{link_id}/qr.png",
         "/console",
         "/phone",
+        "/phone/open",
         "/console/{path:path}",
         "/phone/{path:path}",
     }
@@ -132,6 +133,9 @@ def build_pages(data: PageFixtures) -> dict[str, Page]:
         "messages": Page("/console/messages", "/v1/messages"),
         "audit": Page(f"{desk}/audit", f"{own}/audit"),
         "security": Page("/console/security", "/v1/me/sessions"),
+        "open_scan": Page("/open/scan", BARE, "anonymous"),
+        "open_join": Page("/open/join", BARE, "anonymous"),
+        "open_join_org": Page("/open/join-org", BARE, "anonymous"),
         "phone_sign_in": Page("/phone/", BARE, "anonymous"),
         "phone": Page("/phone/", "/v1/me"),
         "phone_id_card": Page("/phone/verification/id-card", "/v1/me/verifications"),

@@ -59,7 +59,7 @@ async def begin_scan(request: Request, db: WriteDb, scope: SignedIn, form: PageF
 
 @router.get("/open")
 async def open_link(scope: SignedIn, link: Annotated[str, Query(max_length=1000)] = "") -> Response:
-    """Open a link as the app does that the operating system hands the link to."""
+    """Lead to the page of a link, as the app does when the operating system opens the link with it."""
     return Response(status_code=303, headers={"Location": _find_page(link) or PhoneRoute.home})
 
 
