@@ -137,6 +137,8 @@ OPERATORS: Mapping[str, Example] = {
     "POST /v1/operator/org-loads": Example({}),
     "PUT /v1/operator/org-loads/{load_id}/confirmation": Example({"preview": 1}),
     "PUT /v1/operator/org-loads/{load_id}/reversal": Example({"only_unused": False}),
+    "POST /v1/operator/phone-return-codes": Example({"phone": Stored("phone")}),
+    "POST /v1/operator/phone-returns": Example({"phone": Stored("phone"), "code": "123456"}),
     "POST /v1/operator/key-recoveries": Example({"phone": Stored("phone"), "reason": "lost"}),
     "POST /v1/operator/suspensions": Example({"phone": Stored("phone"), "reason": "security"}),
     "POST /v1/operator/clients": Example({"name": "积分系统", "kind": "service", "scopes": ["point-events:write"]}),

@@ -18,6 +18,7 @@ from sqlalchemy.orm import aliased
 
 from app.audit_log.entries import Actor, record
 from app.auth.oauth.protocol import Client, OAuthError, build_invalid_grant, build_invalid_scope
+from app.authz.access import UserScope
 from app.authz.scopes import OWN_SCOPES
 from app.authz.tokens import LIFETIME, TokenIssuer, TokenVerifier
 from app.core.cipher import create_secret, hash_secret
@@ -194,6 +195,24 @@ async def refresh_session(
 async def touch_session(db: AsyncConnection, session_id: UUID, address: str | None) -> bool:
     """Store the time and the address of the last use of a live session. Return False if the session has ended."""
     return await db.scalar(_TOUCH_LIVE_SESSION, {"of_session": session_id, "address": address}) is not None
+
+
+_LOCK_ACCOUNT = select(User.id).where(User.id == bindparam("user_id")).with_for_update()
+_FIND_LIVE_SESSION = select(Session.id).where(
+    Session.id == bindparam("of_session"),
+    Session.ended_at.is_(None),
+    exists().where(User.id == Session.user_id, User.status == "active"),
+)
+
+
+async def lock_account(db: AsyncConnection, scope: UserScope) -> None:
+    """Lock the caller's account FOR UPDATE, and then require that the session of the call is still live.
+
+    A recovery or a sign-out everywhere may have ended it after the call was authorized. Raises Unauthorized.
+    """
+    await db.execute(_LOCK_ACCOUNT, {"user_id": scope.user_id})
+    if await db.scalar(_FIND_LIVE_SESSION, {"of_session": scope.session_id}) is None:
+        raise Unauthorized
 
 
 async def end_session(

@@ -17,7 +17,7 @@ from app.auth.sessions import start_session
 from app.authz.tokens import ISSUER
 from app.database.db import ENGINE
 from tests.acts import add_admin, add_member, get_body, list_all
-from tests.auth.authenticator import prove_key, register_key
+from tests.auth.authenticator import SoftKey, prove_key, register_key, send_registration
 from tests.auth.operator_accounts import create_operator
 from tests.people import People, Person, fresh_id_card_number, fresh_phone
 
@@ -183,6 +183,31 @@ async def test_phone_change_of_an_account_closed_before_the_lock_is_refused(
         await asyncio.wait({changing}, timeout=0.15)
         assert not changing.done()
     assert is_refused(await changing, 401, "unauthorized")
+
+
+@pytest.mark.parametrize("way", ["changes the phone", "registers a key", "closes the account"])
+async def test_call_of_a_session_that_is_ended_meanwhile_is_refused(
+    person: Person, engine: AsyncEngine, db: AsyncConnection, way: str
+) -> None:
+    """As by an operator who gives the account back to its owner while a thief acts."""
+    if way == "changes the phone":
+        body = await request_phone_change(person, fresh_phone())
+        call = person.put("/v1/me/phone", json=body)
+    elif way == "closes the account":
+        call = person.put("/v1/me/closure", json={"code": await request_closing_code(person)})
+    else:
+        call = send_registration(person, SoftKey())
+    async with engine.begin() as recovering:
+        await recovering.execute(text("SELECT FROM users WHERE id = :id FOR UPDATE"), {"id": person.user_id})
+        task = asyncio.ensure_future(call)
+        await asyncio.wait({task}, timeout=0.15)
+        assert not task.done()
+        ended = "UPDATE sessions SET ended_at = now() WHERE user_id = :id"
+        await recovering.execute(text(ended), {"id": person.user_id})
+    assert is_refused(await task, 401, "unauthorized")
+    row = (await db.execute(text("SELECT * FROM users WHERE id = :id"), {"id": person.user_id})).one()
+    keys = "SELECT count(*) FROM security_keys WHERE user_id = :id"
+    assert (row.status, await db.scalar(text(keys), {"id": person.user_id})) == ("active", 0)
 
 
 async def test_phone_of_another_account_is_refused(people: People, person: Person) -> None:

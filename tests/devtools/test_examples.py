@@ -60,6 +60,8 @@ EXEMPT = {
     "GET /v1/operator/recovery-offers/{offer_id}": KEY,
     "DELETE /v1/operator/recovery-offers/{offer_id}": KEY,
     "POST /v1/operator/key-recoveries": KEY,
+    "POST /v1/operator/phone-return-codes": KEY,
+    "POST /v1/operator/phone-returns": KEY,
     "POST /v1/operator/suspensions": KEY,
     "DELETE /v1/operator/suspensions/{user_id}": KEY,
     "GET /v1/operator/clients": KEY,

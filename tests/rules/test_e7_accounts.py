@@ -1,16 +1,26 @@
 """E7 The account · 账号安全"""
 
+import asyncio
 from datetime import timedelta
 
 from fastapi import FastAPI
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.acts import get_body, get_refusal, list_all
 from tests.auth.authenticator import forget_key_proof, prove_key, register_key
 from tests.auth.operator_accounts import create_operator
-from tests.auth.test_accounts import list_messages, request_phone_change, sign_in_console
+from tests.auth.test_accounts import close_account, list_messages, request_phone_change, sign_in_console
 from tests.auth.test_security_keys import age_session
-from tests.people import People, fresh_phone
+from tests.people import People, Person, fresh_phone
+
+RETURNS = "/v1/operator/phone-returns"
+
+
+async def request_return(operator: Person, phone: str) -> dict[str, str]:
+    """Send a code to the former phone. Return the body of the return."""
+    get_body(await operator.post("/v1/operator/phone-return-codes", json={"phone": phone}), 202)
+    return {"phone": phone, "code": (await list_messages(operator.api, phone))[0]["code"]}
 
 
 async def test_phone_change_without_a_recent_sign_in_to_the_app_is_refused(
@@ -80,3 +90,45 @@ async def test_removed_security_key_ends_what_it_has_proved(people: People) -> N
     body = await request_phone_change(elsewhere, fresh_phone())
     get_body(await person.delete(f"/v1/me/security-keys/{first['id']}"), 204)
     assert get_refusal(await elsewhere.put("/v1/me/phone", json=body)) == (401, "security-key-needed")
+
+
+async def test_former_phone_takes_the_account_back_within_seven_days(
+    app: FastAPI, people: People, db: AsyncConnection
+) -> None:
+    """For seven days after a change of the phone, the platform operator gives the account its former phone back, with a
+    code to that phone (403 `code-refused`; later 404). All sessions end and all security keys are removed. A phone that
+    came after the present phone cannot take the account back (404).
+    """
+    person, operator, new = await people.register(), await create_operator(app, people), fresh_phone()
+    org = await person.create_org()
+    get_body(await person.put("/v1/me/phone", json=await request_phone_change(person, new)), 204)
+    thief = await people.register(phone=new, verified=False)
+    assert thief.user_id == person.user_id
+    await register_key(thief)
+    body = await request_return(operator, person.phone)
+    wrong = {"code": f"{(int(body['code']) + 1) % 1_000_000:06d}"}
+    assert get_refusal(await operator.post(RETURNS, json=body | wrong)) == (403, "code-refused")
+    late = "UPDATE user_phones SET until = until - interval '7 days', since = since - interval '7 days'"
+    await db.execute(text(f"{late} WHERE user_id = :id"), {"id": person.user_id})
+    assert get_refusal(await operator.post(RETURNS, json=body)) == (404, "not-found")
+    await db.execute(text(f"{late.replace('- ', '+ ')} WHERE user_id = :id"), {"id": person.user_id})
+    answers = await asyncio.gather(*(operator.post(RETURNS, json=body) for _ in range(2)))
+    assert sorted(answer.status_code for answer in answers) == [200, 403], "the code is used once"
+    (returned,) = [answer.json() for answer in answers if answer.status_code == 200]
+    assert returned == {"user_id": person.user_id, "keys_removed": 1, "sessions_ended": 1}
+    assert (await thief.get("/v1/me")).status_code == 401
+    again = await people.register(phone=person.phone, verified=False)
+    assert [row["id"] for row in get_body(await again.get("/v1/me/orgs"))["items"]] == [org["id"]]
+    refused = await operator.post("/v1/operator/phone-return-codes", json={"phone": new})
+    assert get_refusal(refused) == (404, "not-found")
+
+
+async def test_account_of_the_former_phone_is_closed_before_its_return(app: FastAPI, people: People) -> None:
+    """If the former phone has an account of its own by then, that account is closed first (409 `phone-taken`)."""
+    person, operator = await people.register(verified=False), await create_operator(app, people)
+    get_body(await person.put("/v1/me/phone", json=await request_phone_change(person, fresh_phone())), 204)
+    own = await people.register(phone=person.phone, verified=False)
+    body = await request_return(operator, person.phone)
+    assert get_refusal(await operator.post(RETURNS, json=body)) == (409, "phone-taken")
+    await close_account(own)
+    assert get_body(await operator.post(RETURNS, json=await request_return(operator, person.phone)))

@@ -7,7 +7,7 @@ from sqlalchemy import LargeBinary, bindparam, delete, exists, func, literal_col
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.user_requests import withdraw_user_requests
-from app.audit_log.entries import record
+from app.audit_log.entries import Actor, record
 from app.auth.errors import (
     AppSignInNeeded,
     CodeRefused,
@@ -20,7 +20,7 @@ from app.auth.errors import (
 )
 from app.auth.phone_codes.codes import CodeCheck, Purpose, check_phone_code
 from app.auth.retention import IN_NO_DIRECTORY
-from app.auth.sessions import end_sessions
+from app.auth.sessions import end_sessions, lock_account
 from app.authz.access import UserScope
 from app.authz.errors import StepUpNeeded
 from app.authz.step_up import MAX_PROOF_AGE, PHONE_CHANGE_AGE
@@ -144,8 +144,8 @@ async def change_phone(
 
     A refusal of a code is returned, not raised, so that the transaction commits and a wrong code is counted.
 
-    Raises PhoneTaken, the errors of `require_recent_proof`, and Unauthorized if the account was closed or suspended
-    before the lock.
+    Raises PhoneTaken, the errors of `require_recent_proof`, and Unauthorized if the session ended or the account was
+    closed or suspended before the lock.
     """
     await require_recent_proof(db, scope)
     old_phone = await get_phone(db, cipher, scope.user_id)
@@ -160,20 +160,39 @@ async def change_phone(
         await each()
     if wrong:
         return OldPhoneCodeRefused() if wrong[0] is check_old else CodeRefused()
-    indexer = await lock_index_key(db, cipher)
-    changed = {"phone_index": indexer.index_phone(phone), "phone_cipher": cipher.encrypt(phone, scope.user_id)}
-    live = (User.id == scope.user_id, User.status == "active")
-    with on_constraint(("users_phone_index_key", PhoneTaken)):
-        before = await db.scalar(update(User).where(*live).values(changed).returning(_OLD_PHONE_INDEX))
-    if before is None:
-        raise Unauthorized
-    await end_sessions(db, scope.actor, scope.user_id, reason="phone-changed")
-    await lock_phones(db, changed["phone_index"], before)
-    await consent_to_own_rows(db, scope.user_id)
-    await activate_user(db, cipher, scope.user_id, before)
-    await add_account_message(db, scope.user_id, MessageKind.PHONE_CHANGED)
+    await lock_index_key(db, cipher)
+    await lock_account(db, scope)
+    await replace_phone(db, cipher, scope.actor, scope.user_id, phone, reason="phone-changed")
     await record(db, scope.actor, "user.phone_changed", subject=("user", scope.user_id))
     return None
+
+
+async def replace_phone(
+    db: AsyncConnection,
+    cipher: Cipher,
+    actor: Actor,
+    user_id: UUID,
+    phone: str,
+    *,
+    reason: str,
+) -> int:
+    """Give an account another phone, end all its sessions and bring its rows in line. Return the number of sessions.
+
+    Raises PhoneTaken. Raises Unauthorized if the account is closed.
+    """
+    indexer = await lock_index_key(db, cipher)
+    changed = {"phone_index": indexer.index_phone(phone), "phone_cipher": cipher.encrypt(phone, user_id)}
+    with on_constraint(("users_phone_index_key", PhoneTaken)):
+        changing = update(User).where(User.id == user_id, User.status != "closed")
+        before = await db.scalar(changing.values(changed).returning(_OLD_PHONE_INDEX))
+    if before is None:
+        raise Unauthorized
+    ended = await end_sessions(db, actor, user_id, reason=reason)
+    await lock_phones(db, changed["phone_index"], before)
+    await consent_to_own_rows(db, user_id)
+    await activate_user(db, cipher, user_id, before)
+    await add_account_message(db, user_id, MessageKind.PHONE_CHANGED)
+    return ended
 
 
 async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *, code: str) -> CodeRefused | None:
@@ -181,7 +200,8 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
 
     Rows in the directories of orgs belong to the orgs and become inactive. The phone and the ID card are free for a
     new account. Points that arrive later for a phone that the account had are added to no account. CodeRefused is
-    returned as in `change_phone`. Raises StepUpNeeded, IsOperator, StillAdmin.
+    returned as in `change_phone`. Raises StepUpNeeded, IsOperator, StillAdmin, and Unauthorized if the session
+    ended before the lock.
     """
     await _require_fresh_key_proof(db, scope)
     if await db.scalar(select(exists().where(Operator.user_id == scope.user_id, Operator.removed_at.is_(None)))):
@@ -202,6 +222,7 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
         "id_number_index": None,
         "party_member": False,
     }
+    await lock_account(db, scope)
     # The database ensures both: an admin cannot be closed, and a closed user cannot become an admin.
     with on_constraint(("users_admin_verified", StillAdmin)):
         closed = update(User).where(User.id == scope.user_id).values(erased).returning(_OLD_PHONE_INDEX)

@@ -60,7 +60,7 @@ async def add_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone:
         .values(user_id=account.id, **columns)
         .on_conflict_do_update(index_elements=[Operator.user_id], set_=columns)
     )
-    if await _remove_keys(db, account.id):
+    if await remove_keys(db, account.id):
         await add_account_message(db, account.id, MessageKind.SECURITY_KEYS_RECOVERED)
     await end_sessions(db, actor, account.id, reason="operator-enrolment")
     await record(db, actor, "operator.enrolled", subject=("user", account.id))
@@ -92,7 +92,8 @@ async def list_operators(db: AsyncConnection) -> Sequence[OperatorRow]:
     return await fetch_rows(db, statement, OperatorRow)
 
 
-async def _remove_keys(db: AsyncConnection, user_id: UUID) -> int:
+async def remove_keys(db: AsyncConnection, user_id: UUID) -> int:
+    """Remove all security keys of a user. Return their number."""
     removed = await db.scalars(delete(SecurityKey).where(SecurityKey.user_id == user_id).returning(SecurityKey.id))
     return len(removed.all())
 
@@ -118,7 +119,7 @@ async def recover_keys(
     recovered on the command line.
     """
     user_id = await _lock_user_by_phone(db, cipher, phone)
-    keys = await _remove_keys(db, user_id)
+    keys = await remove_keys(db, user_id)
     sessions = await end_sessions(db, scope.actor, user_id, reason="key-recovery")
     await add_account_message(db, user_id, MessageKind.SECURITY_KEYS_RECOVERED)
     after = {"reason": reason, "keys_removed": keys}

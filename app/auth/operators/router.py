@@ -5,18 +5,23 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, BackgroundTasks, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
 
 from app.auth import clients
 from app.auth.errors import (
     AlreadyVerified,
     BuiltInClient,
+    CodeRefused,
     IdNumberTaken,
     IsOperator,
     NotYourReview,
     OwnVerification,
+    PhoneCodesUnavailable,
+    PhoneTaken,
     UnusableScopes,
 )
 from app.auth.operators import operators
+from app.auth.operators.phone_returns import make_return_code, return_phone
 from app.auth.operators.schemas import (
     ClientCreate,
     ClientOut,
@@ -24,13 +29,17 @@ from app.auth.operators.schemas import (
     ClientSecretOut,
     KeyRecoveryCreate,
     KeyRecoveryOut,
+    PhoneReturnCreate,
+    PhoneReturnOut,
     RejectionPut,
     ReviewOut,
     SuspensionCreate,
     SuspensionOut,
 )
-from app.auth.phone_codes.codes import KEYS_RECOVERED
-from app.auth.phone_codes.sms import send_notice
+from app.auth.phone_codes.codes import KEYS_RECOVERED, PHONE_CHANGED
+from app.auth.phone_codes.router import build_phone_code_out
+from app.auth.phone_codes.schemas import PhoneCodeCreate, PhoneCodeOut
+from app.auth.phone_codes.sms import deliver_message, get_gateway, send_notice
 from app.auth.verification import reviews
 from app.auth.verification.schemas import ReviewItemOut
 from app.authz.access import AsOperator
@@ -38,7 +47,7 @@ from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import ItemList, Page, Paging, paged_by
 from app.idempotency.replay import without_stored_answer
-from app.web.errors import NotFound, problems
+from app.web.errors import NotFound, TooManyRequests, build_problem_response, problems
 from app.web.locations import set_location
 
 router = APIRouter(
@@ -127,6 +136,48 @@ async def create_key_recovery(
     recovery = await operators.recover_keys(db, cipher, scope, phone=body.phone, reason=body.reason)
     send_notice(request, tasks, body.phone, KEYS_RECOVERED)
     return KeyRecoveryOut.model_validate(recovery)
+
+
+@router.post(
+    "/phone-return-codes",
+    status_code=202,
+    summary="Send a code to a former phone",
+    responses=problems(IsOperator, TooManyRequests, PhoneCodesUnavailable),
+)
+async def create_phone_return_code(
+    request: Request, db: WriteDb, cipher: CipherDep, scope: AsOperator, body: PhoneCodeCreate, tasks: BackgroundTasks
+) -> PhoneCodeOut:
+    """Send a code of six digits to the phone that an account had until seven days ago at most. This is the first step
+    of giving the account its former phone back. The person reads the code to the operator.
+
+    Nothing is changed yet.
+    """
+    gateway = get_gateway(request)
+    tasks.add_task(deliver_message, gateway, body.phone, await make_return_code(db, cipher, scope, body.phone))
+    return build_phone_code_out()
+
+
+@router.post(
+    "/phone-returns",
+    summary="Give an account its former phone back",
+    response_model=PhoneReturnOut,
+    responses=problems(CodeRefused, IsOperator, PhoneTaken),
+)
+async def create_phone_return(
+    request: Request, db: WriteDb, cipher: CipherDep, scope: AsOperator, body: PhoneReturnCreate, tasks: BackgroundTasks
+) -> PhoneReturnOut | JSONResponse:
+    """Undo a change of the phone that the person did not make. This is the second step: send the code that the former
+    phone has received. The account's sessions end and its security keys are removed. The phone that loses the account
+    gets an SMS.
+
+    First check, outside the service, that the request comes from this user. It is possible for seven days after the
+    change. Where the former phone has an account of its own by now, the person closes that one first.
+    """
+    returned = await return_phone(db, cipher, scope, phone=body.phone, code=body.code)
+    if isinstance(returned, CodeRefused):
+        return build_problem_response(request, returned)
+    send_notice(request, tasks, returned.replaced_phone, PHONE_CHANGED)
+    return PhoneReturnOut.model_validate(returned)
 
 
 @router.post("/suspensions", summary="Suspend a user", responses=problems(IsOperator))

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from app.auth.phone_codes.schemas import Code
 from app.auth.verification.schemas import ReviewItemOut
 from app.authz.scopes import RegistrableScope
 from app.core.phones import Phone
@@ -32,6 +33,17 @@ class KeyRecoveryCreate(Body):
 
 
 class KeyRecoveryOut(Out):
+    user_id: UUID
+    keys_removed: int
+    sessions_ended: int
+
+
+class PhoneReturnCreate(Body):
+    phone: Phone = Field(description="The former phone.")
+    code: Code = Field(description="The code that the former phone has received.")
+
+
+class PhoneReturnOut(Out):
     user_id: UUID
     keys_removed: int
     sessions_ended: int

@@ -30,6 +30,7 @@ class Purpose(StrEnum):
     SIGN_IN = "sign-in"
     CHANGE_PHONE = "change-phone"
     LEAVE_PHONE = "leave-phone"
+    RETURN_PHONE = "return-phone"
     CLOSE_ACCOUNT = "close-account"
 
 
@@ -43,6 +44,7 @@ _MESSAGES = {
     Purpose.SIGN_IN: "【学组】{code} 是您的登录验证码，5 分钟内有效。请勿告诉他人。",
     Purpose.CHANGE_PHONE: "【学组】{code} 是您更换手机号的验证码，5 分钟内有效。请勿告诉他人。",
     Purpose.LEAVE_PHONE: "【学组】{code} 是您的账号换到其他手机号的验证码，5 分钟内有效。非本人操作请勿告诉任何人。",
+    Purpose.RETURN_PHONE: "【学组】{code} 是恢复您原手机号的验证码，5 分钟内有效。只可告诉为您办理的平台管理员。",
     Purpose.CLOSE_ACCOUNT: "【学组】{code} 是您注销账号的验证码，5 分钟内有效。注销后无法恢复。",
 }
 PHONE_CHANGED = "【学组】您的账号已更换手机号，所有设备已退出登录。如非本人操作，请立即联系平台管理员。"

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import record
 from app.auth.errors import EnrolmentNeeded, FreshSignInNeeded, NoSecurityKey, SecurityKeyRefused, SecurityKeyTaken
 from app.auth.security_keys.schemas import SecurityKeyOut
+from app.auth.sessions import lock_account
 from app.authz.access import UserScope
 from app.authz.errors import StepUpNeeded
 from app.authz.step_up import MAX_PROOF_AGE
@@ -27,7 +28,7 @@ from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import one_or_404
 from app.messages.delivery import add_account_message
 from app.messages.kinds import MessageKind
-from app.schema.auth import Operator, SecurityKey, SecurityKeyChallenge, Session, User
+from app.schema.auth import Operator, SecurityKey, SecurityKeyChallenge, Session
 from app.web.errors import NotFound
 
 CHALLENGE_LIFETIME = timedelta(minutes=5)
@@ -179,7 +180,7 @@ def _list_transports(credential: dict[str, Any]) -> list[str]:
 
 async def _require_key_change_allowed(db: AsyncConnection, scope: UserScope, enrolment_code: str | None = None) -> None:
     # The lock serializes changes: otherwise two concurrent registrations could each be the first key.
-    await db.execute(select(User.id).where(User.id == scope.user_id).with_for_update())
+    await lock_account(db, scope)
     statement = select(
         exists().where(SecurityKey.user_id == scope.user_id).label("has_keys"),
         (Session.key_checked_at > func.now() - MAX_PROOF_AGE).label("key_is_fresh"),
