@@ -6,7 +6,20 @@ from app.authz.access import Public
 from app.console.frame.assets import add_asset
 from app.console.frame.templates import add_templates
 from app.web.errors import NotFound
-from devtools.phone import decisions, inbox, joins, me, memberships, messages, orgs, pictures, regions, scans, sign_in
+from devtools.phone import (
+    decisions,
+    inbox,
+    joins,
+    me,
+    memberships,
+    messages,
+    orgs,
+    pictures,
+    regions,
+    scans,
+    security,
+    sign_in,
+)
 from devtools.phone.sign_in import PhoneRoute
 
 add_templates("devtools.phone")
@@ -28,7 +41,7 @@ async def refuse_unknown_address(path: str) -> Response:
 
 
 routers: tuple[APIRouter, ...] = (
-    *(sign_in.router, sign_in.signed_in_router, me.router, scans.router, orgs.router, regions.router),
+    *(sign_in.router, sign_in.signed_in_router, me.router, security.router, scans.router, orgs.router, regions.router),
     *(inbox.router, messages.router, joins.router, memberships.router, decisions.router, pictures.router),
     rest,
 )

@@ -195,6 +195,7 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
         Sent("account/security.html", "name", f"{keys}/{key}/removal", UNLIKE),
         Sent("frame/phone_fields.html", "phone", "/phone/codes", PHONE),
         Sent("phone/code.html", "code", "/phone/session", "验证码不正确或已过期", phone, keeps=False),
+        Sent("phone/closure.html", "code", "/phone/security/closure", "请输入六位数字", keeps=False),
         Sent("phone/id_card.html", "name", "/phone/verification/id-card", PERSON),
         Sent("phone/id_card.html", "id_number", "/phone/verification/id-card", "号码不正确", keeps=False),
         Sent("phone/scan.html", "code", "/phone/scans", "未找到"),

@@ -24,9 +24,10 @@ from tests.acts import (
     send_application,
     send_change_request,
 )
+from tests.auth.test_accounts import list_messages
 from tests.console.conftest import ORIGIN, sign_in_to_phone
 from tests.console.desk import TO_TYPE
-from tests.people import People, fresh_id_card_number, fresh_org_name
+from tests.people import People, fresh_id_card_number, fresh_org_name, fresh_phone
 
 
 async def test_submitted_id_card_waits_for_review(visitor: httpx.AsyncClient, people: People) -> None:
@@ -264,3 +265,35 @@ async def test_redirect_after_sign_in_stays_on_the_phone(visitor: httpx.AsyncCli
         entered = await visitor.post("/phone/session", data=form, headers=ORIGIN)
         expected = "/phone/points" if number == len(elsewhere) else "/phone/"
         assert (entered.status_code, entered.headers.get("location")) == (303, expected), back
+
+
+async def test_phone_is_changed_on_the_phone_with_both_codes(visitor: httpx.AsyncClient, people: People) -> None:
+    person, new = await people.register(verified=False), fresh_phone()
+    await sign_in_to_phone(visitor, person)
+    assert "原手机号" in (await visitor.get("/phone/security/phone")).text
+    sent = await visitor.post("/phone/security/phone-codes", data={"phone": new}, headers=ORIGIN)
+    assert "原手机号收到的验证码" in sent.text
+    form = {"phone": new}
+    for field, phone in (("old_phone_code", person.phone), ("code", new)):
+        form[field] = (await list_messages(people.api, phone))[0]["code"]
+    mistyped = form | {"old_phone_code": f"{(int(form['old_phone_code']) + 1) % 1_000_000:06d}"}
+    refused = await visitor.post("/phone/security/phone", data=mistyped, headers=ORIGIN)
+    assert (refused.status_code, "原手机号收到的验证码错误" in refused.text) == (403, True)
+    assert (await visitor.post("/phone/security/phone", data=form, headers=ORIGIN)).status_code == 303
+    assert "获取验证码" in (await visitor.get("/phone/security")).text
+    assert (await people.register(phone=new, verified=False)).user_id == person.user_id
+
+
+async def test_other_device_is_signed_out_and_account_closed_on_the_phone(
+    visitor: httpx.AsyncClient, people: People
+) -> None:
+    person = await people.register(verified=False)
+    await sign_in_to_phone(visitor, person)
+    (path,) = re.findall(r'action="(/phone/security/sessions/[^"]+/end)"', (await visitor.get("/phone/security")).text)
+    assert (await visitor.post(path, headers=ORIGIN)).status_code == 303
+    assert (await person.get("/v1/me")).status_code == 401
+    assert "无法恢复" in (await visitor.get("/phone/security/closure")).text
+    assert (await visitor.post("/phone/security/closing-codes", headers=ORIGIN)).status_code == 200
+    code = (await list_messages(people.api, person.phone))[0]["code"]
+    assert (await visitor.post("/phone/security/closure", data={"code": code}, headers=ORIGIN)).status_code == 303
+    assert (await people.register(phone=person.phone, verified=False)).user_id != person.user_id
