@@ -221,11 +221,14 @@ async def merge_people(db: AsyncConnection, cipher: Cipher, actor: Actor, plan: 
         await change_phones(db, cipher, plan)
     await db.execute(_ADD, plan.parameters | {"party_org": party_org})
     await db.execute(_ACTIVATE_ADDED, org)
-    await db.execute(_CHANGE, plan.parameters)
-    for statement in (_INCREMENT_VERSIONS_OF_MOVED, _END_MEMBERSHIPS, _START_MEMBERSHIPS):
-        await db.execute(statement, org)
-    changed = "m.org_id = :org_id AND m.id IN (SELECT member_id FROM people WHERE outcome = 'changed')"
-    await activate_rows(db, changed, org)
+    if known:
+        await db.execute(_CHANGE, plan.parameters)
+        await db.execute(_INCREMENT_VERSIONS_OF_MOVED, org)
+        await db.execute(_END_MEMBERSHIPS, org)
+    await db.execute(_START_MEMBERSHIPS, org)
+    if known:
+        changed = "m.org_id = :org_id AND m.id IN (SELECT member_id FROM people WHERE outcome = 'changed')"
+        await activate_rows(db, changed, org)
     if plan.replaces or new_phones:
         await supersede_requests_of_removed(db, plan.org_id, actor)
 

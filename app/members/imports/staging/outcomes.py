@@ -20,11 +20,16 @@ WITH repeated AS (
         WHERE cardinality(p.rows) > 1 AND p.problem IS DISTINCT FROM 'phone-has-two-names'
     ) AS numbered WHERE number > 1
 ),
-twins AS (
-    SELECT s.name_key, r.place, (array_agg(s.row_no ORDER BY s.row_no))[1:20] AS rows
-    FROM staged AS s JOIN resolved AS r ON r.unit_path = s.unit_path
+named AS MATERIALIZED (
+    SELECT s.row_no, s.name_key, r.place, s.person_key FROM staged AS s JOIN resolved AS r ON r.unit_path = s.unit_path
     WHERE s.name IS NOT NULL AND s.person_key IS NOT NULL AND r.problem IS NULL
-    GROUP BY s.name_key, r.place HAVING min(s.person_key) <> max(s.person_key)
+),
+twins AS (
+    -- Few names are in a unit twice: the rows are sorted for those only.
+    SELECT name_key, place, (array_agg(row_no ORDER BY row_no))[1:20] AS rows
+    FROM named JOIN (SELECT name_key, place FROM named GROUP BY name_key, place HAVING count(*) > 1) AS o
+        USING (name_key, place)
+    GROUP BY name_key, place HAVING min(person_key) <> max(person_key)
 )
 SELECT s.row_no,
        CASE WHEN s.refused OR r.problem IS NOT NULL THEN 'refused'

@@ -49,9 +49,23 @@ SET person_key = coalesce(
 WHERE s.phone_index IS NULL OR s.known_id IS NOT NULL
 """
 
+# Most people have one row. Only the rows of the others are sorted and grouped.
 _GROUP = """
 CREATE TEMPORARY TABLE persons ON COMMIT DROP AS
-WITH grouped AS (
+WITH repeated AS MATERIALIZED (
+    SELECT person_key FROM staged WHERE person_key IS NOT NULL GROUP BY person_key HAVING count(*) > 1
+),
+single AS (
+    SELECT s.person_key, ARRAY[s.row_no] AS rows, false AS two_names, false AS two_flags, s.party, false AS two_posts,
+           s.probationary, s.post, false AS two_phones, s.phone_index,
+           s.phone_last4_index IS NULL AND NOT s.masked AND NOT s.refused AS no_phone, s.masked,
+           s.refused OR r.problem IS NOT NULL AS refused, r.at_org, r.new_paths <> '{}' AS new_unit,
+           s.decision = 'accepted' AS accepted, s.decision = 'separate' AS separate,
+           s.new_member_id, s.name, s.name_key, s.pinyin, r.unit_ids
+    FROM staged AS s LEFT JOIN resolved AS r ON r.unit_path = s.unit_path
+    WHERE s.person_key IS NOT NULL AND NOT EXISTS (SELECT FROM repeated AS o WHERE o.person_key = s.person_key)
+),
+grouped AS (
     SELECT s.person_key,
            array_agg(s.row_no ORDER BY s.row_no) AS rows,
            min(s.name_key) <> max(s.name_key) AS two_names,
@@ -69,24 +83,27 @@ WITH grouped AS (
            bool_or(r.new_paths <> '{}') AS new_unit,
            bool_or(s.decision = 'accepted') AS accepted,
            bool_or(s.decision = 'separate') AS separate
-    FROM staged AS s LEFT JOIN resolved AS r ON r.unit_path = s.unit_path
-    WHERE s.person_key IS NOT NULL
+    FROM staged AS s JOIN repeated AS o ON o.person_key = s.person_key
+    LEFT JOIN resolved AS r ON r.unit_path = s.unit_path
     GROUP BY s.person_key
+),
+every AS (
+    SELECT * FROM single
+    UNION ALL
+    SELECT g.*, f.new_member_id, f.name, f.name_key, f.pinyin,
+           ARRAY(SELECT DISTINCT unnest(o.unit_ids) FROM staged AS s JOIN resolved AS o USING (unit_path)
+                 WHERE s.row_no = ANY (g.rows) ORDER BY 1)
+    FROM grouped AS g JOIN staged AS f ON f.row_no = g.rows[1]
 )
-SELECT g.*, coalesce(m.id, i.member_id) AS member_id, f.new_member_id, f.name, f.name_key, f.pinyin,
-       CASE WHEN cardinality(g.rows) = 1 THEN r.unit_ids
-            ELSE ARRAY(SELECT DISTINCT unnest(o.unit_ids) FROM staged AS s JOIN resolved AS o USING (unit_path)
-                       WHERE s.row_no = ANY (g.rows) ORDER BY 1) END AS unit_ids,
+SELECT g.*, coalesce(m.id, i.member_id) AS member_id,
        CASE WHEN g.two_names THEN 'phone-has-two-names'
             WHEN g.two_phones THEN 'person-has-two-phones'
             WHEN g.two_flags THEN 'party-contradiction'
             WHEN g.two_posts THEN 'post-contradiction'
             WHEN g.masked AND coalesce(m.id, i.member_id) IS NULL THEN 'phone-masked'
             WHEN g.refused THEN 'other-row-refused' END AS problem
-FROM grouped AS g
-JOIN staged AS f ON f.row_no = g.rows[1]
-LEFT JOIN resolved AS r ON r.unit_path = f.unit_path
-LEFT JOIN identified AS i ON i.row_no = f.row_no AND i.chosen
+FROM every AS g
+LEFT JOIN identified AS i ON i.row_no = g.rows[1] AND i.chosen
 LEFT JOIN members AS m ON m.org_id = :org_id AND m.phone_index = g.person_key AND m.removed_at IS NULL
 """
 
@@ -121,7 +138,7 @@ GROUP BY member_id
 
 # A person in one unit moves; one in several units keeps those that the sheet does not name, unless the sheet is to
 # decide. `replace-unit` changes only the units that it replaces. The name of a verified person is not changed, nor the
-# phone of an admin.
+# phone of an admin. OFFSET 0 makes PostgreSQL compute the columns of a step once, not at each use in the next one.
 _DECIDE = """
 CREATE TEMPORARY TABLE people ON COMMIT DROP AS
 WITH known AS MATERIALIZED (
@@ -138,7 +155,7 @@ WITH known AS MATERIALIZED (
 ),
 compared AS (
     SELECT k.*,
-           known_id IS NOT NULL AND name_key(known_name) <> name_key AS new_name,
+           known_id IS NOT NULL AND known_name IS DISTINCT FROM name AND name_key(known_name) <> name_key AS new_name,
            known_id IS NOT NULL AND phone_index IS DISTINCT FROM known_phone
                AND (phone_index IS NOT NULL OR no_phone) AS new_phone,
            CASE WHEN known_id IS NULL THEN unit_ids
@@ -150,7 +167,7 @@ compared AS (
                 WHEN cardinality(known_units) > 1 OR unit_ids = '{}' AND NOT new_unit
                     THEN ARRAY(SELECT unnest(known_units) UNION SELECT unnest(unit_ids) ORDER BY 1)
                 ELSE unit_ids END AS target_units
-    FROM known AS k
+    FROM known AS k OFFSET 0
 ),
 judged AS (
     SELECT c.*,
@@ -173,7 +190,7 @@ judged AS (
                                WHERE u.phone_index = c.known_phone AND name_key(u.verified_name) <> c.name_key)
                     ) THEN 'name-verified' END AS final_problem,
            CASE WHEN c.other_phone THEN 'person-has-other-phone' WHEN c.new_name THEN 'name-differs' END AS question
-    FROM compared AS c
+    FROM compared AS c OFFSET 0
 )
 SELECT person_key, rows, rows[1] AS first_row, name, party, probationary, post, at_org, new_unit, known_id,
        known_version, new_phone, phone_index, known_units, target_units AS unit_ids, final_problem AS problem,

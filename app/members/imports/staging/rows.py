@@ -44,7 +44,9 @@ FROM import_rows WHERE org_id = :org_id AND import_id = :import_id
 
 
 async def create_staged(db: AsyncConnection, indexer: BlindIndexer, plan: ImportPlan) -> None:
-    """Create `staged` from the stored rows. Phones get the current blind indexes."""
+    """Create `staged` from the stored rows. Phones get the current blind indexes. The statistics of this table and of
+    those that follow are made from a sample of 3,000 rows."""
+    await db.execute(text("SET LOCAL default_statistics_target = 10"))
     await db.execute(text("DROP TABLE IF EXISTS staged"))
     await db.execute(_CREATE_STAGED, plan.parameters | {"of_sheet": SHEET_CODES})
     if indexer.cipher.is_rotating:
