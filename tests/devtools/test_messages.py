@@ -136,6 +136,7 @@ _NOT_MESSAGES = {
     "app/core/sort_keys.py": "numerals",
     "app/core/text.py": "ranges of characters",
     "app/main.py": "the name of the service",
+    "app/members/group_transfers/router.py": "cells of the sheet",
     "app/members/imports/merge.py": "kinds of units by their names",
     "app/members/imports/queries.py": "cells of the sheet",
     "app/members/imports/parsing/tables.py": "cells of the sheet",

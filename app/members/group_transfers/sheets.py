@@ -160,7 +160,8 @@ def _match_rows(
     people: dict[UUID, SheetPersonOut] = {}
     unmatched = []
     for row in rows:
-        person = named.get(row.phone or row.number) if not row.problems else None  # type: ignore[arg-type]
+        key = row.phone or row.number
+        person = named.get(key) if key is not None and not row.problems else None
         problems = row.problems or _list_differences(row, person, people)
         place = places.find(row.row_no)
         if person is None or problems:
