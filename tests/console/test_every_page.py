@@ -30,8 +30,8 @@ _CHINESE = re.compile("[\u3001-\u9fff\uff00-\uffef]+")
 # Chinese in English pages: names (of these orgs and people, regions, the program), the brackets of names (S3), the
 # suffix that no name may have (S3), the headings of a sheet, and the button to the other language.
 _DATA = re.compile(
-    "[（）]|甲|党委|支部|总支|分会|工会|工委|江苏省南京市(玄武区)?|玄武区|学组(管理后台)?|学习管理组|中文"
-    "|姓名|手机号码|支部名称"
+    "[（）]|甲|党委|支部(名称)?|总支|分会|工会|工委|江苏省南京市(玄武区)?|玄武区|学组(管理后台)?|学习管理组|中文"
+    "|姓名|手机号码"
 )
 _CUT = """() => [...document.querySelectorAll("input, select, textarea, button, a, h1, h2")].filter((one) => {
   const box = one.getBoundingClientRect();
