@@ -25,6 +25,7 @@ NO_PAGES = frozenset(
         "/console/assets/{digest}/{name}",
         "/console/sign-in/{user_code}/events",
         "/console/orgs/{org_id}/imports/template",
+        "/console/orgs/{org_id}/imports/{import_id}/changes.xlsx",
         "/console/orgs/{org_id}/imports/{import_id}/failed-rows.xlsx",
         "/console/orgs/{org_id}/exports/{export_id}/content",
         "/console/orgs/{org_id}/certification/invitations/{invitation_id}/qr.png",
@@ -222,6 +223,7 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
             f"/console/orgs/{data.county}/subordinates/found?wanted={found}", f"/v1/orgs?q={found}", "superior_admin"
         ),
         "import_rows": Page(f"{desk}/imports/{data.imported}/rows", f"{own}/imports/{data.imported}/rows"),
+        "import_changes": Page(f"{desk}/imports/{data.imported}/changes", f"{own}/imports/{data.imported}/changes"),
         "import_removals": Page(f"{desk}/imports/{data.imported}/removals", f"{own}/imports/{data.imported}"),
         "export_new": Page(f"{desk}/exports/new", f"{own}/members"),
         "export_deletion": Page(f"{desk}/exports/{data.export}/deletion", f"{own}/exports/{data.export}"),

@@ -75,6 +75,44 @@ async def test_import_with_many_removals_is_confirmed_by_name(
     assert len(await list_members(admin, org["id"])) == 3
 
 
+async def test_preview_shows_changes_and_an_undecided_row_is_accepted(
+    people: People, open_desk: OpenDesk, worker: Callable[[], Awaitable[None]]
+) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    renamed, moved = fresh_phone(), fresh_phone()
+    first = [("刘成", renamed, "甲"), ("王安石", moved, "甲"), ("苏轼", fresh_phone(), "乙")]
+    await merge(admin, org["id"], worker, xlsx(first), unknown_units="create")
+    rows = [("黄颖", renamed, "甲"), ("王安石", moved, "乙"), ("单田芳", "025-83212345", "甲")]
+    checked = await check(admin, org["id"], worker, xlsx(rows), mode="replace-all")
+    at = f"/console/orgs/{org['id']}/imports/{checked['id']}"
+    desk = await open_desk(admin)
+    shown = await desk.page(at)
+    assert f'hx-get="{at}/rows?outcome=undecided"' in shown
+    assert f'hx-get="{at}/changes"' in shown
+    left = await desk.part(f"{at}/changes?outcome=left")
+    assert "苏轼" in left
+    assert "王安石" not in left
+    assert f'href="{at}/changes.xlsx?outcome=left"' in left
+    assert "<span>甲</span>" in await desk.part(f"{at}/changes?outcome=moved")
+    undecided = await desk.part(f"{at}/rows?outcome=undecided")
+    assert "<strong>黄颖</strong>" in undecided
+    (field,) = re.findall(r'<select name="(row-[0-9]+)"', undecided)
+    fields = {"preview": str(checked["preview"]), field: "accepted"}
+    if checked["leaving_needs_consent"]:
+        left_count = str(checked["counts"]["left"])
+        dialog = await desk.part(f"{at}/removals?{field}=accepted")
+        assert f'name="{field}" value="accepted"' in dialog
+        await desk.send(f"{at}/removals", name=org["name"], leaving=left_count, **fields)
+    else:
+        await desk.post(f"{at}/confirmation", **fields)
+    await worker()
+    result = await desk.page(at)
+    assert '<p class="notice warn"><strong>导入完成' in result
+    assert result.index("failed-rows.xlsx") < result.index("查看通讯录")
+    assert "黄颖" in {row["name"] for row in await list_members(admin, org["id"])}
+
+
 async def test_removed_people_are_restored(people: People, open_desk: OpenDesk) -> None:
     admin = await people.register()
     org = await admin.create_org()

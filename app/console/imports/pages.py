@@ -18,6 +18,9 @@ from app.core.i18n import gettext, join_words, ngettext
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
+from app.members.imports.change_queries import list_changes
+from app.members.imports.change_sheet import draw_changes
+from app.members.imports.change_texts import describe_value, get_field_title
 from app.members.imports.operations import cancel_import, confirm_import, create_import
 from app.members.imports.queries import (
     describe_places,
@@ -29,10 +32,13 @@ from app.members.imports.queries import (
 )
 from app.members.imports.schemas import (
     STATES_WITHOUT_JOB,
+    ChangeOutcome,
     ConfirmationUpdate,
+    ImportChangeOut,
     ImportOut,
     ImportRowOut,
     ImportState,
+    RowDecision,
     RowOutcome,
     RowPlaceOut,
 )
@@ -50,6 +56,8 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 ImportId = Annotated[UUID, Path()]
 RowPaging = Annotated[Paging, paged_by(int)]
 Outcome = Annotated[RowOutcome | None, Query()]
+ChangePaging = Annotated[Paging, paged_by(UUID)]
+ChosenChange = Annotated[ChangeOutcome | None, Query()]
 
 
 class ImportsPage(FrameContext, ProblemContext, template="imports/imports.html"):
@@ -84,10 +92,27 @@ class MoreImportRows(FrameContext, template="imports/import_more_rows.html"):
     outcome: RowOutcome | None
     import_id: UUID
     name_rows: Callable[[Sequence[RowPlaceOut]], str]
+    get_field_title: Callable[[str], str] = get_field_title
+    describe_value: Callable[[str | bool | list[str] | None], str] = describe_value
 
 
 class ImportRows(MoreImportRows, template="imports/import_rows.html"):
     """The first rows, with the choice of the outcome."""
+
+
+class MoreImportChanges(FrameContext, template="imports/import_more_changes.html"):
+    people: Page[ImportChangeOut]
+    chosen: ChangeOutcome
+    import_id: UUID
+    name_places: Callable[[Sequence[RowPlaceOut]], str] = describe_places
+    get_field_title: Callable[[str], str] = get_field_title
+    describe_value: Callable[[str | bool | list[str] | None], str] = describe_value
+
+
+class ImportChanges(MoreImportChanges, template="imports/import_changes.html"):
+    """The first people whom the import changes, moves or removes, with the choice of the outcome."""
+
+    viewed_import: ImportOut
 
 
 @router.get("")
@@ -144,6 +169,43 @@ async def show_rows(
     return render_part(request, shown)
 
 
+@router.get("/{import_id}/changes")
+async def show_changes(
+    request: Request,
+    db: ReadDb,
+    cipher: CipherDep,
+    scope: Reader,
+    import_id: ImportId,
+    paging: ChangePaging,
+    outcome: ChosenChange = None,
+) -> Response:
+    """Show the people whom the import changes, moves or removes, before and after."""
+    found = await get_import(db, scope.org_id, import_id)
+    chosen = outcome or _choose_first_outcome(found)
+    people = await list_changes(db, cipher, scope.org_id, import_id, chosen, paging)
+    frame = build_org_frame(scope, "members")
+    if paging.after is not None:
+        return render_part(request, MoreImportChanges(frame=frame, people=people, chosen=chosen, import_id=import_id))
+    shown = ImportChanges(frame=frame, people=people, chosen=chosen, import_id=import_id, viewed_import=found)
+    return render_part(request, shown)
+
+
+def _choose_first_outcome(found: ImportOut) -> ChangeOutcome:
+    counts = found.counts
+    if counts.left:
+        return ChangeOutcome.LEFT
+    return ChangeOutcome.MOVED if counts.moved and not counts.changed else ChangeOutcome.CHANGED
+
+
+@router.get("/{import_id}/changes.xlsx")
+async def read_changes(
+    scope: Reader, import_id: ImportId, db: ReadDb, cipher: CipherDep, outcome: ChosenChange = None
+) -> Response:
+    """Return the people whom the import changes, moves or removes as a file."""
+    await get_import(db, scope.org_id, import_id)
+    return build_download(await draw_changes(db, cipher, scope.org_id, import_id, outcome), "import-changes.xlsx", XLSX)
+
+
 @router.get("/{import_id}/failed-rows.xlsx")
 async def read_failed_rows(
     request: Request, scope: Writer, import_id: ImportId, db: ReadDb, cipher: CipherDep
@@ -157,7 +219,8 @@ async def submit_confirmation(
     request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, import_id: ImportId, form: PageForm
 ) -> Response:
     """Confirm the preview of the import. An import with many removals needs `confirm_removals` instead."""
-    body = ConfirmationUpdate(preview=_read_number(form, "preview") or 0, accepted_rows=[], separate_rows=[])
+    decisions = _read_decisions(form)
+    body = _make_confirmation(_read_number(form, "preview") or 0, None, decisions)
     outcome = await catch_problem(db, confirm_import(db, cipher, scope, import_id, body))
     return await _show_import(request, db, scope, import_id, outcome)
 
@@ -172,7 +235,8 @@ async def confirm_removals(
     preview, leaving = _read_number(form, "preview"), _read_number(form, "leaving")
     preview = found.preview if preview is None else preview
     leaving = found.counts.left if leaving is None else leaving
-    body = ConfirmationUpdate(preview=preview, leaving=leaving, accepted_rows=[], separate_rows=[])
+    decisions = _read_decisions(form or request.query_params)
+    body = _make_confirmation(preview, leaving, decisions)
     return Confirmation(
         title=ngettext("移除 {count} 人并导入", leaving),
         explanation=ngettext(
@@ -185,12 +249,37 @@ async def confirm_removals(
         operation=lambda db, _: confirm_import(db, cipher, scope, import_id, body),
         message=gettext("已确认，正在导入"),
         name=scope.org.name,
-        hidden_fields={"leaving": str(leaving), "preview": str(preview)},
+        hidden_fields={"leaving": str(leaving), "preview": str(preview)} | decisions,
+    )
+
+
+def _read_decisions(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields that decide about undecided rows: `row-` with the id of the row, and the decision."""
+    decisions = {RowDecision.ACCEPTED, RowDecision.SEPARATE}
+    return {
+        name: value
+        for name, value in fields.items()
+        if name.startswith("row-") and _parse_number(name[4:]) is not None and value in decisions
+    }
+
+
+def _make_confirmation(preview: int, leaving: int | None, decisions: Mapping[str, str]) -> ConfirmationUpdate:
+    rows = {
+        decision: [int(name[4:]) for name, value in decisions.items() if value == decision] for decision in RowDecision
+    }
+    return ConfirmationUpdate(
+        preview=preview,
+        leaving=leaving,
+        accepted_rows=rows[RowDecision.ACCEPTED],
+        separate_rows=rows[RowDecision.SEPARATE],
     )
 
 
 def _read_number(form: Form, name: str) -> int | None:
-    given = form.get(name, "")
+    return _parse_number(form.get(name, ""))
+
+
+def _parse_number(given: str) -> int | None:
     return int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else None
 
 
