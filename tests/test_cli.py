@@ -90,7 +90,7 @@ def test_commands_with_an_unusable_database_fail_with_a_sentence(
         cli.cli(command.split(), standalone_mode=False)
 
 
-def test_unshowable_name_is_a_wrong_argument() -> None:
+def test_name_that_is_not_allowed_is_a_wrong_argument() -> None:
     for arguments in (["clients", "create"], ["operators", "add", "13800138000"]):
         for name in ("", " ", "a\nb", "\udcff", "x" * 101):
             with pytest.raises(SystemExit, match="2"):

@@ -29,7 +29,7 @@ rest = APIRouter(route_class=PhoneRoute, include_in_schema=False, dependencies=[
 
 
 @rest.get("/phone")
-async def find_home() -> Response:
+async def redirect_to_first_page() -> Response:
     """Redirect to the first page: people type the address without its last slash."""
     return Response(status_code=308, headers={"Location": "/phone/"})
 

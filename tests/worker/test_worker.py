@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 from asyncio.subprocess import DEVNULL, create_subprocess_exec
 from datetime import timedelta
@@ -157,16 +156,17 @@ async def test_worker_connections_show_their_index_keys(
     async with engine.begin() as connection:
         await enqueue(connection, "note", {"text": "found"})
     names: list[str] = []
-    async with asyncio.timeout(20):
-        # The queue opens its second connection a moment after the job that it finds.
-        while not ran or names.count(build_application_name(knowing)) < 3:
-            await asyncio.sleep(0.05)
-            names = [row.application_name for row in await db.execute(text(there)) if row.pid not in before]
-    working_on.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await working_on
+    try:
+        async with asyncio.timeout(20):
+            # One connection of the queue and one of the jobs; the queue opens its second one only when it needs it.
+            while not ran or names.count(build_application_name(knowing)) < 2:
+                await asyncio.sleep(0.05)
+                names = [row.application_name for row in await db.execute(text(there)) if row.pid not in before]
+    finally:
+        working_on.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working_on
     assert set(names) <= {build_application_name(knowing), "xuezu rollup"}
-    assert names.count(build_application_name(knowing)) >= 3  # two of the queue and one of the jobs
 
 
 PROGRAM = """
@@ -197,11 +197,13 @@ async def test_job_of_a_killed_worker_is_taken_over(
         sys.executable, "-c", PROGRAM, database_url, stdout=asyncio.subprocess.PIPE, stderr=DEVNULL, env=environment
     )
     assert child.stdout is not None
-    async with asyncio.timeout(30):
-        while await child.stdout.readline() != b"begun\n":
-            assert child.returncode is None
-    child.send_signal(signal.SIGKILL)
-    await child.wait()
+    try:
+        async with asyncio.timeout(30):
+            while await child.stdout.readline() != b"begun\n":
+                assert child.returncode is None
+    finally:
+        child.kill()
+        await child.wait()
     stopping = asyncio.create_task(run_worker(settings, heartbeat_timeout=timedelta(seconds=2)))
     async with asyncio.timeout(30):
         while not ran:  # noqa: ASYNC110 — the job sends no signal
