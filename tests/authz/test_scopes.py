@@ -74,8 +74,8 @@ async def test_person_sees_the_scopes_before_the_approval(person: Person, reader
     "scope", ["members:read", "reports:read members:read", "everything", "account:manage", "operator", "REPORTS:READ"]
 )
 async def test_scope_that_the_program_does_not_have_is_refused(api: httpx.AsyncClient, reader: str, scope: str) -> None:
-    asked = await api.post("/oauth/device_authorization", data={"client_id": reader, "scope": scope})
-    assert (asked.status_code, asked.json()["error"]) == (400, "invalid_scope")
+    answer = await api.post("/oauth/device_authorization", data={"client_id": reader, "scope": scope})
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
 
 
 async def test_unknown_scope_of_the_app_is_refused(api: httpx.AsyncClient) -> None:

@@ -42,9 +42,12 @@ async def test_changes_are_the_same_in_preview_rows_result_and_audit(admin: Pers
     renamed = await add_member(admin, org, first, name="刘成", phone=fresh_phone())
     phone = fresh_phone()
     await add_member(admin, org, first, name="王伟", phone=phone)
-    told = await admin.post(f"/v1/orgs/{org['id']}/members/{renamed['id']}/phone-disclosures")
+    disclosed = await admin.post(f"/v1/orgs/{org['id']}/members/{renamed['id']}/phone-disclosures")
     sheet = xlsx(
-        [("黄颖", get_body(told, told.status_code)["phone"], "机关第二", ""), ("王伟", phone, "机关第二", "书记")],
+        [
+            ("黄颖", get_body(disclosed, disclosed.status_code)["phone"], "机关第二", ""),
+            ("王伟", phone, "机关第二", "书记"),
+        ],
         ("姓名", "手机号码", "支部名称", "职务"),
     )
     checked = await check(admin, org["id"], worker, sheet)

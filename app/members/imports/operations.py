@@ -136,8 +136,8 @@ async def confirm_import(
         raise ImportNotReady(state=found.state)
     if body.preview != found.preview:
         raise make_stale_preview(scope.org_id, import_id, found.preview, found.leaving, found.people)
-    asked = needs_consent(found.leaving, found.people, found.unidentified)
-    if body.leaving != found.leaving and (asked or body.leaving is not None):
+    is_consent_needed = needs_consent(found.leaving, found.people, found.unidentified)
+    if body.leaving != found.leaving and (is_consent_needed or body.leaving is not None):
         href = make_leaving_href(scope.org_id, import_id)
         raise RemovalsNeedConsent(leaving=found.leaving, people=found.people, list_href=href)
     await _store_decisions(db, scope.org_id, import_id, body)

@@ -181,5 +181,5 @@ WHERE c.org_id = :org_id AND c.import_id = :import_id AND m.org_id = :org_id AND
 
 
 async def store_versions(db: AsyncConnection, plan: ImportPlan) -> None:
-    """Store the versions that the changed members have after the merge: whoever has another one was edited since."""
+    """Store the versions that the changed members have after the merge, to find those that are edited later."""
     await db.execute(_STORE_VERSIONS, plan.parameters)
