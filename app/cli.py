@@ -73,7 +73,7 @@ def run() -> None:
 def serve() -> None:
     """Serve the API, without a worker: run `xuezu worker` beside it. The database must be migrated."""
     settings = complete_database_url(read_settings())
-    from app.serving import serve as serve_api
+    from app.http_server import serve as serve_api
 
     serve_api(settings)
 

@@ -24,7 +24,7 @@ from app.core.settings import Settings
 from app.core.startup import starting
 from app.database import migration
 from app.embedded import require_embedded
-from app.serving import STOP_SIGNALS, Server, listen, raise_file_limit, warm_up
+from app.http_server import STOP_SIGNALS, Server, listen, raise_file_limit, warm_up
 
 WORKER_STOP_SECONDS = 10
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-from app import serving
+from app import http_server
 from app.core.settings import Settings
 
 EVERY = 0.002
@@ -36,13 +36,13 @@ def read_longest_stall(file: Path) -> float:
 def main() -> None:
     lines = Path(sys.argv[1]).open("a", buffering=1)  # noqa: SIM115 — for as long as the process lives
 
-    class Watched(serving.Server):
+    class Watched(http_server.Server):
         async def startup(self, sockets: object = None) -> None:
             await super().startup(sockets)  # type: ignore[arg-type]  # uvicorn's list of sockets is passed on
             self.watching = asyncio.create_task(_watch(lines))
 
-    serving.Server = Watched  # type: ignore[misc]  # the process serves with this class
-    serving.serve(Settings().complete_secrets())
+    http_server.Server = Watched  # type: ignore[misc]  # the process serves with this class
+    http_server.serve(Settings().complete_secrets())
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import uvloop
 
 from app.core import logs
 from app.core.settings import Settings
+from app.http_server import Server, listen
 from app.main import create_app
-from app.serving import Server, listen
 
 
 def main() -> None:

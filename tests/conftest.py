@@ -102,7 +102,7 @@ def _source_language() -> None:
 
 @pytest.fixture(scope="session")
 def event_loop_policy() -> uvloop.EventLoopPolicy:
-    """Return the policy of the service's event loop (`app.serving`)."""
+    """Return the policy of the service's event loop (`app.http_server`)."""
     return uvloop.EventLoopPolicy()
 
 

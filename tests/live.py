@@ -9,8 +9,8 @@ import uvicorn
 import uvloop
 
 from app.core.settings import Settings
+from app.http_server import build_server_config
 from app.main import create_app
-from app.serving import build_server_config
 
 
 @contextmanager

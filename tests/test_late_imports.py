@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from app import serving
+from app import http_server
 from tests.processes import ROOT, build_environment
 
 
@@ -23,17 +23,19 @@ def loaded_by(statements: str) -> set[str]:
 
 def test_command_line_loads_without_the_service() -> None:
     service = {"fastapi", "sqlalchemy", "alembic", "app.main", "devtools"}
-    assert not loaded_by("import app.cli") & {*service, *serving.LATE_MODULES}
+    assert not loaded_by("import app.cli") & {*service, *http_server.LATE_MODULES}
 
 
 def test_service_loads_without_its_late_modules() -> None:
-    assert not loaded_by("import app.main") & set(serving.LATE_MODULES)
+    assert not loaded_by("import app.main") & set(http_server.LATE_MODULES)
 
 
 def test_warm_up_loads_the_late_modules() -> None:
-    assert set(serving.LATE_MODULES) <= loaded_by("from app.serving import warm_up\nthread = warm_up()\nthread.join()")
+    assert set(http_server.LATE_MODULES) <= loaded_by(
+        "from app.http_server import warm_up\nthread = warm_up()\nthread.join()"
+    )
 
 
 def test_process_waits_at_its_end_for_the_warm_up_thread() -> None:
     """An interpreter that ends while a thread imports can hang; it waits for a thread that is not a daemon."""
-    assert not serving.warm_up().daemon
+    assert not http_server.warm_up().daemon

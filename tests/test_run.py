@@ -20,7 +20,7 @@ from app.commands.configuration import read_settings
 from app.core.settings import CannotStart, Settings, make_key
 from app.database import migration
 from app.embedded import postgres
-from app.serving import GRACE_SECONDS, listen
+from app.http_server import GRACE_SECONDS, listen
 from tests.processes import PATIENCE, Program, find_free_port, has_ended, program, run_refused, wait_until
 
 RUN = (sys.executable, "-m", "app.cli", "run")
@@ -176,7 +176,7 @@ from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 from app.core.settings import Settings
-from app.serving import Server, listen
+from app.http_server import Server, listen
 
 async def ticks():
     while True:

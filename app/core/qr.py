@@ -17,7 +17,7 @@ _PIXELS = 8  # pixels of one module in the PNG
 
 @lru_cache(maxsize=256)
 def _build_matrix(text: str) -> tuple[tuple[bool, ...], ...]:
-    from qrcode.constants import ERROR_CORRECT_M  # takes 0.1 s: `serving.warm_up` imports it after the start
+    from qrcode.constants import ERROR_CORRECT_M  # takes 0.1 s: `http_server.warm_up` imports it after the start
     from qrcode.main import QRCode
 
     code: Any = QRCode(error_correction=ERROR_CORRECT_M, border=_QUIET, mask_pattern=_MASK)

@@ -60,7 +60,7 @@ def spell_title(title: str) -> Spelling:
 
 def list_syllables(text: str) -> list[str]:
     """Return the syllables of a text; what has no reading, as letters and digits, is a part of its own."""
-    from pypinyin import lazy_pinyin  # takes 0.1 s: `serving.warm_up` imports it after the start
+    from pypinyin import lazy_pinyin  # takes 0.1 s: `http_server.warm_up` imports it after the start
 
     return lazy_pinyin(text)
 

@@ -2,7 +2,7 @@
 
 Only this package uses private names of FastAPI. pyproject.toml therefore pins FastAPI exactly, and a test names the
 private name that another version lacks. A route uses the fast path with `fast_get` (`route.py`). When the app is
-created, the dependencies of the route are ordered once (`planning.py`); a middleware finds the route in one look-up
+created, the dependencies of the route are ordered once (`steps.py`); a middleware finds the route in one look-up
 (`dispatch.py`). `create_app(settings, fast_path=False)` serves the same routes with FastAPI alone, with equal answers
 (tests/fastpath/test_parity.py).
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter
 
 from app.database.db import Handler, TransactionalRoute
-from app.fastpath.planning import build_handler, plan_route
+from app.fastpath.steps import build_handler, plan_route
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 

@@ -1,4 +1,4 @@
-"""Closing an org (S20). It waits for the main admin's consent, and can be undone for 7 days (`reopening`).
+"""Closing an org (S20). It waits for the main admin's consent, and can be undone for 7 days (`closing_reversal`).
 
 The org's rows stay in the tables for the history. Its certification ends, and all pending requests from it and to it
 end.

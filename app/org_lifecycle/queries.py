@@ -7,7 +7,7 @@ from sqlalchemy import Uuid, and_, bindparam, case, null, select
 from app.approvals.kinds import CLOSURE
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
-from app.org_lifecycle.reopening import REOPENING_WINDOW
+from app.org_lifecycle.closing_reversal import REOPENING_WINDOW
 from app.org_lifecycle.schemas import ClosureOut
 from app.schema.approvals import State
 from app.schema.auth import User

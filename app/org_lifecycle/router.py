@@ -12,7 +12,7 @@ from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.org_lifecycle import closure, operations, release, reopening
+from app.org_lifecycle import closing_reversal, closure, operations, release
 from app.org_lifecycle import queries as closure_queries
 from app.org_lifecycle.schemas import ClosureOut
 from app.orgs import queries
@@ -169,7 +169,7 @@ async def take_back_closing(response: Response, scope: Reopener, version: IfMatc
     with this name; then the org has no superior (`superior_id`). Invitations and requests that the closing ended do
     not return. An org that has merged into another one stays closed.
     """
-    await reopening.take_back_closing(db, scope, version)
+    await closing_reversal.take_back_closing(db, scope, version)
     card = await queries.get_card(db, scope.org_id)
     response.headers["ETag"] = format_etag(card.version)
     return OrgOut.from_card(card)

@@ -27,7 +27,7 @@ from app.org_loads.batches import create_next_orgs
 from app.org_loads.reversal import close_next_orgs
 from app.org_loads.rows import OPTIONAL, REQUIRED, StagedRow, stage_rows
 from app.org_loads.schemas import LoadState
-from app.org_loads.staging import loading, outcomes
+from app.org_loads.staging import loading_table, outcomes
 from app.org_loads.staging.superiors import resolve_superiors
 from app.queue.jobs import Busy, Job, Payload, Worker
 from app.schema.org_loads import OrgLoad
@@ -81,7 +81,7 @@ async def _check_sheet(worker: Worker, running: RunningLoad) -> dict[str, Any]:
             file.flush()
             file.seek(0)
             async with aclosing(_stage_batches(worker, running, file.fileno())) as batches:
-                await loading.load_rows(db, batches)
+                await loading_table.load_rows(db, batches)
         await resolve_superiors(db)
         await outcomes.decide_outcomes(db)
         counts = await outcomes.count_outcomes(db)
@@ -143,7 +143,7 @@ async def _start_loading(db: AsyncConnection, load_id: UUID) -> RunningLoad | No
     running = await update_load(db, load_id, (LoadState.CONFIRMED,), state=LoadState.LOADING, rows_done=_NOT_CREATED)
     if running is None:
         return None
-    await loading.load_stored_rows(db, load_id)
+    await loading_table.load_stored_rows(db, load_id)
     await outcomes.decide_outcomes(db)
     if not await outcomes.update_stored_rows(db, load_id):
         return running

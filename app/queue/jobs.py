@@ -76,7 +76,7 @@ def unpack_payload(stored: bytes | None) -> tuple[Payload, Locale]:
 def _build_job_queries(db: AsyncConnection) -> "Queries":
     """Return pgqueuer's operations on the job tables, which run on this connection and in its transaction."""
     from pgqueuer.adapters.persistence.queries import (
-        Queries,  # takes 0.2 s: `serving.warm_up` imports it after the start
+        Queries,  # takes 0.2 s: `http_server.warm_up` imports it after the start
     )
 
     return Queries(_SessionDriver(db))

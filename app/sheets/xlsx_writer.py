@@ -121,7 +121,7 @@ class _RowWriter:
 
 def _create_empty_workbook(layout: Layout, chart_rows: Sequence[Row]) -> _EmptyWorkbook:
     """Create the workbook without rows. A chart contains a copy of the rows that it reads, so they are passed here."""
-    import xlsxwriter  # The import takes 0.2 s, so the start does not wait for it: `serving.warm_up`.
+    import xlsxwriter  # The import takes 0.2 s, so the start does not wait for it: `http_server.warm_up`.
 
     content = io.BytesIO()
     book = xlsxwriter.Workbook(content, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})

@@ -18,7 +18,7 @@ from app.core.settings import Settings
 from app.worker.worker import run_worker
 from devtools import demo
 from devtools.demo.people import PHONE_CODE_GRANT
-from devtools.live_examples.recording import Recording
+from devtools.live_examples.recorder import Recording
 from tests.inlining import inline_shared_parts
 from tests.live import serve_in_thread
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.members.imports.parsing.headings import normalize_heading
+from app.members.imports.parser.headings import normalize_heading
 from tests.members.hostile import workbook
 from tests.members.workbooks import (
     HEAD,

@@ -8,9 +8,9 @@ from xml.sax.saxutils import escape
 import xlsxwriter
 from openpyxl.workbook import workbook
 
-from app.members.imports.parsing.headings import FIELDS
-from app.members.imports.parsing.refusals import Refused
-from app.members.imports.parsing.workbooks import FileReader, Options
+from app.members.imports.parser.headings import FIELDS
+from app.members.imports.parser.refusals import Refused
+from app.members.imports.parser.workbooks import FileReader, Options
 from tests.members.hostile import make_zip
 from tests.members.hostile import xls as make_xls
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.core.settings import Settings
-from app.serving import build_server_config
+from app.http_server import build_server_config
 from tests.live import serve_in_thread
 
 CODE = b'{"phone": "not a phone"}'

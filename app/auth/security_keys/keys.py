@@ -71,7 +71,7 @@ async def make_challenge(
 ) -> Challenge:
     """Store a new challenge and return it with the options for the browser's `navigator.credentials`. Raises
     NoSecurityKey if the purpose is to prove a key and the user has none."""
-    import webauthn  # The import takes 0.15 s, so `serving.warm_up` does it after the start.
+    import webauthn  # The import takes 0.15 s, so `http_server.warm_up` does it after the start.
     from webauthn.helpers.structs import (
         AuthenticatorSelectionCriteria,
         AuthenticatorTransport,
@@ -139,7 +139,7 @@ async def register_key(
     SecurityKeyRefused is returned, not raised, so that the transaction commits and the challenge stays used.
     Raises StepUpNeeded, FreshSignInNeeded, EnrolmentNeeded, SecurityKeyTaken.
     """
-    import webauthn  # The import takes 0.15 s, so `serving.warm_up` does it after the start.
+    import webauthn  # The import takes 0.15 s, so `http_server.warm_up` does it after the start.
 
     await _require_key_change_allowed(db, scope, enrolment_code)
     challenge = await _use_challenge(db, scope, "registration", answer.challenge_id)
@@ -211,7 +211,7 @@ async def check_key(
 
     SecurityKeyRefused is returned, not raised, so that the transaction commits.
     """
-    import webauthn  # The import takes 0.15 s, so `serving.warm_up` does it after the start.
+    import webauthn  # The import takes 0.15 s, so `http_server.warm_up` does it after the start.
 
     challenge = await _use_challenge(db, scope, "check", answer.challenge_id)
     key = await _find_key(db, scope, answer.credential)

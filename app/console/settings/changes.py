@@ -23,9 +23,9 @@ from app.console.frame.templates import render_page, render_part
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
+from app.org_lifecycle.closing_reversal import take_back_closing
 from app.org_lifecycle.closure import request_closing
 from app.org_lifecycle.queries import find_newest_closing
-from app.org_lifecycle.reopening import take_back_closing
 from app.org_lifecycle.schemas import ClosureOut
 from app.schema.approvals import State
 from app.web.errors import NotFound, Problem

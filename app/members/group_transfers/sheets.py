@@ -32,10 +32,10 @@ from app.members.imports.errors import (
     TooManyRows,
 )
 from app.members.imports.reader import SheetReading, SheetRow
-from app.members.imports.reading import RowPlaces, get_remembered_headings, make_reading_out
 from app.members.imports.row_problems import get_problem_title
 from app.members.imports.rows import read_number
 from app.members.imports.schemas import CodeOut
+from app.members.imports.sheet_contents import RowPlaces, get_remembered_headings, make_reading_out
 from app.members.imports.uploads import inspect_upload
 from app.members.imports.values.names import read_name
 from app.members.imports.values.phones import read_phone

@@ -25,8 +25,8 @@ from app.members.imports.errors import REREADABLE, SheetRefused
 from app.members.imports.files import stream_file
 from app.members.imports.previews import decide_outcomes, make_preview, store_preview
 from app.members.imports.reader import SheetReading, SheetRow
-from app.members.imports.reading import get_remembered_headings
 from app.members.imports.rows import StagedRow, stage_rows
+from app.members.imports.sheet_contents import get_remembered_headings
 from app.members.imports.staging import outcomes
 from app.members.imports.staging.changes import count_unseen_changes, store_changes, store_versions
 from app.members.imports.staging.people import decide_people

@@ -16,7 +16,6 @@ from app.members.encryption import decrypt_masked_phone, decrypt_phone
 from app.members.imports.change_texts import make_changes
 from app.members.imports.errors import describe_refusal
 from app.members.imports.previews import needs_consent
-from app.members.imports.reading import RowPlaces, count_skipped, make_reading_out
 from app.members.imports.retention import REVERSIBLE, ROWS_RETENTION
 from app.members.imports.row_problems import get_problem_title
 from app.members.imports.rows import decrypt_cells
@@ -32,6 +31,7 @@ from app.members.imports.schemas import (
     RowPlaceOut,
     TypedCellsOut,
 )
+from app.members.imports.sheet_contents import RowPlaces, count_skipped, make_reading_out
 from app.members.imports.values.phones import mask_typed_phone
 from app.members.sheets import NO_PHONE, draw_refused_rows
 from app.orgs.unit_queries import list_unit_paths

@@ -1,4 +1,4 @@
-"""Reads a file with a child process (`parsing.sheet_parser`) and yields its rows."""
+"""Reads a file with a child process (`parser.sheet_parser`) and yields its rows."""
 
 import asyncio
 import sys
@@ -14,7 +14,7 @@ import orjson
 from app.members.imports.errors import SHEET_REFUSALS, FileDamaged, FileExhausting
 from app.members.imports.uploads import MAX_UNPACKED
 
-PROGRAM = Path(__file__).parent / "parsing" / "sheet_parser.py"
+PROGRAM = Path(__file__).parent / "parser" / "sheet_parser.py"
 PACKAGES = str(distribution("python-calamine").locate_file(""))
 MAX_ROWS = 200_000
 MEMORY_MB = 1024

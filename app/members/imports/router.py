@@ -10,7 +10,7 @@ from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.members.imports import change_queries, change_sheet, operations, queries, rereading
+from app.members.imports import change_queries, change_sheet, column_choices, operations, queries
 from app.members.imports.errors import (
     FileBomb,
     FileDamaged,
@@ -236,7 +236,7 @@ async def change_reading(scope: Writer, import_id: UUID, body: ImportReadingPut,
     `reading` of the import has the columns as they were read; `refusal.headings` those of a refused one. The import is
     checked again: wait until its state is `ready`. The choice for a heading is remembered for later files of the org.
     """
-    await rereading.change_reading(db, scope, import_id, body)
+    await column_choices.change_reading(db, scope, import_id, body)
     return await queries.get_import(db, scope.org_id, import_id)
 
 

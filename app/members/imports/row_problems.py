@@ -2,7 +2,7 @@
 
 from app.core.i18n import gettext, gettext_noop
 from app.core.phones import REFUSALS as PHONE_REFUSALS
-from app.members.imports.parsing.headings import HEADINGS
+from app.members.imports.parser.headings import HEADINGS
 from app.members.names import MAX_NAME_LENGTH
 from app.members.names import REFUSALS as NAME_REFUSALS
 

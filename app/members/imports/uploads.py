@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 from uuid import UUID
 
 from app.members.imports.errors import FileBomb, FileDamaged, FileEmpty, FileEncrypted, FileRenamed, FileTypeUnknown
-from app.members.imports.parsing.workbooks import PICTURES
+from app.members.imports.parser.workbooks import PICTURES
 from app.members.imports.schemas import ImportMode, UnitsOption, UnknownUnits
 
 MAX_ENTRIES = 1000

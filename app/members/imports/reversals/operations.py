@@ -41,8 +41,8 @@ async def reverse_import(
 ) -> ReversalOut:
     """Undo an import of the last day: added people are removed, and all others get back what they had.
 
-    People who were edited since then are not changed. Locks the org for edit, the index key and the members. Raises NotFound,
-    ImportNotReversible, and ImportEditedSince if some people were edited since and it is not `partial`.
+    People who were edited since then are not changed. Locks the org for edit, the index key and the members. Raises
+    NotFound, ImportNotReversible, and ImportEditedSince if some people were edited since and it is not `partial`.
     """
     await lock_orgs_for_edit(db, scope)
     indexer = await lock_index_key(db, cipher)

@@ -13,7 +13,7 @@ from app.authz.access import OrgScope
 from app.database.rows import one_or_404
 from app.members.imports.errors import ImportNotRereadable
 from app.members.imports.jobs import CHECK, CHECK_LARGE, LARGE_BYTES
-from app.members.imports.parsing.headings import normalize_heading
+from app.members.imports.parser.headings import normalize_heading
 from app.members.imports.schemas import ColumnChoice, ImportReadingPut, ImportState
 from app.orgs.locks import lock_org_shared
 from app.queue.jobs import enqueue

@@ -13,8 +13,8 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from app.api_docs.document import list_api_routes
 from app.database.db import READS
 from app.fastpath.dispatch import Dispatch
-from app.fastpath.planning import plan_route
 from app.fastpath.route import FastRoute
+from app.fastpath.steps import plan_route
 from app.web.errors import Unauthorized, install_error_handler
 
 

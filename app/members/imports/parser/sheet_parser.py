@@ -25,9 +25,9 @@ import sys
 
 # The package of this program is not on the path of the process. It comes last, after the standard library.
 sys.path.append(os.path.dirname(os.path.dirname(__file__)))  # pathlib takes long to import
-from parsing.refusals import Refused  # type: ignore[import-not-found]  # found by the path above
-from parsing.tables import TableReader  # type: ignore[import-not-found]  # found by the path above
-from parsing.workbooks import FileReader, Options  # type: ignore[import-not-found]  # found by the path above
+from parser.refusals import Refused  # type: ignore[import-not-found]  # found by the path above
+from parser.tables import TableReader  # type: ignore[import-not-found]  # found by the path above
+from parser.workbooks import FileReader, Options  # type: ignore[import-not-found]  # found by the path above
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
