@@ -107,7 +107,7 @@ async def count_sessions(db: AsyncConnection, client_id: str) -> int:
 
 async def revoke_client(db: AsyncConnection, actor: Actor, client_id: str) -> None:
     """Revoke a client with all its secrets, tokens and sessions, at once, until `restore_client`. Raises NoSuchClient;
-    BuiltInClient for the app and the console, without which nobody could sign in any more."""
+    BuiltInClient for the app and the console, which people need to sign in."""
     if client_id in BUILT_IN:
         raise BuiltInClient
     revoked = await db.scalar(

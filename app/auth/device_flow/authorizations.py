@@ -92,7 +92,7 @@ async def start_device_authorization(
         "expires_at": func.now() + LIFETIME,
     }
     statement = insert(DeviceAuthorization).values(values).returning(DeviceAuthorization.id)
-    # Nobody is signed in yet, so the append-only audit has no entry of it: its first one is the scan.
+    # The caller is not signed in yet, so the append-only audit gets no entry. Its first entry is the scan.
     with on_constraint(("device_authorizations_user_code_key", Unavailable)):
         authorization_id = (await db.execute(statement)).scalar_one()
     seconds = int(LIFETIME.total_seconds())

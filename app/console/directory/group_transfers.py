@@ -82,7 +82,7 @@ class NewGroupTransfer(FormContext, FrameContext, template="directory/new_group_
 
 
 class PeopleOfSheet(FormContext, FrameContext, template="directory/people_of_sheet.html"):
-    """The form for a sheet; `found` once it is read: whom it names, and which of its rows name nobody."""
+    """The form for a sheet; `found` once it is read: the people it names, and its rows without a match."""
 
     found: PeopleSheetOut | None = None
     name_places: Callable[[Sequence[RowPlaceOut]], str] = describe_places
@@ -111,7 +111,7 @@ async def show_sheet_form(request: Request, scope: Writer) -> Response:
 
 @router.post("/sheets", max_body_size=MAX_SHEET_BYTES)
 async def find_people_of_sheet(request: Request, scope: Writer, db: WriteDb, cipher: CipherDep) -> Response:
-    """Show whom the sheet names, and which of its rows name nobody and why. Nothing changes."""
+    """Show the people whom the sheet names, and why each other row has no match. Nothing changes."""
     outcome = await catch_problem(db, _match_sheet(request, db, cipher, scope))
     frame = build_org_frame(scope, "person-transfers")
     if isinstance(outcome, Problem):

@@ -132,8 +132,8 @@ async def match_people_sheet(request: Request, scope: Writer, db: WriteDb, ciphe
 async def create_group_transfer(
     scope: Writer, body: GroupTransferCreate, db: WriteDb, response: Response
 ) -> GroupTransferCreated:
-    """An admin requests that another org take up to 1,000 people of this org. Nobody moves until an admin of the other
-    org accepts, within 30 days. The other org sees the names.
+    """An admin requests that another org take up to 1,000 people of this org. No person moves until an admin of the
+    other org accepts, within 30 days. The other org sees the names.
 
     Who cannot be transferred is left out: an admin of this org, a person of whom another transfer waits, and a person
     outside the party where the other org takes party members only. The answer names them with the reason. One request
@@ -179,7 +179,7 @@ async def list_group_transfer_people(
     responses=problems(GroupTransferDecided),
 )
 async def withdraw_group_transfer(scope: Writer, transfer_id: UUID, db: WriteDb) -> None:
-    """The org that requested the transfer withdraws it while it waits. Nobody moves."""
+    """The org that requested the transfer withdraws it while it waits. No person moves."""
     await operations.withdraw_group_transfer(db, scope, transfer_id)
 
 

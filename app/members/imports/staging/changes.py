@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.members.imports.staging.plan import ImportPlan
 
-# A refused row about nobody who is known may be about a person of the same name in its unit, or of any unit if its unit
+# A refused row without a known person may be about a person of the same name in its unit, or of any unit if its unit
 # cannot be found. Such a person does not leave.
 _PROTECT = """
 CREATE TEMPORARY TABLE protected ON COMMIT DROP AS
