@@ -1,8 +1,11 @@
 # The API, the worker and the migrations of Xuezu; PostgreSQL has an image of its own (compose.yaml).
 #   docker build -t xuezu .                           production: the service alone
 #   docker build -t xuezu --target development .      for trying out: with devtools/, as `make run` has it
+#
+# The base image is pinned by the digest of its index for all architectures. To renew it:
+# `docker buildx imagetools inspect python:3.11-slim` prints the digest of today's; write it into both FROM lines.
 
-FROM python:3.11-slim AS build
+FROM python:3.11-slim@sha256:9c900dea9e8fb7e16277c179b555cc72d29a352dbc33cff48ad5a0412fd5bfc7 AS build
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 WORKDIR /srv/xuezu
@@ -25,7 +28,7 @@ FROM build AS build-production
 # From here on nothing is installed.
 RUN pip uninstall --quiet --yes setuptools pip
 
-FROM python:3.11-slim AS image
+FROM python:3.11-slim@sha256:9c900dea9e8fb7e16277c179b555cc72d29a352dbc33cff48ad5a0412fd5bfc7 AS image
 RUN useradd --system --uid 10001 --no-create-home xuezu && install -d -m 0700 -o 10001 /var/lib/xuezu
 WORKDIR /srv/xuezu
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1

@@ -57,5 +57,5 @@ lock: ## Resolve the dependencies of pyproject.toml (needs uv; UV=--upgrade take
 	$(COMPILE) --output-file requirements.lock pyproject.toml
 	$(COMPILE) --constraint requirements.lock --extra embedded --extra devtools \
 		--output-file requirements-run.lock pyproject.toml
-	$(COMPILE) --constraint requirements-run.lock --extra embedded --extra devtools --extra dev \
+	$(COMPILE) --constraint requirements-run.lock --extra embedded --extra devtools --extra otel --extra dev \
 		--output-file requirements-dev.lock pyproject.toml

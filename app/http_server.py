@@ -1,4 +1,5 @@
-"""Serving HTTP: the sockets, which are bound before any slow work begins, and uvicorn on them."""
+"""Serving HTTP: the sockets, which are bound before any slow work begins and listen when the service can answer, and
+uvicorn on them."""
 
 import asyncio
 import contextlib
@@ -9,34 +10,33 @@ import resource
 import signal
 import socket
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 
 import structlog
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from app.core import logs
+from app.core import logs, service_manager
 from app.core.settings import CannotStart, Settings
-from app.core.startup import starting
+from app.core.startup import GC_THRESHOLD, starting
 from app.database import migration
+from app.supervision import STOP_SIGNALS, check_metrics_ports, serve_with_processes
 
 log = structlog.get_logger()
 
 BACKLOG = 2048
 # The time limit for running answers when the service stops.
 GRACE_SECONDS = 3
-# The number of new objects after which the collector runs. Python's 700 are reached by a few requests.
-GC_THRESHOLD = 10_000
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Imported inside the functions that use them: together they are a fifth of the time of a start.
 LATE_MODULES = ("pgqueuer", "webauthn", "qrcode.main", "xlsxwriter", "pypinyin")
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Listen on every address of `host`; `localhost` is 127.0.0.1 and, where IPv6 exists, ::1.
+def bind(host: str, port: int, *, settings: str = "XUEZU") -> list[socket.socket]:
+    """Bind sockets to every address of `host`; `localhost` is 127.0.0.1 and, where IPv6 exists, ::1.
 
-    Connections before the service is ready wait. Raises CannotStart.
+    They do not listen yet: connections are refused until the server that gets the sockets can answer. `settings` is how
+    the names of the two settings begin, for the errors. Raises CannotStart.
     """
     # Browsers try both addresses for localhost, independent of the machine's hosts file.
     names = ["127.0.0.1", "::1"] if host == "localhost" else [host]
@@ -46,27 +46,27 @@ def listen(host: str, port: int) -> list[socket.socket]:
             for kind, _, _, _, place in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM):
                 addresses.append((kind, place))
     except (OSError, UnicodeError) as error:
-        raise CannotStart(f"XUEZU_HOST={host} is no address of this machine: use localhost or 0.0.0.0.") from error
+        raise CannotStart(f"{settings}_HOST={host} is no address of this machine: use localhost or 0.0.0.0.") from error
     sockets: list[socket.socket] = []
     refused: OSError | None = None
     try:
         for family, address in addresses:
             try:
-                sockets.append(_listen_on(family, address))
+                sockets.append(_bind_to(family, address))
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     raise CannotStart(
                         f"Port {port} of {host} is taken by another program: stop that one, or choose another port "
-                        f"with XUEZU_PORT={port + 1 if port < 65535 else 8000}."
+                        f"with {settings}_PORT={port + 1 if port < 65535 else 8000}."
                     ) from error
                 if error.errno == errno.EACCES:
                     raise CannotStart(
-                        f"This user may not listen on port {port}: choose one above 1023 with XUEZU_PORT=8000."
+                        f"This user may not listen on port {port}: choose one above 1023 with {settings}_PORT=8000."
                     ) from error
                 refused = error  # for example without IPv6: the other addresses can work
         if not sockets:
             reason = refused.strerror if refused else "it has no address"
-            raise CannotStart(f"XUEZU_HOST={host} cannot be listened on ({reason}): use localhost or 0.0.0.0.")
+            raise CannotStart(f"{settings}_HOST={host} cannot be listened on ({reason}): use localhost or 0.0.0.0.")
     except BaseException:
         for opened in sockets:
             opened.close()
@@ -74,14 +74,20 @@ def listen(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-def _listen_on(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
+def bind_for_metrics(settings: Settings) -> list[socket.socket]:
+    """Bind sockets to XUEZU_METRICS_PORT, if it is set. Raises CannotStart."""
+    if settings.metrics_port is None:
+        return []
+    return bind(settings.metrics_host, settings.metrics_port, settings="XUEZU_METRICS")
+
+
+def _bind_to(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         opened.bind(address)
-        opened.listen(BACKLOG)
         opened.setblocking(False)
     except BaseException:
         opened.close()
@@ -98,6 +104,7 @@ def build_server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,  # `middleware.request_log` writes the log lines, without query strings
         server_header=False,
+        proxy_headers=False,  # uvicorn believes every caller on this machine; `middleware.caller_address` does not
         lifespan="on",
         ws="none",
         backlog=BACKLOG,
@@ -123,7 +130,16 @@ class Server(uvicorn.Server):
         self._on_stop = on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+            for opened in sockets or ():
+                opened.listen(BACKLOG)  # it listens already, unless uvloop has ignored an error and closed it
+        except OSError as error:
+            await self.lifespan.shutdown()
+            if error.errno not in (errno.EADDRINUSE, errno.EBADF):
+                raise
+            # Two programs can bind to one port as long as neither listens.
+            raise CannotStart("The port was taken by another program during the start: stop that one.") from error
         # Objects of the start live for ever: frozen objects are not scanned under load (p99 79 → 26 ms).
         gc.collect()
         gc.freeze()
@@ -131,6 +147,7 @@ class Server(uvicorn.Server):
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        service_manager.notify(service_manager.STOPPING)
         self._on_stop()
         await super().shutdown(sockets)
 
@@ -145,17 +162,27 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def serve(settings: Settings) -> None:
-    """Serve the API over `settings.database_url` until a stop signal. Raises CannotStart."""
-    assert settings.database_url is not None
-    sockets = listen(settings.host, settings.port)
-    asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
+def serve(settings: Settings, *, processes: int = 1, inherited: Sequence[int] = ()) -> None:
+    """Serve the API over `settings.database_url` until a stop signal. Raises CannotStart.
+
+    With several processes this one only supervises them. `inherited` are the file descriptors of the bound sockets in
+    one of them.
+    """
+    check_metrics_ports(settings, processes)
+    sockets = [socket.socket(fileno=number) for number in inherited] or bind(settings.host, settings.port)
+    metrics_sockets = bind_for_metrics(settings) if processes == 1 else []
+    asyncio.run(migration.require_compatible_database(settings.session_url))
     logs.configure(settings.log_format or "json", process="api")
+    if processes > 1:
+        asyncio.run(serve_with_processes(settings, processes, sockets))
+        log.info("stopped")
+        return
     raise_file_limit()
     # The import of the whole service is slow, so it follows the checks.
     with starting():
         from app.blind_index.key_checks import require_keys
         from app.main import create_app
+        from app.monitoring.api_gauges import serve_api_metrics
         from app.web.event_stream import STREAMS
 
     asyncio.run(require_keys(settings))
@@ -164,12 +191,18 @@ def serve(settings: Settings) -> None:
 
     def ready() -> None:
         log.info("ready", address=settings.public_url)
+        service_manager.notify(service_manager.READY)
         warm_up()
 
     # Event streams have no end of their own: the server ends them when it stops.
     server = Server(app, settings, ready, STREAMS.get(app).end_all)
+
+    async def serve_with_metrics() -> None:
+        async with service_manager.send_signs_of_life(), serve_api_metrics(app, metrics_sockets):
+            await server.serve(sockets)
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(server.serve(sockets))
+        runner.run(serve_with_metrics())
     log.info("stopped")
 
 

@@ -1,7 +1,7 @@
 """`create_app()`: the lifespan, the routers and the handlers. It only wires parts together."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
@@ -14,6 +14,7 @@ from app.admins.recovery_router import router as recoveries
 from app.admins.router import router as admins
 from app.api_docs.document import describe_api
 from app.api_docs.router import router as problem_catalogue
+from app.audit.router import operator_router as audit_trail
 from app.audit.router import router as audit
 from app.audit_log.refusals import REFUSALS, RefusalMiddleware, Refusals
 from app.auth.setup import provide_sign_in, require_providers
@@ -26,7 +27,10 @@ from app.core.cipher import CIPHER, Cipher
 from app.core.plugins import load_development_routes
 from app.core.services import SETTINGS
 from app.core.settings import Settings
-from app.database.db import ENGINE, POOL, create_pools
+from app.database.connections import Database, Role
+from app.database.db import DATABASE, ENGINE, POOL, create_pools
+from app.database.replica import REPLICA, watch_replica
+from app.database.watch import watch_database
 from app.exports.router import router as exports
 from app.fastpath.dispatch import Dispatch
 from app.health.router import router as health
@@ -47,18 +51,24 @@ from app.members.transfers.router import router as person_transfers
 from app.mergers.router import router as mergers
 from app.messages.router import router as messages
 from app.middleware.body_limit import BodyLimitErrors
+from app.middleware.caller_address import CallerAddress
+from app.middleware.consistency import Consistency
 from app.middleware.delivery import Delivery
+from app.middleware.http_metrics import HttpMetrics
 from app.middleware.locale import RequestLocale
 from app.middleware.request_head import RequestHead
 from app.middleware.request_log import RequestLog
+from app.middleware.tracing import Tracing
 from app.org_lifecycle.router import router as org_lifecycle
 from app.org_loads.router import router as org_loads
 from app.orgs.router import router as orgs
 from app.orgs.unit_router import router as units
+from app.personal_data.router import router as personal_data
 from app.points.router import router as points
 from app.promotions.router import router as promotions
 from app.reports.export_router import router as report_exports
 from app.reports.router import router as reports
+from app.tracing.spans import export_traces, require_tracing
 from app.web import errors
 from app.web.event_stream import STREAMS, OpenStreams
 from app.web.routing import add_routes, index_routes
@@ -73,18 +83,28 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     provider that is not installed.
     """
     require_providers(settings)
+    require_tracing(settings)
     refusals = Refusals()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine, pool = create_pools(settings)
-        ENGINE.provide(app, engine)
-        POOL.provide(app, pool)
-        try:
-            async with pool, provide_sign_in(app), refusals.write_periodically(engine):
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(export_traces(settings, "api"))
+            database = Database.from_settings(settings)
+            engine, pool = create_pools(database, settings.database_pool)
+            DATABASE.provide(app, database)
+            ENGINE.provide(app, engine)
+            POOL.provide(app, pool)
+            await stack.enter_async_context(watch_database(database, watches_pooler=True))
+            stack.push_async_callback(engine.dispose)
+            async with (
+                pool,
+                watch_replica(settings, CIPHER.get(app), database, Role.REQUEST) as replica,
+                provide_sign_in(app),
+                refusals.write_periodically(engine),
+            ):
+                REPLICA.provide(app, replica)
                 yield
-        finally:
-            await engine.dispose()
 
     app = FastAPIOffline(
         title="Xuezu",
@@ -109,7 +129,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         *(imports, import_edits, import_reversals, exports),
         *(certification, transfers),
         *(points, reports, report_exports),
-        *(inbox, messages, audit, health),
+        *(inbox, messages, personal_data, audit, audit_trail, health),
     )
     add_routes(app, *auth_routers)
     if settings.development:
@@ -118,12 +138,17 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     describe_api(app)
     index_routes(app)
     logs.configure_if_unconfigured()
-    # Every request passes these layers, outermost first. Layers of metrics or tracing belong at the top.
+    # Every request passes these layers, outermost first.
+    proxies, https = settings.parse_trusted_proxies(), settings.issuer.startswith("https:")
     layers: list[Callable[[ASGIApp], ASGIApp]] = [
+        *([Tracing] if settings.otlp_url else []),
+        *([HttpMetrics] if settings.metrics_port else []),
+        *([partial(CallerAddress, proxies=proxies)] if proxies else []),
         RequestLocale,
         partial(RefusalMiddleware, refusals=refusals),
         RequestLog,
-        partial(Delivery, https=settings.issuer.startswith("https:")),
+        *([partial(Consistency, service=app, https=https)] if settings.replica_url else []),
+        partial(Delivery, https=https),
         RequestHead,
         *([partial(Dispatch, service=app)] if fast_path else []),  # fast reads do not reach the layers after this one
         BodyLimitErrors,

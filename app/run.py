@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from asyncio.subprocess import PIPE, Process, create_subprocess_exec
 from collections.abc import AsyncIterator, Iterator
 from socket import socket
@@ -24,12 +23,8 @@ from app.core.settings import Settings
 from app.core.startup import starting
 from app.database import migration
 from app.embedded import require_embedded
-from app.http_server import STOP_SIGNALS, Server, listen, raise_file_limit, warm_up
-
-WORKER_STOP_SECONDS = 10
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-STEADY_SECONDS = 60.0  # a worker that ran this long is started again after the shortest pause
-
+from app.http_server import Server, bind, bind_for_metrics, raise_file_limit, warm_up
+from app.supervision import STOP_SIGNALS, keep_running
 
 PLACES = {"Docs explorer   ": "/docs", "Console 管理后台": "/console/", "Phone 手机模拟器": "/phone/"}
 """What `xuezu run` announces of the service, where it is served: the simulator exists only in development."""
@@ -79,8 +74,8 @@ class Steps:
 def run(settings: Settings) -> None:
     """Run the whole service until a stop signal. Raises CannotStart."""
     with contextlib.suppress(Stopped), contextlib.ExitStack() as stack, Steps() as steps:
-        sockets = listen(settings.host, settings.port)
-        for opened in sockets:
+        sockets, metrics_sockets = bind(settings.host, settings.port), bind_for_metrics(settings)
+        for opened in sockets + metrics_sockets:
             stack.callback(opened.close)
         # While PostgreSQL starts in its own processes, a thread imports the service, which takes as long. The thread is
         # not a daemon: an interpreter that ends while a thread imports can hang.
@@ -92,7 +87,7 @@ def run(settings: Settings) -> None:
         # Migrations import modules too. Two threads that import modules that import each other can deadlock.
         importing.join()
         steps("Looking at the database")
-        asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), show=steps))
+        asyncio.run(migration.migrate_to_head(settings.schema_url, show=steps))
         with starting():
             from app.blind_index.key_checks import require_keys
         asyncio.run(require_keys(settings))
@@ -100,7 +95,7 @@ def run(settings: Settings) -> None:
         logs.configure(settings.log_format or "console", process="api")
         raise_file_limit()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, sockets, steps))
+            runner.run(_serve(settings, sockets, metrics_sockets, steps))
     print_line("Stopped.")
 
 
@@ -125,9 +120,10 @@ def _run_embedded(settings: Settings, steps: Steps) -> Iterator[str]:
             print_line("Stopping PostgreSQL")
 
 
-async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> None:
+async def _serve(settings: Settings, sockets: list[socket], metrics_sockets: list[socket], steps: Steps) -> None:
     with starting():
         from app.main import create_app
+        from app.monitoring.api_gauges import serve_api_metrics
         from app.web.event_stream import STREAMS
 
     api_ready = asyncio.Event()
@@ -151,7 +147,8 @@ async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> Non
     async with _run_supervised_worker(settings, api_ready):
         app = create_app(settings)
         server = Server(app, settings, ready, STREAMS.get(app).end_all)
-        await server.serve(sockets)
+        async with serve_api_metrics(app, metrics_sockets):
+            await server.serve(sockets)
         print_line("Stopping the worker")
 
 
@@ -172,22 +169,21 @@ async def _supervise_worker(settings: Settings, api_ready: asyncio.Event) -> Non
 
     The pause before a restart doubles while the worker ends early.
     """
-    pause = FIRST_PAUSE
     await api_ready.wait()
-    while True:
-        started = time.monotonic()
-        process = await _start_worker(settings)
-        try:
-            code = await process.wait()
-        except asyncio.CancelledError:
-            await _stop_worker(process)
-            raise
-        if time.monotonic() - started > STEADY_SECONDS:
-            pause = FIRST_PAUSE
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+    async def start() -> Process:
+        return await _start_worker(settings)
+
+    def show_end(how: str, pause: float) -> None:
         print_line(f"The worker {how}: starting it again in {pause:.0f} s")
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
+
+    await keep_running(start, show_end)
+
+
+_ADDRESS_PARTS = {
+    *("XUEZU_DATABASE_PASSWORD", "XUEZU_DATABASE_PASSWORD_FILE", "XUEZU_DATABASE_URL_FILE", "XUEZU_DIRECT_URL_FILE"),
+}
+"""What the complete addresses of the worker replace."""
 
 
 async def _start_worker(settings: Settings) -> Process:
@@ -196,22 +192,17 @@ async def _start_worker(settings: Settings) -> Process:
     It watches its stdin: if this process dies, the pipe closes and the worker ends.
     """
     assert settings.database_url is not None
+    # These addresses have their passwords already.
+    addresses = {"XUEZU_DATABASE_URL": settings.database_url.get_secret_value()}
+    if settings.direct_url is not None:
+        addresses["XUEZU_DIRECT_URL"] = settings.direct_url.get_secret_value()
     return await create_subprocess_exec(
         sys.executable,
         *("-m", "app.cli", "worker", "--while-stdin-open"),
         stdin=PIPE,
-        # The address has its password already.
-        env={name: value for name, value in os.environ.items() if name != "XUEZU_DATABASE_PASSWORD"}
-        | {"XUEZU_DATABASE_URL": settings.database_url.get_secret_value()},
+        env={name: value for name, value in os.environ.items() if name not in _ADDRESS_PARTS}
+        | addresses
+        # The port after that of the API, which serves its metrics in this process.
+        | ({"XUEZU_METRICS_PORT": str(settings.metrics_port + 1)} if settings.metrics_port else {}),
         start_new_session=True,
     )
-
-
-async def _stop_worker(process: Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), WORKER_STOP_SECONDS)
-        except TimeoutError:
-            process.kill()
-            await process.wait()

@@ -22,6 +22,7 @@ from bench.ingest import ingest, ingest_sustained
 from bench.machine import describe_machine
 from bench.memory import memory
 from bench.pages import pages
+from bench.pooler import pooled
 from bench.reads import fast_path, read_org, read_overview
 from bench.rollup import fold_small
 from bench.rows import HEAD, Row, store, summarize
@@ -39,6 +40,7 @@ MEASURES: tuple[Measure, ...] = (
     read_org,
     read_overview,
     fast_path,
+    pooled,
     vs_django,
     overview_flat,
     rank_flat,

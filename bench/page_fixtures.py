@@ -37,6 +37,7 @@ class PageFixtures:
     """A scanned code that a client of the API requested."""
     scan: str
     imported: str
+    finished: str
     """An import that would remove nearly all people and waits for its confirmation."""
     export: str
     invitation: str
@@ -69,12 +70,18 @@ class PageFixtures:
     merger: str
     closed: str
     """An org that was just closed."""
+    orphan_recovery: str
+    """A recovery that the platform operator decides: of the merging org, which has no superior."""
+    client: str
+    """A service client."""
+    operator_offer: str
+    """The platform operator's offer of the office of main admin of the applicant, which has no other admin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Callers:
     """The callers of the pages: the group's main admin (`main`), its other admin, the main admin of the county above
-    it, and an invited person.
+    it, an invited person, and a platform operator.
 
     `waits` and `ticket` are the cookies of two browsers that wait for a scan: of the sign-in page and of the API.
     """
@@ -83,6 +90,7 @@ class Callers:
     other: Person
     superior_admin: Person
     invited: Person
+    operator: Person
     waits: str
     ticket: str
 
@@ -162,6 +170,7 @@ def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tup
     ticketed, ticket = _create_client_code(service)
     scan = _create(main, "/v1/scans", code=code)
     _create(main, "/v1/scans", code=ticketed)
+    operator = _create_operator(measured, service)
     data = PageFixtures(
         org=org,
         county=str(measured.world.county),
@@ -175,6 +184,7 @@ def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tup
         ticketed=ticketed,
         scan=scan,
         imported=imported,
+        finished=_import_person(main, own),
         export=export,
         invitation=invitation["id"],
         token=invitation["token"],
@@ -197,8 +207,27 @@ def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tup
         merging=merging,
         merger=_create(main, f"/v1/orgs/{merging}/mergers", org_id=org),
         closed=closed,
+        orphan_recovery=_create(other, f"/v1/orgs/{merging}/change-requests", kind="recovery"),
+        client=_create_client(service, kind="service", scopes=["point-events:write"]),
+        operator_offer=_create(
+            operator, "/v1/operator/recovery-offers", org_id=applicant, phone=fresh_phone(), reason="离任"
+        ),
     )
-    return data, Callers(main, other, superior_admin, invited, waits, ticket)
+    return data, Callers(main, other, superior_admin, invited, operator, waits, ticket)
+
+
+def _create_operator(measured: Measured, service: httpx.Client) -> Person:
+    """Return a new platform operator whose session has a proved security key."""
+    operator = register_person(measured, service)
+    user_id = get_user_id(operator)
+    measured.query_value("INSERT INTO operators (user_id, name) VALUES ($1, $2)", user_id, operator.name)
+    measured.query_value("UPDATE sessions SET key_checked_at = now() WHERE user_id = $1", user_id)
+    return operator
+
+
+def _create_client(service: httpx.Client, **body: Any) -> str:
+    """Create a client of the API, and return its id."""
+    return str(read_answer(service.post("/v1/simulator/clients", json=body), 200)["client_id"])
 
 
 def _create_name() -> str:
@@ -214,6 +243,17 @@ def _create(person: Person, path: str, **body: Any) -> str:
     return str(person.call("POST", path, 201, json=body)["id"])
 
 
+def _import_person(person: Person, own: str) -> str:
+    """Import a sheet of one person. Return the id of the finished import."""
+    sheet = f"姓名,手机号码,支部名称\n{fresh_name()},{fresh_phone()},\n".encode()
+    path = f"{own}/imports/{person.call('POST', f'{own}/imports', 202, files={'file': ('people.csv', sheet)})['id']}"
+    person.wait_for_state(path, {"ready"})
+    preview = person.call("GET", path, 200)["preview"]
+    person.call("PUT", f"{path}/confirmation", 202, json={"preview": preview})
+    person.wait_for_state(path, {"done"})
+    return path.rpartition("/")[2]
+
+
 def _create_page_code(service: httpx.Client) -> tuple[str, str]:
     """Open a sign-in page of the console. Return its code and the cookie of the browser that waits for the scan."""
     with httpx.Client(base_url=service.base_url) as browser:
@@ -227,9 +267,7 @@ def _create_page_code(service: httpx.Client) -> tuple[str, str]:
 def _create_client_code(service: httpx.Client) -> tuple[str, str]:
     """Start a device authorization of an API client. Return its code and the cookie of the browser that waits."""
     with httpx.Client(base_url=service.base_url) as browser:
-        client = read_answer(
-            browser.post("/v1/simulator/clients", json={"kind": "device", "scopes": ["account:read"]}), 200
-        )["client_id"]
+        client = _create_client(browser, kind="device", scopes=["account:read"])
         device = read_answer(browser.post("/oauth/device_authorization", data={"client_id": client}), 200)
         path = f"/v1/device-authorizations/{device['user_code']}/ticket"
         browser.put(path, json={"device_code": device["device_code"]}).raise_for_status()

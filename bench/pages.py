@@ -24,6 +24,8 @@ NO_PAGES = frozenset(
     {
         "/console/assets/{digest}/{name}",
         "/console/sign-in/{user_code}/events",
+        "/console/operators/verifications/{verification_id}/pictures/{side}",
+        "/verify",  # leads on to the provider
         "/console/orgs/{org_id}/imports/template",
         "/console/orgs/{org_id}/imports/{import_id}/changes.xlsx",
         "/console/orgs/{org_id}/imports/{import_id}/failed-rows.xlsx",
@@ -33,6 +35,7 @@ NO_PAGES = frozenset(
         "/console",
         "/phone",
         "/phone/open",
+        "/phone/security/data/{copy_id}/content",
         "/console/{path:path}",
         "/phone/{path:path}",
     }
@@ -82,6 +85,8 @@ def build_pages(data: PageFixtures) -> dict[str, Page]:
     desk, own, of_subordinate = f"/console/orgs/{data.org}", f"/v1/orgs/{data.org}", f"/v1/orgs/{data.subordinate}"
     certifying, setting = f"{desk}/certification", f"{desk}/settings"
     inbox = "/phone/inbox"
+    operating, operator = "/console/operators", "/v1/operator"
+    of_client = f"{operator}/clients/{data.client}"
     return {
         # First, since a code is valid for three minutes.
         "sign_in": Page("/console/", f"/v1/device-authorizations/{data.ticketed}/qr.svg", "anonymous"),
@@ -100,7 +105,8 @@ def build_pages(data: PageFixtures) -> dict[str, Page]:
         ),
         "removed": Page(f"{desk}/removed", f"{own}/members/removed"),
         "exports": Page(f"{desk}/exports", f"{own}/exports"),
-        "imports": Page(f"{desk}/imports", f"{own}/imports"),
+        "imports": Page(f"{desk}/imports", f"{own}/units"),
+        "import_history": Page(f"{desk}/imports/history", f"{own}/imports"),
         "import": Page(f"{desk}/imports/{data.imported}", f"{own}/imports/{data.imported}"),
         "reports": Page(f"{desk}/reports", f"{own}/reports/overview"),
         "above": Page(certifying, f"{own}/certifications"),
@@ -134,15 +140,27 @@ def build_pages(data: PageFixtures) -> dict[str, Page]:
         "messages": Page("/console/messages", "/v1/messages"),
         "audit": Page(f"{desk}/audit", f"{own}/audit"),
         "security": Page("/console/security", "/v1/me/sessions"),
+        "operator": Page(operating, f"{operator}/verifications", "operator"),
+        "operator_cards": Page(f"{operating}/verifications", f"{operator}/verifications", "operator"),
+        "operator_recoveries": Page(f"{operating}/recoveries", f"{operator}/recoveries", "operator"),
+        "operator_offers": Page(f"{operating}/recovery-offers", f"{operator}/recovery-offers", "operator"),
+        "operator_accounts": Page(f"{operating}/accounts", of_client, "operator"),
+        "operator_account": Page(f"{operating}/accounts/{data.admin}", of_client, "operator"),
+        "operator_phones": Page(f"{operating}/phone-returns", of_client, "operator"),
+        "operator_clients": Page(f"{operating}/clients", f"{operator}/clients", "operator"),
         "open_scan": Page("/open/scan", BARE, "anonymous"),
         "open_join": Page("/open/join", BARE, "anonymous"),
         "open_join_org": Page("/open/join-org", BARE, "anonymous"),
+        "stop_recovery": Page("/stop-recovery", BARE, "anonymous"),
+        "verified": Page("/verified", BARE, "anonymous"),
         "phone_sign_in": Page("/phone/", BARE, "anonymous"),
         "phone": Page("/phone/", "/v1/me"),
         "phone_id_card": Page("/phone/verification/id-card", "/v1/me/verifications"),
         "phone_security": Page("/phone/security", "/v1/me/sessions"),
         "phone_change": Page("/phone/security/phone", "/v1/me"),
         "phone_closure": Page("/phone/security/closure", "/v1/me"),
+        "phone_recoveries": Page("/phone/security/recoveries", "/v1/me/account-recoveries"),
+        "phone_data": Page("/phone/security/data", "/v1/me"),
         "phone_points": Page("/phone/points", "/v1/me/points"),
         "phone_scan": Page("/phone/scan", "/v1/me"),
         "phone_regions": Page("/phone/regions?region=%E7%8E%84%E6%AD%A6", "/v1/regions?q=%E7%8E%84%E6%AD%A6"),
@@ -154,6 +172,7 @@ def build_pages(data: PageFixtures) -> dict[str, Page]:
         "phone_memberships": Page("/phone/memberships", "/v1/me/memberships"),
         "phone_join_org": Page("/phone/join-org", "/v1/me"),
         "phone_join_requests": Page("/phone/join-requests", "/v1/me/join-requests"),
+        "phone_link_requests": Page("/phone/link-requests", "/v1/me/link-requests"),
         "phone_joining": Page(
             f"{inbox}/join-request/{data.org}/{data.join_request}", f"{own}/join-requests/{data.join_request}"
         ),
@@ -192,6 +211,7 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
     unit, of_unit = f"{desk}/units/{data.unit}", f"{own}/units/{data.unit}"
     moving, of_moving = f"{desk}/person-transfers", f"{own}/person-transfers"
     groups, of_groups = f"{desk}/group-transfers", f"{own}/group-transfers"
+    imported, of_import = f"{desk}/imports/{data.imported}", f"{own}/imports/{data.imported}"
     link, of_link = f"{desk}/link-requests/{data.link}", f"{own}/link-requests/{data.link}"
     of_joining = f"{own}/join-requests/{data.join_request}"
     of_removal, of_merger = f"{own}/removal-requests/{data.removal_request}", f"{own}/mergers/{data.merger}"
@@ -203,6 +223,9 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
     transfer, of_transfer = f"{certifying}/transfers/{data.transfer}", f"{own}/transfers/{data.transfer}"
     found, invited = "%E7%8E%8B%E4%BC%9F", f"{certifying}/invitations"
     away = f"link={data.away}".encode()
+    operating, of_client = "/console/operators", f"/v1/operator/clients/{data.client}"
+    account, orphan = f"{operating}/accounts/{data.admin}", f"{operating}/recoveries/{data.orphan_recovery}"
+    client, offers = f"{operating}/clients/{data.client}", f"{operating}/recovery-offers"
     return {
         "glance": Page(f"{desk}/glance", f"{own}/reports/trend?days=7"),
         "people_found": Page(f"{desk}/members?q={found}", f"{own}/members?q={found}"),
@@ -225,9 +248,22 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
         "orgs_found": Page(
             f"/console/orgs/{data.county}/subordinates/found?wanted={found}", f"/v1/orgs?q={found}", "superior_admin"
         ),
-        "import_rows": Page(f"{desk}/imports/{data.imported}/rows", f"{own}/imports/{data.imported}/rows"),
-        "import_changes": Page(f"{desk}/imports/{data.imported}/changes", f"{own}/imports/{data.imported}/changes"),
-        "import_removals": Page(f"{desk}/imports/{data.imported}/removals", f"{own}/imports/{data.imported}"),
+        "import_preview": Page(f"{imported}/preview", of_import),
+        "import_reading": Page(f"{imported}/reading", of_import),
+        "import_units": Page(f"{imported}/units", f"{of_import}/units"),
+        "import_existing": Page(f"{imported}/units/existing?path=%E6%94%AF%E9%83%A8", f"{own}/units"),
+        "import_rows": Page(f"{imported}/rows", f"{of_import}/rows"),
+        "import_undecided": Page(f"{imported}/undecided", f"{of_import}/rows?outcome=undecided"),
+        "import_row": Page(f"{imported}/rows/3/edit", f"{of_import}/rows"),
+        "import_changes": Page(f"{imported}/changes", f"{of_import}/changes"),
+        "import_removals": Page(f"{imported}/removals", of_import),
+        "import_skipped": Page(
+            f"{desk}/imports/{data.imported}/skipped-rows", f"{own}/imports/{data.imported}/summary"
+        ),
+        "import_reversal": Page(f"{desk}/imports/{data.finished}/reversal", f"{own}/imports/{data.finished}/reversal"),
+        "import_blocked": Page(
+            f"{desk}/imports/{data.finished}/blocked-people", f"{own}/imports/{data.finished}/reversal/blocked-people"
+        ),
         "export_new": Page(f"{desk}/exports/new", f"{own}/members"),
         "export_deletion": Page(f"{desk}/exports/{data.export}/deletion", f"{own}/exports/{data.export}"),
         "report_rows": Page(
@@ -325,6 +361,22 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
             f"{at_subordinate}/certification/transfers/{data.transfer}/withdrawal",
             f"{of_subordinate}/transfers/{data.transfer}",
         ),
+        "account_suspension": Page(f"{account}/suspension", of_client, "operator"),
+        "account_restoration": Page(f"{account}/restoration", of_client, "operator"),
+        "account_keys": Page(f"{account}/key-recovery", of_client, "operator"),
+        "orphan_approved": Page(f"{orphan}/approval", "/v1/operator/recoveries", "operator"),
+        "orphan_refused": Page(f"{orphan}/refusal", "/v1/operator/recoveries", "operator"),
+        "offer_new": Page(f"{offers}/new", of_client, "operator"),
+        "offer_regions": Page(
+            f"{offers}/regions?region=%E7%8E%84%E6%AD%A6", "/v1/regions?q=%E7%8E%84%E6%AD%A6", "operator"
+        ),
+        "offer_withdrawn": Page(
+            f"{offers}/{data.operator_offer}/withdrawal", "/v1/operator/recovery-offers", "operator"
+        ),
+        "client_new": Page("/console/operators/clients/new", of_client, "operator"),
+        "client_secret_new": Page(f"{client}/secrets/new", of_client, "operator"),
+        "client_revoked": Page(f"{client}/revocation", of_client, "operator"),
+        "client_restored": Page(f"{client}/restoration", of_client, "operator"),
         "session_ends": Page(f"/console/security/sessions/{data.session}/end", "/v1/me/sessions"),
         "sessions_end": Page("/console/security/sessions/end-others", "/v1/me"),
     }
@@ -332,7 +384,7 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
 
 def _build_all_headers(measured: Measured, callers: Callers) -> Mapping[str, Mapping[str, dict[str, str]]]:
     """Return the request headers by the name of the caller, then by the site: `console`, `phone` or `v1` (the API)."""
-    people = {name: getattr(callers, name) for name in ("main", "other", "superior_admin", "invited")}
+    people = {name: getattr(callers, name) for name in ("main", "other", "superior_admin", "invited", "operator")}
     signed_in = {
         name: {"v1": {"Authorization": f"Bearer {person.token}"}}
         | {site: _build_headers(measured, person, site) for site in ("console", "phone")}

@@ -103,6 +103,7 @@ class Measured:
             "XUEZU_DATA_DIR": str(self.directory / "data"),
             "XUEZU_PUBLIC_URL": PUBLIC_URL,
             "XUEZU_LOG_FORMAT": "json",
+            "XUEZU_TRUSTED_PROXIES": "127.0.0.1",  # the limits by address do not apply to the measurements
         }
 
     def measure(self, *names: str) -> AbstractContextManager[Cost]:
@@ -113,15 +114,24 @@ class Measured:
         return measure_cost(self.pids, *names)
 
     @contextmanager
-    def run_process(self, name: str, arguments: Sequence[str], ready: str | None, status: int = 200) -> Iterator[None]:
+    def run_process(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        ready: str | None,
+        status: int = 200,
+        settings: Mapping[str, str] | None = None,
+    ) -> Iterator[None]:
         """Run a Python program during the `with` block. `{port}` in its arguments is replaced by a free port.
+
+        `settings` are added to its environment.
 
         If `ready` is a path, the block begins when the program answers that path with `status`.
         """
         with (self.directory / f"{name}.log").open("ab") as log:
             port = find_free_port()
             filled = [argument.replace("{port}", str(port)) for argument in arguments]
-            environment = self.environment | {"XUEZU_PORT": str(port)}
+            environment = self.environment | {"XUEZU_PORT": str(port)} | dict(settings or {})
             process = subprocess.Popen([sys.executable, *filled], env=environment, stdout=log, stderr=log)
             self.pids[name], self.addresses[name] = process.pid, f"http://127.0.0.1:{port}"
             try:

@@ -6,7 +6,7 @@ import uvloop
 
 from app.core import logs
 from app.core.settings import Settings
-from app.http_server import Server, listen
+from app.http_server import Server, bind
 from app.main import create_app
 
 
@@ -15,7 +15,7 @@ def main() -> None:
     logs.configure("json", process="api")
     server = Server(create_app(settings, fast_path=False), settings, lambda: None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(server.serve(listen(settings.host, settings.port)))
+        runner.run(server.serve(bind(settings.host, settings.port)))
 
 
 if __name__ == "__main__":

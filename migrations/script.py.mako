@@ -8,6 +8,7 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+oldest_code = "…"  # the oldest revision whose code can run on this schema: as before, unless this one removes something
 
 
 def upgrade() -> None:

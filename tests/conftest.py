@@ -39,6 +39,7 @@ from tests.browser import chromium
 from tests.contract import Contract
 from tests.live import serve_in_thread
 from tests.people import People
+from tests.pgbouncer import build_pooled_settings, run_pgbouncer
 
 TEMPLATE = "xuezu_migrated"
 """The template of all databases of the run: a migration takes two seconds, a copy a tenth of a second."""
@@ -172,10 +173,19 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(
-        database_url=SecretStr(database_url), data_dir=tmp_path_factory.mktemp("data"), database_pool=20
+def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Return the settings of the run. `XUEZU_TEST_POOLER=1` puts a pgbouncer between the service and its database."""
+    created = Settings(
+        database_url=SecretStr(database_url),
+        data_dir=tmp_path_factory.mktemp("data"),
+        database_pool=20,
+        trusted_proxies="127.0.0.0/8,::1",  # the tests sign in more people than one address may
     ).complete_secrets()
+    if os.environ.get("XUEZU_TEST_POOLER") != "1":
+        yield created
+        return
+    with run_pgbouncer(database_url, pool_size=20) as address:
+        yield build_pooled_settings(created, address)
 
 
 @pytest.fixture(scope="session", autouse=True)

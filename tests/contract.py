@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from app.api_docs.problem_schemas import list_problems
 from app.api_docs.response_headers import HEADERS, list_response_headers
+from app.web.errors import RESOURCE_METADATA
 from tests.inlining import inline_shared_parts
 
 PROBLEM = "application/problem+json"
@@ -45,6 +46,9 @@ class Contract:
             place = f"{method} {path} {status}"
             assert name in headers or name not in response.headers, f"{place} has {name}, which it does not declare"
             assert name in response.headers or not headers.get(name), f"{place} has no {name}"
+        if response.status_code == 401 and path.startswith("/v1/"):
+            challenge = response.headers["WWW-Authenticate"]
+            assert f'{RESOURCE_METADATA}"' in challenge.partition(' resource_metadata="')[2], challenge
         if response.status_code == 201:
             await self._read_location(pattern.pattern, request, response.headers["Location"])
         if response.status_code >= 400 and not path.startswith(("/oauth/", "/.well-known/")):

@@ -14,13 +14,13 @@ from app.main import create_app
 
 
 @contextmanager
-def serve_in_thread(settings: Settings) -> Iterator[str]:
+def serve_in_thread(settings: Settings, *, public_url: str | None = None) -> Iterator[str]:
     """Run the service with these settings in a thread, on a free port of localhost, until the block ends. Yield its
-    address, which is also the issuer of tokens."""
+    address, which is also the issuer of tokens unless a proxy in front has another one (`public_url`)."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         url = f"http://localhost:{port}"
-        settings = settings.model_copy(update={"port": port, "public_url": url})
+        settings = settings.model_copy(update={"port": port, "public_url": public_url or url})
         server = uvicorn.Server(build_server_config(create_app(settings), settings))
         thread = threading.Thread(target=lambda: uvloop.run(server.serve([listener])), daemon=True)
         thread.start()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import yaml
@@ -43,6 +44,10 @@ def test_default_image_has_no_development_tools() -> None:
 
 def test_image_is_pinned_unprivileged_and_checks_its_readiness() -> None:
     assert "--require-hashes" in DOCKERFILE
+    bases = re.findall(r"^FROM (python\S+)", DOCKERFILE, re.MULTILINE)
+    assert len(bases) == 2
+    assert len(set(bases)) == 1
+    assert re.fullmatch(r"python:3\.11-slim@sha256:[0-9a-f]{64}", bases[0])
     assert re.search(r"^USER [1-9]\d*$", DOCKERFILE, re.MULTILINE)
     (health,) = re.findall(r"^HEALTHCHECK .*CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
     python, option, code = json.loads(health)
@@ -55,10 +60,18 @@ def test_compose_file_starts_existing_commands() -> None:
     from app.cli import cli
 
     commands = {command.name or getattr(command.callback, "__name__", "") for command in cli.registered_commands}
-    services: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-    assert services["database"]["image"] == "postgres:18"
+    compose: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    services = compose["services"]
+    assert re.fullmatch(r"postgres:18@sha256:[0-9a-f]{64}", services["database"]["image"])
     assert services["api"]["build"]["target"] == "${XUEZU_ENV:-development}"
     assert {member.value for member in Environment} <= set(STAGES)
+    environment = services["api"]["environment"]
+    network = ip_network(compose["networks"]["default"]["ipam"]["config"][0]["subnet"])
+    proxy = re.fullmatch(r"\$\{XUEZU_TRUSTED_PROXIES-(.+)\}", environment["XUEZU_TRUSTED_PROXIES"])
+    assert proxy is not None
+    assert proxy[1] == compose["networks"]["default"]["ipam"]["config"][0]["gateway"]
+    assert ip_address(proxy[1]) in network
+    assert services["api"]["ports"] == ["127.0.0.1:8000:8000"]  # published to others, the gateway could be anyone
     for name in ("migrate", "worker"):
         program, command = services[name]["command"]
         assert program == "xuezu"

@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from schemathesis.transport.requests import ManagedCookiesSession
 
 from app.cli import SNAPSHOT
-from tests.people import fresh_id_card_number, fresh_name, fresh_org_name, fresh_phone
+from tests.people import fresh_name, fresh_org_name, fresh_phone, name_person
 
 EXAMPLES = 300 if os.environ.get("XUEZU_PROOF") else 20
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
@@ -42,18 +42,18 @@ class Callers:
 def callers(live: str) -> Iterator[Callers]:
     with httpx.Client(base_url=live, timeout=30) as client:
         phone, name = fresh_phone(), fresh_name()
-        client.post("/v1/phone-codes", json={"phone": phone}).raise_for_status()
+        handle = client.post("/v1/phone-codes", json={"phone": phone}).raise_for_status().json()["handle"]
         code = None
         while code is None:
             messages = client.get("/v1/simulator/sms", params={"phone": phone}).json()["items"]
             code = messages[0]["code"] if messages else None
         grant = "urn:xuezu:params:oauth:grant-type:phone-code"
-        form = {"grant_type": grant, "client_id": "xuezu-app", "phone": phone, "code": code}
+        form = {"grant_type": grant, "client_id": "xuezu-app", "phone": phone, "code": code, "handle": handle}
         token = client.post("/oauth/token", data=form).raise_for_status().json()["access_token"]
         client.headers["Authorization"] = f"Bearer {token}"
-        begun = client.post("/v1/me/verifications", json={"method": "alipay"}).raise_for_status().json()
-        consent = {"name": name, "id_number": fresh_id_card_number()}
-        client.post(begun["redirect_url"], json=consent).raise_for_status()
+        begun = client.post("/v1/me/verifications", json=name_person(name)).raise_for_status().json()
+        page = client.get(begun["redirect_url"]).headers["location"]
+        client.post(page, json={"consents": True}).raise_for_status()
         client.patch("/v1/me", json={"party_member": True}).raise_for_status()
         org = client.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"}).raise_for_status()
         yield Callers(live, token, org.json()["id"])

@@ -30,6 +30,13 @@ def test_every_page_is_linked_from_readme_or_contributing() -> None:
         assert f"docs/{page.name}" in linked, page.name
 
 
+def test_contents_of_the_page_about_operations_are_its_sections_in_order() -> None:
+    page = (ROOT / "docs" / "OPERATIONS.md").read_text()
+    contents = re.findall(r"^- \[(.+)\]\(#(.+)\)$", page.partition("\n## ")[0], re.M)
+    sections = re.findall(r"^## (.+)$", page, re.M)
+    assert contents == [(section, re.sub(r"[^\w -]", "", section.lower()).replace(" ", "-")) for section in sections]
+
+
 def test_every_package_is_in_the_architecture() -> None:
     page = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
     picture = page.partition("```text")[2].partition("```")[0]

@@ -76,8 +76,8 @@ ROWS = {
         GET /imports/template, POST /imports, GET /imports, GET /imports/{}, GET /imports/{}/progress,
         PUT /imports/{}/confirmation, PUT /imports/{}/reading, GET /imports/{}/rows, GET /imports/{}/changes,
         GET /imports/{}/changes.xlsx,
-        GET /imports/{}/failed-rows.xlsx, DELETE /imports/{}, PATCH /imports/{}/rows/{}, GET /imports/{}/units,
-        PUT /imports/{}/units, GET /imports/{}/reversal, GET /imports/{}/reversal/blocked-people,
+        GET /imports/{}/failed-rows.xlsx, DELETE /imports/{}, PATCH /imports/{}/rows/{}, GET /imports/{}/summary,
+        GET /imports/{}/units, PUT /imports/{}/units, GET /imports/{}/reversal, GET /imports/{}/reversal/blocked-people,
         PUT /imports/{}/reversal,
         GET /invitations, GET /invitations/{}, GET /invitations/{}/qr.svg, GET /applications, GET /applications/{},
         GET /certifications, GET /certifications/{},
@@ -112,8 +112,10 @@ SCOPES_ELSEWHERE = {
     # What decides over the account itself: only the app and the console may.
     "account:manage": """DELETE /v1/me/sessions, DELETE /v1/me/sessions/{}, POST /v1/me/verifications,
         POST /v1/me/phone-codes, POST /v1/me/old-phone-codes, PUT /v1/me/phone, POST /v1/me/closing-codes,
-        PUT /v1/me/closure,
+        PUT /v1/me/closure, POST /v1/me/account-recoveries, PUT /v1/me/account-recoveries/{}/stop,
         POST /v1/me/security-keys, PATCH /v1/me/security-keys/{}, DELETE /v1/me/security-keys/{},
+        POST /v1/me/data-copies, GET /v1/me/data-copies/{}, GET /v1/me/data-copies/{}/content,
+        DELETE /v1/me/data-copies/{},
         POST /v1/scans, GET /v1/scans/{}, PUT /v1/scans/{}/approval, PUT /v1/scans/{}/refusal""",
     "orgs:write": "POST /v1/orgs",
     # A security key is proved in the session that needs it, whatever its scopes are.

@@ -10,7 +10,7 @@ from app.main import MAX_BODY
 from app.web.errors import MEDIA_TYPE
 from tests.acts import get_refusal
 from tests.inlining import inline_shared_parts
-from tests.people import People
+from tests.people import People, name_person
 
 ORG = "/v1/orgs/{org_id}"
 APPLY = f"POST {ORG}/applications"
@@ -70,6 +70,7 @@ REFUSED = {
         (409, "import-not-rereadable", [f"PUT {ORG}/imports/{{import_id}}/reading"]),
         (409, "import-not-reversible", [f"PUT {ORG}/imports/{{import_id}}/reversal"]),
         (409, "import-edited-since", [f"PUT {ORG}/imports/{{import_id}}/reversal"]),
+        (409, "import-row-edited", [f"PATCH {ORG}/imports/{{import_id}}/rows/{{row_id}}"]),
         (409, "row-not-undecided", [f"PUT {ORG}/imports/{{import_id}}/confirmation"]),
         (409, "import-preview-stale", [f"PUT {ORG}/imports/{{import_id}}/confirmation"]),
         (409, "removals-need-consent", [f"PUT {ORG}/imports/{{import_id}}/confirmation"]),
@@ -146,12 +147,12 @@ async def test_impossible_times_are_refused(people: People) -> None:
 
 async def test_validation_error_points_to_its_place_in_the_body(people: People) -> None:
     person = await people.register(verified=False)
-    body = {"method": "id-card", "name": "王伟", "id_number": "110105194912310021"}
+    body = name_person("王伟", "110105194912310021", "id-card")
     answer = await person.post("/v1/me/verifications", json=body)
     assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [
         ("/id_number", "id-number-checksum")
     ]
-    for body, said in (({"method": person.phone}, "expected 'method' to be one of"), ({}, "'method' is missing")):
-        answer = await person.post("/v1/me/verifications", json=body)
+    for body, said in (({"kind": person.phone}, "expected 'kind' to be one of"), ({}, "'kind' is missing")):
+        answer = await person.post("/v1/me/account-recoveries", json=body)
         assert answer.json()["errors"][0]["detail"].startswith(said)
         assert person.phone not in answer.text

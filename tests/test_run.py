@@ -15,12 +15,13 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
+from app import cli
 from app import run as app_run
 from app.commands.configuration import read_settings
 from app.core.settings import CannotStart, Settings, make_key
 from app.database import migration
 from app.embedded import postgres
-from app.http_server import GRACE_SECONDS, listen
+from app.http_server import GRACE_SECONDS, bind
 from tests.processes import PATIENCE, Program, find_free_port, has_ended, program, run_refused, wait_until
 
 RUN = (sys.executable, "-m", "app.cli", "run")
@@ -176,7 +177,7 @@ from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 from app.core.settings import Settings
-from app.http_server import Server, listen
+from app.http_server import Server, bind
 
 async def ticks():
     while True:
@@ -184,7 +185,7 @@ async def ticks():
         await asyncio.sleep(0.1)
 
 app = Starlette(routes=[Route("/", lambda _: StreamingResponse(ticks(), media_type="text/event-stream"))])
-asyncio.run(Server(app, Settings(), lambda: print("up", flush=True)).serve(listen("127.0.0.1", {port})))
+asyncio.run(Server(app, Settings(), lambda: print("up", flush=True)).serve(bind("127.0.0.1", {port})))
 print("cleaned up", flush=True)
 """
     with program(sys.executable, "-c", endless) as serving:
@@ -220,7 +221,7 @@ def test_unusable_settings_are_refused(
         monkeypatch.setenv(name, value)
     with pytest.raises(CannotStart, match=sentence):
         usable = read_settings()
-        listen(usable.host, usable.port)
+        bind(usable.host, usable.port)
 
 
 def test_production_without_its_own_secrets_is_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,6 +232,9 @@ def test_production_without_its_own_secrets_is_refused(directory: Path, monkeypa
     for name, value in (production | {"XUEZU_DATA_KEYS": f"k1:{make_key()}", "XUEZU_INDEX_KEY": make_key()}).items():
         monkeypatch.setenv(name, value)
     assert read_settings().env == "production"
+    for command in ("run", "serve", "worker"):
+        with pytest.raises(CannotStart, match="no user could sign in, because XUEZU_SMS_PROVIDER names no provider"):
+            cli.cli([command], standalone_mode=False)
     for name, old in (("XUEZU_DATA_KEYS", stored["data_keys"]), ("XUEZU_INDEX_KEY", stored["index_key"])):
         with monkeypatch.context() as mixed, pytest.raises(CannotStart, match="refuses development secrets") as refused:
             mixed.setenv(name, old)

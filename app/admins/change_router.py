@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.admins import change_decisions, change_requests, queries
+from app.admins import change_decisions, change_queries, change_requests
 from app.admins.errors import (
     AlreadyMainAdmin,
     ChangeRequestDecided,
@@ -73,7 +73,7 @@ async def create_change_request(
     """
     request_id = await change_requests.create_change_request(db, scope, body)
     set_location(response, f"/v1/orgs/{scope.org_id}/change-requests/{request_id}")
-    return await queries.get_change_request(db, scope.org_id, request_id)
+    return await change_queries.get_change_request(db, scope.org_id, request_id)
 
 
 @router.get("/orgs/{org_id}/change-requests", summary="List change requests")
@@ -88,15 +88,16 @@ async def list_change_requests(
 ) -> Page[ChangeRequestOut]:
     """List the change requests, the newest first: those that this org has made, or those that its direct subordinates
     have made. The call changes nothing."""
-    list_requests = queries.list_change_requests if side is Side.SENT else queries.list_received_change_requests
-    return await list_requests(db, scope.org_id, paging)
+    if side is Side.SENT:
+        return await change_queries.list_change_requests(db, scope.org_id, paging)
+    return await change_queries.list_received_change_requests(db, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/change-requests/{request_id}", summary="Read a change request")
 async def read_change_request(scope: Reader, request_id: UUID, db: ReadDb) -> ChangeRequestOut:
     """Read one change request. The org that has made it and the present superior of that org can read it. The call
     changes nothing. For the admins who decide, the inbox item contains the path of this call in `href`."""
-    return await queries.get_change_request(db, scope.org_id, request_id)
+    return await change_queries.get_change_request(db, scope.org_id, request_id)
 
 
 @router.delete(
@@ -129,7 +130,7 @@ async def approve_change_request(
     outcome = await change_decisions.approve_change_request(db, scope, request_id)
     if isinstance(outcome, Problem):  # returned and not raised, so that the end of the request is committed
         return build_problem_response(request, outcome)
-    return await queries.get_change_request(db, scope.org_id, request_id)
+    return await change_queries.get_change_request(db, scope.org_id, request_id)
 
 
 @router.put(
@@ -143,4 +144,4 @@ async def refuse_change_request(
     """An admin of the superior refuses a change request, with a reason that the admins of the org can read. Nothing
     changes in the org, which can make a new request."""
     await change_decisions.refuse_change_request(db, scope, request_id, body.reason)
-    return await queries.get_change_request(db, scope.org_id, request_id)
+    return await change_queries.get_change_request(db, scope.org_id, request_id)

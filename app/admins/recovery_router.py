@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from app.admins import change_decisions, queries, recovery_offers
+from app.admins.change_queries import list_orphan_recoveries
 from app.admins.errors import (
     AdminInvitationDecided,
     AdminInvitationExpired,
@@ -50,7 +51,7 @@ async def list_recoveries(
 ) -> Page[ChangeRequestOut]:
     """List the pending recoveries of orgs without a superior, the oldest first. In each, an admin of the org states
     that the main admin is no longer available. The call changes nothing."""
-    return await queries.list_orphan_recoveries(db, paging)
+    return await list_orphan_recoveries(db, paging)
 
 
 @router.put(

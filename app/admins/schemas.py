@@ -105,6 +105,7 @@ class RecoveryOfferOut(Out):
 
     id: UUID
     org_id: UUID
+    org_name: str
     phone: str | None = Field(description="Masked; stored only while the answer waits.", examples=["138****8000"])
     state: State
     requested_at: datetime

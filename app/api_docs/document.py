@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
-from app.api_docs.examples import write_examples
+from app.api_docs.example_writer import write_examples
 from app.api_docs.introductions import INTRODUCTION, TAGS
 from app.api_docs.pages import configure_pages
 from app.api_docs.parameters import describe_parameters
@@ -21,10 +21,12 @@ from app.api_docs.response_headers import HEADERS, declare_headers
 from app.api_docs.schema_names import collect_definitions, name_body_unions, remove_property_titles, rename_list_schemas
 from app.api_docs.shared_parts import share_parts
 from app.authz.access import find_access_rule
-from app.authz.errors import OrgClosed, ScopeMissing, StepUpNeeded, UserNeeded
+from app.authz.errors import OrgClosed, ScopeMissing, StepUpNeeded, UnreadablePersonAddress, UserNeeded
 from app.authz.permissions import CLOSED_ORG_PERMISSIONS
+from app.authz.person_address import HEADER as PERSON_ADDRESS
 from app.authz.scopes import SERVICE_SCOPES, describe_scopes
 from app.core.services import SETTINGS
+from app.database.db import READS
 from app.idempotency.replay import HEADER, AnswerNotStored, KeyInUse, KeyReused, stores_no_answer
 from app.web import errors
 from app.web.gzip_bodies import BrokenGzip, UnsupportedContentEncoding
@@ -89,7 +91,8 @@ def _complete_operation(operation: dict[str, Any], path: str, route: RouteContex
     """Add to an operation the errors and the idempotency header that follow from the kind of its route."""
     describe_parameters(operation)
     operation["operationId"] = route.name
-    operation["security"] = _list_security(route)
+    by_client = [{}, *operation["security"]] if path in _CALLS_OF_CLIENTS and "security" in operation else []
+    operation["security"] = _list_security(route) or by_client
     # FastAPI's default summary is the function's name with a capital on each word.
     if operation["summary"] == str(route.name).replace("_", " ").title():
         operation["summary"] = operation["summary"].capitalize()
@@ -105,10 +108,17 @@ def _complete_operation(operation: dict[str, Any], path: str, route: RouteContex
             content.setdefault("schema", {"type": "string"})
     # FastAPI declares its own 422 body; this service answers a problem. OAuth endpoints declare all their answers.
     declared_invalid = responses.pop("422", None)
+    rule = find_access_rule(route.dependant)
+    names_person = (
+        path in _CALLS_OF_CLIENTS or (rule is not None and rule.kind in ("user", "org", "operator"))
+    ) and method not in READS
+    if names_person:
+        operation.setdefault("parameters", []).append(PERSON_ADDRESS_PARAMETER)
     if path.startswith(("/oauth/", "/.well-known/")):
         return
-    rule = find_access_rule(route.dependant)
     kinds: list[type[errors.Problem]] = [errors.Unavailable, errors.RepeatedHeader, errors.Invalid]
+    if names_person:
+        kinds += [UnreadablePersonAddress]
     if rule is not None and rule.kind != "public":
         kinds += [errors.Unauthorized, errors.Forbidden]
         if rule.get_scope(method) is not None:
@@ -179,6 +189,16 @@ ENCODING_PARAMETER = {
     "required": False,
     "schema": {"type": "string", "enum": ["gzip"]},
     "description": "`gzip` if the body is compressed. The limit of a plain body applies after decompression.",
+}
+_CALLS_OF_CLIENTS = {"/oauth/token", "/oauth/revoke", "/oauth/device_authorization", "/v1/phone-codes"}
+"""The calls that a client makes with its secret, before a person has signed in or to sign out."""
+PERSON_ADDRESS_PARAMETER = {
+    "name": PERSON_ADDRESS,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 64},
+    "description": "From the back end of an app: the network address of the person, by which limits count and which "
+    "the list of sessions shows. It is believed of a client of kind `app` with a secret, and ignored of all others.",
 }
 IDEMPOTENCY_PARAMETER = {
     "name": HEADER,

@@ -18,7 +18,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "to_release_preview": "0" * 32,
     "to_accept_preview": "0" * 32,
     "merger_preview": "0" * 32,
-    "reference": "3b1hZ0l8m0S9d2vQe6yXcg",
+    "attempt": "3b1hZ0l8m0S9d2vQe6yXcg",
     "secret": "kF2vG6n3QeXw0bYd8mRz1A",
     "desktop": "device-5f2c9a1b7e30",
 }
@@ -49,9 +49,9 @@ DEFAULT_VALUES: Mapping[str, Any] = {
     "member_id": Stored("member"),
     "import_id": Stored("import"),
     "export_id": Stored("export"),
+    "copy_id": Stored("data_copy"),
     "session_id": Stored("session"),
     "verification_id": Stored("verification"),
-    "reference": Stored("reference"),
     "user_id": Stored("other_admin"),
     "subordinate_id": Stored("subordinate"),
     "request_id": Stored("request_to_approve"),
@@ -67,12 +67,14 @@ DEFAULT_VALUES: Mapping[str, Any] = {
     "key_id": Stored("security_key"),
     "user_code": "WDJB-MJHT",
     "client_id": "points",
+    "attempt": Stored("attempt"),
     "token": PLACEHOLDERS["secret"],
     "phone": Stored("phone"),
 }
 
 _SECRET = PLACEHOLDERS["secret"]
 _ORG = "/v1/orgs/{org_id}"
+_PROOF = {"method": "alipay", "name": "李明", "id_number": "11010519491231002X"}
 _CHALLENGE = {"challenge_id": Stored("challenge")}
 _CREDENTIAL = {"id": "bWFkZS11cA", "rawId": "bWFkZS11cA", "type": "public-key"}
 _REASON = {"reason": "名称与所在党组织全称不符"}
@@ -88,6 +90,7 @@ SIGN_IN: Mapping[str, Example] = {
             "client_id": "xuezu-app",
             "phone": Stored("phone"),
             "code": "123456",
+            "handle": _SECRET,
         }
     ),
     "POST /oauth/revoke": Example({"client_id": "xuezu-app", "token": _SECRET}),
@@ -96,16 +99,26 @@ SIGN_IN: Mapping[str, Example] = {
     "POST /v1/scans": Example({"code": "kF2vG6n3QeXw0bYd"}),
     "PUT /v1/scans/{scan_id}/approval": Example({"user_code_end": "MJHT"}),
     "POST /v1/phone-codes": Example({"phone": Stored("phone")}),
+    "POST /v1/sign-in-proofs": Example({"proof_token": _SECRET * 2, "proof": _PROOF}),
     "PATCH /v1/me": Example({"party_member": True}),
     "DELETE /v1/me/sessions": Example(values={"keep_current": True}),
-    "POST /v1/me/verifications": Example({"method": "alipay"}),
-    "POST /v1/verifications/alipay-callback": Example(
-        {"out_request_no": Stored("reference"), "passed": "T", "sign": _SECRET, "sign_type": "RSA2"}
+    "POST /v1/me/verifications": Example(_PROOF),
+    "POST /v1/verifications/{method}/notifications": Example(
+        {"certify_id": _SECRET, "sign": _SECRET, "sign_type": "RSA2"}, values={"method": "alipay"}
     ),
     "POST /v1/me/phone-codes": Example({"phone": Stored("new_phone")}),
-    "PUT /v1/me/phone": Example({"phone": Stored("new_phone"), "code": "123456", "old_phone_code": "654321"}),
+    "PUT /v1/me/phone": Example(
+        {
+            "phone": Stored("new_phone"),
+            "code": "123456",
+            "handle": _SECRET,
+            "old_phone_code": "654321",
+            "old_phone_handle": _SECRET,
+        }
+    ),
+    "POST /v1/me/account-recoveries": Example({"kind": "lost-phone", "proof": _PROOF}),
     "PUT /v1/messages/read-mark": Example({}),
-    "PUT /v1/me/closure": Example({"code": "123456"}),
+    "PUT /v1/me/closure": Example({"code": "123456", "handle": _SECRET}),
     "POST /v1/me/security-key-challenges": Example({"purpose": "registration"}),
     "POST /v1/me/security-keys": Example(
         {
@@ -125,7 +138,7 @@ SIGN_IN: Mapping[str, Example] = {
         }
     ),
     "POST /v1/simulator/clients": Example({"name": "积分系统", "scopes": ["point-events:write"]}),
-    "POST /simulator/alipay/{reference}": Example({"name": "李明", "id_number": "11010519491231002X"}),
+    "POST /simulator/alipay/{attempt}": Example({"consents": True}),
 }
 
 OPERATORS: Mapping[str, Example] = {
@@ -138,7 +151,8 @@ OPERATORS: Mapping[str, Example] = {
     "PUT /v1/operator/org-loads/{load_id}/confirmation": Example({"preview": 1}),
     "PUT /v1/operator/org-loads/{load_id}/reversal": Example({"only_unused": False}),
     "POST /v1/operator/phone-return-codes": Example({"phone": Stored("phone")}),
-    "POST /v1/operator/phone-returns": Example({"phone": Stored("phone"), "code": "123456"}),
+    "POST /v1/operator/phone-returns": Example({"phone": Stored("phone"), "code": "123456", "handle": _SECRET}),
+    "POST /v1/operator/account-searches": Example({"phone": Stored("phone")}),
     "POST /v1/operator/key-recoveries": Example({"phone": Stored("phone"), "reason": "lost"}),
     "POST /v1/operator/suspensions": Example({"phone": Stored("phone"), "reason": "security"}),
     "POST /v1/operator/clients": Example({"name": "积分系统", "kind": "service", "scopes": ["point-events:write"]}),
@@ -338,39 +352,3 @@ CERTIFICATION: Mapping[str, Example] = {
 }
 
 EXAMPLES: Mapping[str, Example] = {**SIGN_IN, **OPERATORS, **HEALTH, **ORGS, **MEMBERS, **CERTIFICATION}
-_NONE = Example()
-
-
-def write_examples(document: dict[str, Any], found: Mapping[str, str]) -> dict[str, Any]:
-    """Write the examples into an OpenAPI document and return it. Values that were not found have placeholders."""
-    for parameter in document["components"].get("parameters", {}).values():
-        _write_parameter_example(parameter, _NONE, found)
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            _write_example(operation, EXAMPLES.get(f"{method.upper()} {path}", _NONE), found)
-    return document
-
-
-def _write_example(operation: dict[str, Any], example: Example, found: Mapping[str, str]) -> None:
-    for parameter in operation.get("parameters", ()):
-        if "$ref" not in parameter:
-            _write_parameter_example(parameter, example, found)
-    if example.body is not None:
-        for media_type in operation["requestBody"]["content"].values():
-            media_type["example"] = _fill_in(example.body, found)
-
-
-def _write_parameter_example(parameter: dict[str, Any], example: Example, found: Mapping[str, str]) -> None:
-    name = parameter["name"]
-    if name in example.values or (parameter.get("required") and name in DEFAULT_VALUES):
-        parameter["example"] = _fill_in(example.values.get(name, DEFAULT_VALUES.get(name)), found)
-
-
-def _fill_in(value: object, found: Mapping[str, str]) -> object:
-    if isinstance(value, Stored):
-        return found.get(value.name, PLACEHOLDERS.get(value.name, PLACEHOLDER_ID))
-    if isinstance(value, Mapping):
-        return {name: _fill_in(part, found) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_fill_in(part, found) for part in value]
-    return value

@@ -21,9 +21,10 @@ examples. A few need something that is shown only once (a code, the token of an 
 
 Anywhere else paste a token under *Authorize*. Three calls give you one:
 
-1. `POST /v1/phone-codes` with your phone sends a code. In development `GET /v1/simulator/sms?phone=…` shows it.
+1. `POST /v1/phone-codes` with your phone sends a code, and its answer has a `handle`. In development
+   `GET /v1/simulator/sms?phone=…` shows the code.
 2. `POST /oauth/token` with `grant_type=urn:xuezu:params:oauth:grant-type:phone-code`, `client_id=xuezu-app`,
-   `phone` and `code` gives an `access_token` and a `refresh_token`.
+   `phone`, `code` and `handle` gives an `access_token` and a `refresh_token`.
 3. `POST /oauth/token` with `grant_type=refresh_token`, `client_id=xuezu-app` and the `refresh_token` gives the next
    pair, before the ten minutes of an access token are over.
 
@@ -55,6 +56,12 @@ send it again when an answer was lost: within a day you get the stored answer an
 with another request is 422, and 409 while the first call still runs. A call that makes a secret stores no answer: its
 repeat is 409 `answer-not-stored`. PUT and DELETE need no key. Point events have ids of their own.
 
+## Reads from a standby
+
+Where the service has a standby of its database, reports, rankings and lists of members can be a second old:
+`X-Data-As-Of` says for when they are true. The answer to each write then has `X-Consistency`. Send it with your next
+reads: they contain that write.
+
 ## Versions
 
 Two versions matter. That of a row is its `ETag`: send it as `If-Match` with an edit, and after a 412 read again and
@@ -81,7 +88,10 @@ TAGS = [
         """\
 Get tokens. There are three ways.
 
-- **A phone app**: `POST /v1/phone-codes` sends six digits, then `POST /oauth/token` with the code gives the tokens.
+- **A phone app**: `POST /v1/phone-codes` sends six digits, then `POST /oauth/token` with the code and
+  the handle of the first answer gives the tokens. If it answers `real_name_needed`, the account of the phone was not
+  used for 180 days and the number may have a new owner: the person proves the name (`POST /v1/sign-in-proofs`) or
+  begins an account of their own, and `POST /oauth/token` with the `proof_token` gives the tokens.
 - **A desktop client**: `POST /oauth/device_authorization` gives two codes; show the QR code of `…/qr.svg` and the user
   code beside it. Poll `POST /oauth/token`, or wait at `…/events` after `PUT …/ticket`. Meanwhile the person's app scans
   (`POST /v1/scans`) and approves with the end of the user code (`PUT /v1/scans/{scan_id}/approval`). Any OAuth library
@@ -104,6 +114,8 @@ The account of the person who is signed in, whatever organisations they belong t
    lists the organisations.
 4. `GET /v1/messages` lists what has become of the user's requests, roles and rows in directories.
 5. `GET /v1/me/sessions` shows where the account is signed in, and `DELETE` ends sessions.
+6. `PUT /v1/me/phone` changes the phone. A person who has lost it proves the real name again: `POST
+   /v1/me/account-recoveries`.
 
 Admins of national and provincial organisations also register a security key. A call that answers 401
 `security-key-needed` is repeated after `POST /v1/me/security-key-challenges` and `PUT /v1/me/security-key-check`.
@@ -268,7 +280,7 @@ For platform operators, each with a proved security key. `xuezu operators add` m
 
 - **ID cards**: `GET /v1/operator/verifications` lists them, `PUT …/review` shows one, then `PUT …/approval` or
   `PUT …/rejection` decides.
-- **Accounts**: recover from lost security keys, suspend a user, end a suspension.
+- **Accounts**: find one by its phone, recover from lost security keys, suspend a user, end a suspension.
 - **Organisations without a superior**: decide recoveries, or name a main admin where no admin is left.
 - **Organisations of an old system**: `GET …/org-loads/template` gives the sheet to fill in, `POST …/org-loads` uploads
   it. Read the load until its state is `ready`, look at its rows, and confirm what you have seen with
@@ -283,7 +295,7 @@ For platform operators, each with a proved security key. `xuezu operators add` m
 In development only: the other side of the SMS gateway and of Alipay, for trying things out without either.
 
 After a call that sends a message, read it at `GET /v1/simulator/sms`. After `POST /v1/me/verifications` by Alipay, open
-the `redirect_url` and consent. `POST /v1/simulator/clients` makes a service client that may send points.
+the `redirect_url` in a browser and consent. `POST /v1/simulator/clients` makes a service client that may send points.
 
 仅开发环境：短信与支付宝的测试提供方。""",
     ),

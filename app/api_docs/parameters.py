@@ -12,6 +12,7 @@ PARAMETERS: Mapping[str, str] = {
     "verification_id": "An attempt at real-name verification.",
     "import_id": "An import of this organisation.",
     "export_id": "An export that the caller has made in this organisation.",
+    "copy_id": "The copy of the caller's data, from `POST /v1/me/data-copies`.",
     "invitation_id": "An invitation to be an admin, or to be certified as a subordinate.",
     "certification_id": "A certification of this organisation under a superior.",
     "application_id": "An application to be certified.",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.database.replica_reads import CONSISTENCY_HEADER
 from app.web.locations import LOCATION
 
 HEADERS: dict[str, dict[str, Any]] = {
@@ -18,9 +19,16 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "integer", "minimum": 1},
     },
     "WWW-Authenticate": {
-        "description": "What the call needs: a token or a scope (RFC 6750), or a stronger proof (RFC 9470).",
+        "description": "What the call needs: a token or a scope (RFC 6750), or a stronger proof (RFC 9470). "
+        "A 401 names the address of the API's metadata too (RFC 9728).",
         "required": True,
         "schema": {"type": "string"},
+    },
+    "X-Data-As-Of": {
+        "description": "The answer contains all writes before this instant. Only where the service reads from a "
+        "standby.",
+        "required": False,
+        "schema": {"type": "string", "format": "date-time"},
     },
     "Content-Disposition": {
         "description": "The name under which the file is saved.",
@@ -56,6 +64,8 @@ def declare_headers(operation: dict[str, Any], schemas: dict[str, Any], *, oauth
             headers["WWW-Authenticate"] = _make_optional("WWW-Authenticate")
         if any(content.get("schema", {}).get("format") == "binary" for content in contents):
             headers["Content-Disposition"] = _build_reference("Content-Disposition")
+        if status == "200" and _reads_replica(operation):
+            headers["X-Data-As-Of"] = _build_reference("X-Data-As-Of")
         if headers:
             answer["headers"] = answer.get("headers", {}) | headers
 
@@ -63,7 +73,14 @@ def declare_headers(operation: dict[str, Any], schemas: dict[str, Any], *, oauth
 def list_response_headers(answer: dict[str, Any]) -> dict[str, bool]:
     """Return the names of the headers that an answer declares, each with whether every such answer has it."""
     declared = answer.get("headers", {})
-    return {name: bool(shown.get("required", "$ref" in shown)) for name, shown in declared.items()}
+    return {
+        name: bool(HEADERS[name]["required"] if "$ref" in shown else shown.get("required"))
+        for name, shown in declared.items()
+    }
+
+
+def _reads_replica(operation: dict[str, Any]) -> bool:
+    return any(parameter.get("name") == CONSISTENCY_HEADER for parameter in operation.get("parameters", ()))
 
 
 def _list_kinds(content: dict[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import KINDS, Kind
 from app.approvals.requests import finish_requests, raise_already_ended
+from app.audit_log.entries import Actor
 from app.authz.access import UserScope
 from app.schema.approvals import State
 from app.web.errors import Problem
@@ -23,10 +24,10 @@ async def withdraw_user_request(
         await raise_already_ended(db, kind, *own, decided=decided, expired=decided)
 
 
-async def withdraw_user_requests(db: AsyncConnection, user: UserScope, org_id: UUID | None = None) -> None:
+async def withdraw_user_requests(db: AsyncConnection, user_id: UUID, actor: Actor, org_id: UUID | None = None) -> None:
     """Withdraw the user's waiting requests to this org (None: to all orgs), with their audit entries. This also erases
     the names that the requests have stored."""
     for kind in USER_KINDS:
         to_org = true() if org_id is None else kind.named_org == org_id
-        own = (kind.requester == user.user_id, to_org)
-        await finish_requests(db, kind, State.WITHDRAWN, *own, actor=user.actor, of_org=None)
+        own = (kind.requester == user_id, to_org)
+        await finish_requests(db, kind, State.WITHDRAWN, *own, actor=actor, of_org=None)

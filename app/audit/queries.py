@@ -1,4 +1,4 @@
-"""Reads of the audit entries of an org."""
+"""Reads of the audit entries: of an org for its admins, of all orgs for operators."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import CompoundSelect, Uuid, and_, any_, bindparam, case, exists, func, or_, select, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.audit.schemas import AuditEntryOut
+from app.audit.schemas import AuditEntryOut, AuditTrailEntryOut
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import fetch_rows
@@ -35,6 +35,15 @@ class AuditFilter:
     user_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+    def build_parameters(self) -> dict[str, object]:
+        """Return the values of the filters that apply, by name."""
+        parameters = {name: value for name, value in asdict(self).items() if value is not None}
+        if self.since is not None:
+            parameters["first_id"] = _get_lowest_id(self.since)
+        if self.until is not None:
+            parameters["before_id"] = _get_lowest_id(self.until + _LONGEST_TRANSACTION)
+        return parameters
 
 
 class ActorRow(NamedTuple):
@@ -74,13 +83,36 @@ def _select_entries(filters: frozenset[str]) -> PagedStatement[AuditEntryOut]:
 
 async def list_entries(db: Readable, org_id: UUID, wanted: AuditFilter, paging: Paging) -> Page[AuditEntryOut]:
     """Return a page of an org's entries, the newest first."""
-    parameters = {name: value for name, value in asdict(wanted).items() if value is not None}
-    statement = _select_entries(frozenset(parameters))
-    if wanted.since is not None:
-        parameters["first_id"] = _get_lowest_id(wanted.since)
-    if wanted.until is not None:
-        parameters["before_id"] = _get_lowest_id(wanted.until + _LONGEST_TRANSACTION)
+    parameters = wanted.build_parameters()
+    statement = _select_entries(frozenset(_CONDITIONS.keys() & parameters))
     return Page[AuditEntryOut].from_slice(await statement.fetch(db, paging, org_id=org_id, **parameters))
+
+
+_TRAIL = select(*(AuditEntry.__table__.columns[name] for name in AuditTrailEntryOut.model_fields))
+
+
+@cache
+def _select_trail(filters: frozenset[str], *, of_org: bool, without_org: bool) -> PagedStatement[AuditTrailEntryOut]:
+    """Build the statement that lists the entries of all orgs which match these filters."""
+    conditions = [condition for name in sorted(filters) for condition in _CONDITIONS[name]]
+    if of_org:
+        conditions.append(AuditEntry.org_id == _ORG_ID)
+    if without_org:
+        conditions.append(AuditEntry.org_id.is_(None))
+    return PagedStatement(_TRAIL.where(*conditions), AuditEntry.id.desc(), row=AuditTrailEntryOut)
+
+
+async def list_trail(
+    db: Readable, wanted: AuditFilter, paging: Paging, *, org_id: UUID | None = None, without_org: bool = False
+) -> Page[AuditTrailEntryOut]:
+    """Return a page of the entries of all orgs and of none, the newest first, without names and values."""
+    parameters = wanted.build_parameters()
+    statement = _select_trail(
+        frozenset(_CONDITIONS.keys() & parameters), of_org=org_id is not None, without_org=without_org
+    )
+    if org_id is not None:
+        parameters["org_id"] = org_id
+    return Page[AuditTrailEntryOut].from_slice(await statement.fetch(db, paging, **parameters))
 
 
 def _get_lowest_id(at: datetime) -> UUID:

@@ -9,6 +9,20 @@ from pydantic import Field
 from app.web.schemas import Out
 
 
+class AuditTrailEntryOut(Out):
+    """One action, as an operator sees it: ids, without names, addresses and the changed values."""
+
+    id: UUID
+    at: datetime
+    org_id: UUID | None = Field(description="Absent where the action belongs to no org, such as a sign-in.")
+    user_id: UUID | None
+    client_id: str | None
+    action: str = Field(examples=["org.created"])
+    subject_type: str
+    subject_id: UUID | None
+    request_id: str | None
+
+
 class AuditEntryOut(Out):
     """One action. `before` and `after` have what it changed, never a phone or an ID number."""
 

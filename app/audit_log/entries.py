@@ -21,6 +21,8 @@ class Actor:
     client_id: str | None = None
     address: str | None = None
     request_id: str | None = None
+    from_proxy: bool = False
+    """Whether the address is that of a trusted proxy which calls for itself."""
 
     def get_actor_for_other_org(self) -> "Actor":
         """Return the actor for the audit entry of an org for which this actor does not act: the request id alone, so

@@ -89,12 +89,14 @@ class _Count:
 
 _OTHERS = Refusal("other", "other")
 
+REFUSALS_TOTAL = Counter("refusals_total", "Requests refused with 401, 403, 404 or 429", "route", "reason")
+
 
 class Refusals:
     """The refusals of this process. `total` is the metric; the methods write the audit entries."""
 
     def __init__(self) -> None:
-        self.total = Counter("refusals_total", "Requests refused with 401, 403, 404 or 429", "route", "reason")
+        self.total = REFUSALS_TOTAL
         self._kinds: dict[Refusal, _Count] = {}
 
     def count(self, refusal: Refusal, request_id: str | None) -> None:

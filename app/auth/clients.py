@@ -16,18 +16,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
 from app.auth.errors import BuiltInClient, UnusableScopes
+from app.authz.person_address import BUILT_IN, is_confidential
 from app.authz.scopes import DEVICE_SCOPES, SERVICE_SCOPES
 from app.core.cipher import create_secret, hash_secret
 from app.database.db import Readable
 from app.database.rows import fetch_rows, one_or_404
-from app.schema.auth import ClientSecret, OAuthClient, Session
+from app.schema.auth import Session
+from app.schema.sign_in import ClientSecret, OAuthClient
 
 OVERLAP = timedelta(days=1)
-BUILT_IN = frozenset({"xuezu-app", "xuezu-console"})
-"""The clients that a migration creates: the app and the console of this service."""
 _DAY = 86_400
 # A desktop program stays signed in for a month of use, as its users expect.
-_DEVICE_LIFETIMES = {"refresh_seconds": 30 * _DAY, "session_seconds": 365 * _DAY}
+# A person stays signed in to an app as long as to the app of this service.
+_LIFETIMES = {
+    "app": {"refresh_seconds": 90 * _DAY, "session_seconds": 730 * _DAY},
+    "device": {"refresh_seconds": 30 * _DAY, "session_seconds": 365 * _DAY},
+    "service": {},
+}
+_ALLOWED_SCOPES = {"app": frozenset(), "device": DEVICE_SCOPES, "service": SERVICE_SCOPES}
 
 
 class NoSuchClient(Exception):
@@ -53,24 +59,29 @@ class ClientRow(NamedTuple):
     revoked_at: datetime | None
     secrets: int
 
+    @property
+    def has_secrets(self) -> bool:
+        """Return whether the client must authenticate with a secret."""
+        return is_confidential(self.id, self.kind)
+
 
 async def create_client(
     db: AsyncConnection,
     actor: Actor,
     *,
     name: str,
-    kind: Literal["device", "service"] = "service",
+    kind: Literal["app", "device", "service"] = "service",
     scopes: Sequence[str] = (),
 ) -> NewClient:
-    """Create a service with its first secret, or a public program that signs people in by scan. Raises UnusableScopes
-    for a scope that this kind cannot have, and for a program without scopes."""
-    if set(scopes) - (DEVICE_SCOPES if kind == "device" else SERVICE_SCOPES) or (kind == "device" and not scopes):
+    """Create a service or the back end of an app, with its first secret, or a public program that signs people in by
+    scan. Raises UnusableScopes for a scope that this kind cannot have, and for a program without scopes. An app has all
+    scopes of its people, so none are registered."""
+    if set(scopes) - _ALLOWED_SCOPES[kind] or (kind == "device" and not scopes):
         raise UnusableScopes
     client_id = f"{kind}-{secrets.token_hex(6)}"
     values = {"id": client_id, "name": name, "kind": kind, "scopes": sorted(set(scopes))}
-    lifetimes = _DEVICE_LIFETIMES if kind == "device" else {}
-    await db.execute(insert(OAuthClient).values(values | lifetimes))
-    secret = await _add_secret(db, client_id) if kind == "service" else None
+    await db.execute(insert(OAuthClient).values(values | _LIFETIMES[kind]))
+    secret = await _add_secret(db, client_id) if is_confidential(client_id, kind) else None
     await record(
         db, actor, "client.created", subject=("client", None), after={"client": client_id, "scopes": values["scopes"]}
     )
@@ -78,8 +89,10 @@ async def create_client(
 
 
 async def rotate_secret(db: AsyncConnection, actor: Actor, client_id: str, *, overlap: timedelta = OVERLAP) -> str:
-    """Create a secret for a service and return it. Its other secrets expire after `overlap`. Raises NoSuchClient."""
-    live = and_(OAuthClient.id == client_id, OAuthClient.kind == "service", OAuthClient.revoked_at.is_(None))
+    """Create a secret for a confidential client and return it. Its other secrets expire after `overlap`. Raises
+    NoSuchClient."""
+    confidential = and_(OAuthClient.kind.in_(("app", "service")), OAuthClient.id.not_in(BUILT_IN))
+    live = and_(OAuthClient.id == client_id, confidential, OAuthClient.revoked_at.is_(None))
     # The lock makes the later of two concurrent rotations see, and limit, the secret of the earlier one.
     if await db.scalar(select(OAuthClient.id).where(live).with_for_update()) is None:
         raise NoSuchClient(client_id)
@@ -95,7 +108,7 @@ async def rotate_secret(db: AsyncConnection, actor: Actor, client_id: str, *, ov
     return secret
 
 
-async def count_sessions(db: AsyncConnection, client_id: str) -> int:
+async def count_sessions(db: Readable, client_id: str) -> int:
     """Return the number of live sessions of a live client. Raises NoSuchClient."""
     live = and_(OAuthClient.id == client_id, OAuthClient.revoked_at.is_(None))
     sessions = select(func.count()).where(Session.client_id == OAuthClient.id, Session.ended_at.is_(None))

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from app.core.i18n import gettext_noop
-from app.web.errors import BadRequest, Conflict, Forbidden, Problem, Unavailable
+from app.web.errors import BadRequest, Conflict, Forbidden, Invalid, Problem, Unauthorized, Unavailable
 
 
 class PhoneCodesUnavailable(Unavailable):
@@ -15,10 +15,22 @@ class PhoneCodesUnavailable(Unavailable):
     advice = gettext_noop("请联系平台管理员配置短信服务（XUEZU_SMS_PROVIDER）。")
 
 
-class AlipayUnavailable(Unavailable):
-    slug = "alipay-unavailable"
-    title = gettext_noop("支付宝认证暂不可用")
-    advice = gettext_noop("请改用身份证认证。")
+class MethodNotOffered(Conflict):
+    slug = "verification-method-not-offered"
+    title = gettext_noop("不提供这种认证方式")
+    advice = gettext_noop("请选择其他认证方式，如身份证认证。")
+
+
+class PictureRefused(Invalid):
+    slug = "picture-refused"
+    title = gettext_noop("身份证照片无法使用")
+    advice = gettext_noop("请提供 JPEG 或 PNG 照片：每张不超过 2 MB、2000 万像素，宽度不少于 300 像素，文件完整。")
+
+
+class IdentityUnavailable(Unavailable):
+    slug = "identity-provider-unavailable"
+    title = gettext_noop("认证服务暂时没有响应")
+    advice = gettext_noop("请稍后重试，或改用身份证认证。")
 
 
 class AlreadyVerified(Conflict):
@@ -30,13 +42,25 @@ class AlreadyVerified(Conflict):
 class VerificationOpen(Conflict):
     slug = "verification-open"
     title = gettext_noop("您有一项认证正在审核")
-    advice = gettext_noop("请等待审核结果；也可改用支付宝认证，立即完成。")
+    advice = gettext_noop("请等待审核结果；也可改用其他认证方式，立即完成。")
 
 
 class IdNumberTaken(Conflict):
     slug = "id-number-taken"
     title = gettext_noop("该身份证件已用于另一账号的实名认证")
     advice = gettext_noop("一张身份证只能认证一个账号；请登录原账号，或先注销原账号。")
+
+
+class RecoveryOpen(Conflict):
+    slug = "recovery-open"
+    title = gettext_noop("您有一项找回申请尚未结束")
+    advice = gettext_noop("请等待结果；也可先停止该申请，再重新提出。")
+
+
+class RecoveryEnded(Conflict):
+    slug = "recovery-ended"
+    title = gettext_noop("该找回申请已经结束")
+    advice = gettext_noop("如账号已换到他人的手机号，请在 7 天内用原手机号联系平台管理员恢复。")
 
 
 class BadSignature(BadRequest):
@@ -114,7 +138,7 @@ class NoSecurityKey(Conflict):
 class EnrolmentNeeded(Forbidden):
     slug = "enrolment-needed"
     title = gettext_noop("平台管理员的首把密钥需要登记码")
-    advice = gettext_noop("请使用 `xuezu operators` 给出的一次性登记码。")
+    advice = gettext_noop("请使用 `xuezu operators` 给出的一次性登记码，一天内有效；过期请重新生成。")
 
 
 class NotYourReview(Conflict):
@@ -141,10 +165,25 @@ class BuiltInClient(Conflict):
     advice = gettext_noop("停用后所有人都无法登录。如需让某人退出登录，请停用其账号。")
 
 
+class UnknownClient(Unauthorized):
+    """401: a call names the address of a person and authenticates a client that is unknown, revoked or has another
+    secret."""
+
+    slug = "unknown-client"
+    title = gettext_noop("程序的编号或密钥不正确")
+    advice = gettext_noop("请核对手机应用后台的编号和密钥。")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers["WWW-Authenticate"] = 'Basic realm="xuezu", charset="UTF-8"'
+
+
 class UnusableScopes(Problem):
     status, slug = 422, "unusable-scopes"
     title = gettext_noop("该程序不能登记这些权限范围")
-    advice = gettext_noop("服务只能登记服务的权限范围；扫码登录的程序至少登记一项用户的权限范围。")
+    advice = gettext_noop(
+        "服务只能登记服务的权限范围；扫码登录的程序至少登记一项用户的权限范围；手机应用的后台不登记权限范围。"
+    )
 
 
 class CodeRefused(Forbidden):

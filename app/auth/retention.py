@@ -5,19 +5,10 @@ from datetime import timedelta
 from sqlalchemy import and_, exists, func, or_
 
 from app.database.retention import CleanUp, Schedule, delete_rows
-from app.schema.auth import (
-    ClientSecret,
-    DeviceAuthorization,
-    PhoneCode,
-    RateLimit,
-    RefreshToken,
-    SecurityKeyChallenge,
-    Session,
-    SimulatedMessage,
-    UserPhone,
-)
+from app.schema.auth import RefreshToken, SecurityKeyChallenge, Session, UserPhone
 from app.schema.members import Member
 from app.schema.reports import MemberPhone
+from app.schema.sign_in import ClientSecret, DeviceAuthorization, PhoneCode, RateLimit, SimulatedMessage
 
 RETENTION = timedelta(days=1)
 REPLAY_RETENTION = timedelta(days=7)

@@ -23,7 +23,8 @@ from app.authz.scopes import OWN_SCOPES
 from app.authz.tokens import LIFETIME, TokenIssuer, TokenVerifier
 from app.core.cipher import create_secret, hash_secret
 from app.messages.delivery import add_device_message
-from app.schema.auth import OAuthClient, RefreshToken, Session, User
+from app.schema.auth import RefreshToken, Session, User
+from app.schema.sign_in import OAuthClient
 from app.web.errors import Unauthorized
 from app.web.schemas import Out
 

@@ -27,6 +27,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.audit_log.entries import Actor
+from app.authz import person_address
 from app.authz.caller import (
     CLIENT_STATEMENT,
     OPERATOR_STATEMENT,
@@ -143,21 +144,27 @@ async def _read_token(request: Request, credentials: Credentials) -> AccessToken
     if credentials is None:
         raise Unauthorized
     verifier = VERIFIER.get(request)
-    return await verifier.verify(credentials.credentials)
+    token = await verifier.verify(credentials.credentials)
+    if person_address.HEADER in request.headers and request.method not in READS:
+        client = await CLIENT_STATEMENT.fetch_row(POOL.get(request), client_id=token.client_id)
+        if client is not None and person_address.is_app_back_end(token.client_id, client.kind):
+            person_address.adopt_person_address(request)
+    return token
 
 
 VerifiedToken = Annotated[AccessToken, Depends(_read_token)]
 
 
 def find_client_address(request: Request) -> str | None:
-    """Return the caller's network address as the server (behind its trusted proxy) sees it; None if unknown."""
+    """Return the caller's network address (`middleware.caller_address`); None if unknown."""
     client = request.client
     return parse_address(client.host) if client else None
 
 
 def build_actor(request: Request, *, user_id: UUID | None = None, client_id: str | None = None) -> Actor:
     """Return the actor of the request's audit entries."""
-    return Actor(user_id, client_id, find_client_address(request), get_request_state(request).request_id)
+    state = get_request_state(request)
+    return Actor(user_id, client_id, find_client_address(request), state.request_id, state.from_proxy)
 
 
 def _build_user_scope(request: Request, token: AccessToken, row: SessionRow | OperatorRow | OrgRow) -> UserScope:

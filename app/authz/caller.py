@@ -16,10 +16,11 @@ from app.database.driver import DriverStatement
 from app.hierarchy import tree
 from app.schema.admins import OrgAdmin
 from app.schema.approvals import CertificationState
-from app.schema.auth import OAuthClient, Operator, Session, User
+from app.schema.auth import Operator, Session, User
 from app.schema.certification import Certification
 from app.schema.members import Member
 from app.schema.orgs import Org
+from app.schema.sign_in import OAuthClient
 
 _user_columns = (
     User.id.label("user_id"),
@@ -57,9 +58,10 @@ ORG_CARD_COLUMNS = (
 
 
 class ClientRow(NamedTuple):
-    """The scopes of a live client."""
+    """The scopes and the kind of a live client."""
 
     scopes: list[str]
+    kind: str
 
 
 class SessionRow(NamedTuple):
@@ -121,7 +123,9 @@ OPERATOR_STATEMENT = DriverStatement(
 )
 
 CLIENT_STATEMENT = DriverStatement(
-    select(OAuthClient.scopes).where(OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None)),
+    select(OAuthClient.scopes, OAuthClient.kind).where(
+        OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None)
+    ),
     "client_id",
     row=ClientRow,
 )

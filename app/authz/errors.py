@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from app.authz.step_up import SECURITY_KEY_ACR
 from app.core.i18n import gettext_noop
-from app.web.errors import Conflict, Forbidden, Problem
+from app.web.errors import BadRequest, Conflict, Forbidden, Problem
 
 
 class ForeignOrigin(Forbidden):
@@ -29,6 +29,14 @@ class StepUpNeeded(Problem):
             f'acr_values="{SECURITY_KEY_ACR}", max_age="{int(max_age.total_seconds())}"'
         )
         super().__init__(headers={"WWW-Authenticate": challenge})
+
+
+class UnreadablePersonAddress(BadRequest):
+    """400: the back end of an app names an address that is none. Its own would be limited for all of its people."""
+
+    slug = "unreadable-person-address"
+    title = gettext_noop("用户的网络地址无法识别")
+    advice = gettext_noop("请求头 Xuezu-Person-Address 应为一个 IPv4 或 IPv6 地址，不带端口。")
 
 
 class OrgClosed(Conflict):

@@ -14,7 +14,7 @@ from app.audit_log.entries import Actor, record
 from app.authz.tokens import LIFETIME, KeyRing, StoredKey, make_key
 from app.core.cipher import Cipher, Undecryptable
 from app.database.locks import Lock, lock
-from app.schema.auth import SigningKey
+from app.schema.sign_in import SigningKey
 
 LEAD = timedelta(minutes=2)
 RETENTION = timedelta(seconds=LIFETIME) + LEAD

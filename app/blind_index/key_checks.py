@@ -18,8 +18,9 @@ from app.core.cipher import Cipher, Undecryptable, get_key_id
 from app.core.settings import CannotStart, Settings
 from app.database.db import create_engine
 from app.database.rows import fetch_rows
-from app.schema.auth import SigningKey, User
+from app.schema.auth import User
 from app.schema.keys import DataKey, IndexRotation
+from app.schema.sign_in import SigningKey
 
 SAMPLE_SIZE = 50
 """How many of the oldest and of the newest accounts are compared."""

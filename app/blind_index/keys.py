@@ -11,6 +11,7 @@ data before a step or after it. Without a rotation, this module sends no query.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
 from sqlalchemy import select
@@ -52,6 +53,8 @@ class BlindIndexer:
     def index_last4(self, org_id: UUID, phone: str) -> bytes:
         """Return the index of the last four digits of a member's phone. It uses the same key as the whole phone."""
         index = _index_last4(self.cipher, org_id, phone[-4:])
+        if not self.moved_below:
+            return index
         return index if self.cipher.is_current(self.index_phone(phone)) else self.cipher.reindex_value(index)
 
 
@@ -79,4 +82,7 @@ def _index_last4(cipher: Cipher, org_id: UUID, last4: str) -> bytes:
 
 def build_last4_parts(org_id: UUID, last4: str) -> tuple[str, str, str]:
     """Return the input of the index of four digits. It contains the org, so two orgs have different indexes."""
-    return ("phone-last4", str(org_id), last4)
+    return ("phone-last4", _format_id(org_id), last4)
+
+
+_format_id = lru_cache(maxsize=64)(str)  # an import computes one for each of its rows

@@ -28,13 +28,16 @@ signing_keys = typer.Typer(no_args_is_help=True, help="The keys of the access to
 
 _SCOPES_HELP = (
     f"A service can have: {', '.join(sorted(SERVICE_SCOPES))}. A device has at least one of: "
-    f"{', '.join(sorted(DEVICE_SCOPES))}."
+    f"{', '.join(sorted(DEVICE_SCOPES))}. An app has none: it can do all that its people can."
 )
+
+_KINDS_HELP = "`device`: a public program that signs in by scan. `app`: the back end of an app."
 
 
 class Kind(StrEnum):
     SERVICE = "service"
     DEVICE = "device"
+    APP = "app"
 
 
 def run_in_transaction(work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T:
@@ -77,10 +80,10 @@ def _parse_name(text: str) -> str:
 @clients.command("create")
 def create_client(
     name: Annotated[str, typer.Argument(help="What people are shown of it.", callback=_parse_name)],
-    kind: Annotated[Kind, typer.Option(help="`device`: a public program that signs in by scan.")] = Kind.SERVICE,
+    kind: Annotated[Kind, typer.Option(help=_KINDS_HELP)] = Kind.SERVICE,
     scope: Annotated[list[str] | None, typer.Option(help=_SCOPES_HELP)] = None,
 ) -> None:
-    """Create a client. The secret of a service is shown once."""
+    """Create a client. The secret of a service or an app is shown once."""
     from app.auth import clients as operations
     from app.auth.errors import UnusableScopes
 
@@ -100,7 +103,7 @@ def rotate_secret(
     client_id: str,
     overlap_hours: Annotated[float, typer.Option(min=0, max=24 * 90, help="How long the old secrets live on.")] = 24,
 ) -> None:
-    """Create a new secret for a service. The old secrets remain valid for a time."""
+    """Create a new secret for a service or an app. The old secrets remain valid for a time."""
     from app.auth import clients as operations
 
     overlap = timedelta(hours=overlap_hours)
@@ -136,7 +139,7 @@ def list_clients() -> None:
     from app.auth import clients as operations
 
     for row in run_in_transaction(lambda db, _: operations.list_clients(db)):
-        state = "revoked" if row.revoked_at else f"{row.secrets} secrets" if row.kind == "service" else "public"
+        state = "revoked" if row.revoked_at else f"{row.secrets} secrets" if row.has_secrets else "public"
         typer.echo(f"{row.id}  {row.kind}  {row.name}  {' '.join(row.scopes) or '-'}  {state}")
 
 
@@ -145,13 +148,14 @@ def add_operator(
     phone: str,
     name: Annotated[str, typer.Argument(help="The name in the list of operators.", callback=_parse_name)],
 ) -> None:
-    """Make the user with this phone an operator, or recover one without keys; prints a one-time enrolment code."""
+    """Make the user with this phone an operator, or recover one without keys; prints an enrolment code for one
+    key, valid for a day."""
     from app.auth.operators import operators as operations
 
     number = _parse_phone(phone)
     code = run_in_transaction(lambda db, cipher: operations.add_operator(db, cipher, actor(), number, name))
     typer.echo(f"enrolment_code={code}")
-    typer.echo("Sign in by phone code and register the first security key with this code (POST /v1/me/security-keys).")
+    typer.echo("Sign in to the console and register the first security key with this code at /console/security.")
 
 
 @operators.command("remove")

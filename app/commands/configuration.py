@@ -9,9 +9,13 @@ import typer
 from pydantic import SecretStr, ValidationError
 
 from app.core.data_dir import build_directory_error
-from app.core.settings import CannotStart, ConfigurationError, Settings
+from app.core.production import require_production_settings
+from app.core.settings import CannotStart, ConfigurationError, Settings, list_secrets
 from app.database import migration
 from app.embedded import require_embedded
+from app.identity.providers.settings import ALL as IDENTITY_SETTINGS
+from app.provider_calls.settings import list_variables
+from app.sms.providers.settings import ALL as SMS_SETTINGS
 
 
 def read_plain_settings() -> Settings:
@@ -20,6 +24,11 @@ def read_plain_settings() -> Settings:
 
     Raises ConfigurationError.
     """
+    if "XUEZU_ALIPAY_PROVIDER" in os.environ:
+        raise ConfigurationError(
+            "XUEZU_ALIPAY_PROVIDER is now XUEZU_IDENTITY_PROVIDER, with the names of one or more providers: set it and "
+            "remove the old name (docs/PROVIDERS.md)."
+        )
     for line in describe_unknown_settings(os.environ):
         typer.echo(f"xuezu: {line}", err=True)
     try:
@@ -39,13 +48,27 @@ def describe_unknown_settings(names: Iterable[str]) -> Iterator[str]:
     If a setting has a similar name, the sentence suggests that setting.
     """
     known = {f"XUEZU_{name.upper()}" for name in Settings.model_fields}
+    known |= {f"XUEZU_{name.upper()}_FILE" for name in list_secrets(Settings)}
+    for variable in (variable for kind in (*SMS_SETTINGS, *IDENTITY_SETTINGS) for variable in list_variables(kind)):
+        known |= {variable, f"{variable}_FILE"}
     for name in sorted(names):
         if name.upper().startswith("XUEZU") and name.upper() not in known and name not in _OTHERS:
             near = difflib.get_close_matches(name.upper(), known, 1, 0.6)
             yield f"{name} is no setting and has no effect" + (f": is {near[0]} meant?" if near else ".")
 
 
-_OTHERS = {"XUEZU_PROOF", "XUEZU_REQUIRE_BROWSER", "XUEZU_SEED", "XUEZU_RUNS", "XUEZU_ROUNDS", "XUEZU_RANDOM_EDITS"}
+_OTHERS = {
+    "XUEZU_PROOF",
+    "XUEZU_REQUIRE_BROWSER",
+    "XUEZU_REQUIRE_NGINX",
+    "XUEZU_REQUIRE_PGBOUNCER",
+    "XUEZU_REQUIRE_PROMETHEUS",
+    "XUEZU_TEST_POOLER",
+    "XUEZU_SEED",
+    "XUEZU_RUNS",
+    "XUEZU_ROUNDS",
+    "XUEZU_RANDOM_EDITS",
+}
 """Variables of the tests."""
 
 
@@ -61,6 +84,14 @@ def read_settings() -> Settings:
             f"The development secrets in {settings.data_dir / 'secrets.json'} are damaged: put the file back, or "
             "remove the data directory to start without data (its data cannot be read without these secrets)."
         ) from error
+
+
+def read_service_settings() -> Settings:
+    """Return the settings of the environment with their secrets, for a process that serves people. Raises CannotStart,
+    in production also for a setting that is fit for development only."""
+    settings = read_settings()
+    require_production_settings(settings)
+    return settings
 
 
 def complete_database_url(settings: Settings) -> Settings:
@@ -85,13 +116,12 @@ def complete_database_url(settings: Settings) -> Settings:
 def read_settings_and_database(*, with_all_data_keys: bool = True) -> Settings:
     """Return the settings with their secrets and the URL of a database.
 
-    The database is reachable, its tables have the revision of this version, and the settings have the keys with which
+    The database is reachable, this version can run on its schema, and the settings have the keys with which
     its data are encrypted. If `with_all_data_keys` is False, some data keys may be missing. Raises CannotStart.
     """
     from app.blind_index.key_checks import require_keys
 
     settings = complete_database_url(read_settings())
-    assert settings.database_url is not None
-    asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
+    asyncio.run(migration.require_compatible_database(settings.session_url))
     asyncio.run(require_keys(settings, with_all_data_keys=with_all_data_keys))
     return settings

@@ -29,18 +29,15 @@ def archive(
 
     The sums by user and day and the keys stay. Save a table with pg_dump before you drop it.
     """
-    import asyncpg
-
     from app.commands.configuration import read_settings_and_database
     from app.core.settings import CannotStart
+    from app.database.connections import Database, Role
     from app.points.archive import ArchiveMismatch, archive_days
 
-    settings = read_settings_and_database()
-    assert settings.database_url is not None
-    address = settings.database_url.get_secret_value()
+    database = Database.from_url(read_settings_and_database().schema_url)
 
     async def run() -> int:
-        connection = await asyncpg.connect(address, server_settings={"application_name": "xuezu points"})
+        connection = await database.connect(Role.COMMAND)
         count = 0
         try:
             async for day in archive_days(connection, today(), before.date() if before else None):

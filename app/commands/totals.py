@@ -19,18 +19,15 @@ MAX_SHOWN = 50
 totals = typer.Typer(no_args_is_help=True, help="The totals that reports read.")
 
 
-def _run_with_connection(work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+def _run_with_connection(work: Callable[[asyncpg.Connection], Awaitable[T]], *, only_read: bool = False) -> T:
     """Run `work` on a connection of its own to the configured database. Raises CannotStart."""
-    import asyncpg
-
     from app.commands.configuration import read_settings_and_database
+    from app.database.connections import Database, Role
 
-    settings = read_settings_and_database()
-    assert settings.database_url is not None
-    address = settings.database_url.get_secret_value()
+    database = Database.from_settings(read_settings_and_database())
 
     async def run() -> T:
-        connection = await asyncpg.connect(address, server_settings={"application_name": "xuezu totals"})
+        connection = await database.connect(Role.REPORT if only_read else Role.COMMAND)
         try:
             return await work(connection)
         finally:
@@ -58,7 +55,7 @@ def verify(
                 )
         return found
 
-    found = _run_with_connection(work)
+    found = _run_with_connection(work, only_read=True)
     typer.echo(f"{found} differences." if found else "The stored totals equal a recount.")
     raise typer.Exit(1 if found else 0)
 

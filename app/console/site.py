@@ -6,6 +6,7 @@ from app.authz.access import Public
 from app.authz.cookies import is_secure
 from app.console.account import memberships, security
 from app.console.app_links import pages as app_links
+from app.console.app_links import stop_pages, verification_pages
 from app.console.audit import pages as audit
 from app.console.certification import (
     application_decisions,
@@ -40,8 +41,19 @@ from app.console.frame.forms import PageForm
 from app.console.frame.page_route import is_plain_path
 from app.console.frame.route import ConsoleRoute
 from app.console.home import pages as home
+from app.console.imports import changes as import_changes
+from app.console.imports import confirmations as import_confirmations
+from app.console.imports import history as import_history
 from app.console.imports import pages as imports
+from app.console.imports import readings as import_readings
+from app.console.imports import reversals as import_reversals
+from app.console.imports import row_edits as import_row_edits
+from app.console.imports import rows as import_rows
+from app.console.imports import states as import_states
+from app.console.imports import units as import_units
 from app.console.messages import pages as messages
+from app.console.operators import accounts, clients, offers, phone_returns, recoveries, reviews
+from app.console.operators import pages as operators
 from app.console.reports import pages as reports
 from app.console.settings import admins, changes, decisions, invited, names
 from app.console.sign_in import pages as sign_in
@@ -79,10 +91,15 @@ async def refuse_unknown_address(path: str) -> Response:
 
 routers: tuple[APIRouter, ...] = (
     app_links.router,
+    stop_pages.router,
+    verification_pages.router,
     *(assets.router, sign_in.router, sign_in.signed_in_router, home.router, home.glance_router),
     *(memberships.router, security.router),
     *(directory.router, people.router, selection.router, units.router, moves.router, pickers.router, hierarchy.router),
-    *(imports.router, reports.router, audit.router),
+    *(import_history.router, imports.router, import_states.router, import_readings.router, import_units.router),
+    *(import_rows.router, import_row_edits.router, import_changes.router, import_confirmations.router),
+    import_reversals.router,
+    *(reports.router, audit.router),
     *(
         person_transfers.router,
         group_transfers.router,
@@ -97,6 +114,8 @@ routers: tuple[APIRouter, ...] = (
     *(changes.router, admins.router, decisions.router, names.router, promotions.router, invited.router),
     *(superiors.router, applications.router, application_decisions.router, invitations.router, subordinates.router),
     *(transfers.router, mergers.router),
+    *(operators.router, reviews.router, recoveries.router, offers.router),
+    *(accounts.router, phone_returns.router, clients.router),
     rest,
 )
 """The console's routes; what matches nothing comes last."""

@@ -38,14 +38,11 @@ class Cipher:
         self.primary = next(iter(keys))
         self.data_key_checks = {key_id: build_key_check(key) for key_id, key in keys.items()}
         self._keys = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        key_id = self.primary.encode()
+        self.primary_prefix = bytes([len(key_id)]) + key_id
+        """The first bytes of every cipher text by the first data key."""
         self._index_keys = settings.parse_index_keys()[::-1]  # index in the list = generation
         self._next_index_key = settings.parse_next_index_key()
-
-    @property
-    def primary_prefix(self) -> bytes:
-        """Return the first bytes of every cipher text by the first data key."""
-        key_id = self.primary.encode()
-        return bytes([len(key_id)]) + key_id
 
     def encrypt(self, plain: str | bytes, row: UUID | str) -> bytes:
         nonce = os.urandom(_NONCE)

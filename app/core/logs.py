@@ -20,11 +20,13 @@ log = structlog.get_logger()
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the current request. Every log line of the request has it."""
+TRACE_ID: ContextVar[str | None] = ContextVar("trace_id", default=None)
+"""The id of the current trace, where traces are on (`app.tracing`). Every log line of the request or job has it."""
 
 BLANK = "▒"
 # A mainland mobile number, and an ID number of 15 or 18 places, neither inside a longer run of letters or digits.
 PERSONAL = re.compile(r"(?<![0-9A-Za-z])(?:\+?(?:86)?1[3-9]\d{9}|\d{17}[\dXx]|\d{15})(?![0-9A-Za-z])", re.ASCII)
-_UNTOUCHED = frozenset({"request_id", "timestamp"})
+_UNTOUCHED = frozenset({"request_id", "timestamp", "trace_id"})
 _SHORTEST, _SMALLEST = 11, 10**10  # length of the shortest match, and the smallest match as a number
 # The text of these exceptions describes code. The text of others may quote data that a caller sent.
 _TEXT_OF_CODE = (AttributeError, ImportError, NameError, NotImplementedError, RecursionError, TypeError)
@@ -63,6 +65,9 @@ def build_processors(console: bool, process: str) -> tuple[list[Processor], Proc
         request_id = REQUEST_ID.get()
         if request_id is not None:
             event.setdefault("request_id", request_id)
+        trace_id = TRACE_ID.get()
+        if trace_id is not None:
+            event["trace_id"] = trace_id
         return {"process": process, **event}
 
     shared: list[Processor] = [

@@ -34,6 +34,11 @@ def normalize_name(text: str) -> str:
     return unicodedata.normalize("NFC", _DOT.sub("·", _BLANK_IN_HAN.sub("", name)))
 
 
+def mask_name(name: str) -> str:
+    """Return the name with its first letter only, so that people who know it recognize it and others cannot read it."""
+    return name[:1] + "*" * (len(name) - 1)
+
+
 # Blanks, quotation marks and variation selectors are no part of a key. Neither are dots and hyphens, but between two
 # digits: 1-1 is not 11.
 _DROPPED = " \t\r\n\u1680\"'`´‘’“”„「」『』ʼ′″"

@@ -54,12 +54,12 @@ def normalize(text: str) -> str:
     """
     if _PLAIN.fullmatch(text) and _MOBILE.fullmatch(text):
         return text
-    bare = _SEPARATORS.sub("", _INVISIBLE.sub("", text)).lstrip("'’‘＇")
+    bare = remove_separators(text)
     if not bare:
         raise PhoneRefused("phone-missing")
     if len(bare) > 40:
         raise PhoneRefused("phone-invalid")
-    bare = "".join(_to_ascii(character) for character in bare)
+    bare = convert_full_width(bare)
     if _SCIENTIFIC.fullmatch(bare):
         raise PhoneRefused("phone-scientific")
     if float_form := _EXCEL_FLOAT.fullmatch(bare):
@@ -69,6 +69,17 @@ def normalize(text: str) -> str:
     if _MOBILE.fullmatch(national):
         return national
     return _parse_national_number(bare)
+
+
+def remove_separators(text: str) -> str:
+    """Return a number without blanks, hyphens, parentheses and invisible characters, and without the apostrophe before
+    it with which a sheet marks a text."""
+    return _SEPARATORS.sub("", _INVISIBLE.sub("", text)).lstrip("'’‘＇")
+
+
+def convert_full_width(text: str) -> str:
+    """Return a text with its full-width characters and other decimal digits in ASCII."""
+    return "".join(_to_ascii(character) for character in text)
 
 
 def _to_ascii(character: str) -> str:
@@ -93,6 +104,11 @@ def _parse_national_number(bare: str) -> str:
     if kind == PhoneNumberType.MOBILE:
         return str(number.national_number)
     raise PhoneRefused("phone-landline" if kind == PhoneNumberType.FIXED_LINE else "phone-invalid")
+
+
+def to_international(phone: str) -> str:
+    """Return a number in its normal form as E.164: `+8613800138000`."""
+    return phone if phone.startswith("+") else f"+86{phone}"
 
 
 def mask(phone: str) -> str:

@@ -5,7 +5,7 @@ clone and the image's target `development` contain it; the production image does
 """
 
 from collections.abc import Callable
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from app.core.settings import CannotStart
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # commands import this module; FastAPI takes longer to import
 SMS_PROVIDERS = "xuezu.sms_providers"
 """Factories `(Settings, AsyncEngine, Cipher) -> SmsGateway`."""
 IDENTITY_PROVIDERS = "xuezu.identity_providers"
-"""Factories `(Settings, Cipher) -> AlipayProvider`."""
+"""Factories `(Settings, Cipher) -> IdentityProvider`."""
 TOOLS = "xuezu.tools"
 """`routes`: `(FastAPI) -> None` adds the routes of development; `demo`: `(arguments) -> exit code`."""
 
@@ -29,12 +29,19 @@ _ENTRY_POINTS = (
 
 
 def load_plugin(group: str, name: str, *, needed_for: str) -> Any:
-    """Import the plug-in that is listed in `group` under `name`, and return it. `needed_for` is the setting or command
-    that needs it, for the error message. Raises CannotStart if the code of the plug-in is not installed."""
-    (found,) = (point for point in _ENTRY_POINTS if (point.group, point.name) == (group, name))
+    """Import the plug-in that is listed in `group` under `name`, and return it: here, or as an entry point of another
+    installed distribution. `needed_for` is the setting or command that needs it, for the error message. Raises
+    CannotStart if the code of the plug-in is not installed."""
+    own = [point for point in _ENTRY_POINTS if (point.group, point.name) == (group, name)]
+    found = own or list(entry_points(group=group, name=name))
+    if len(found) != 1:
+        installed = "two installed distributions have it" if found else "no installed distribution has it"
+        raise CannotStart(f"{needed_for} needs the entry point `{name}` of the group `{group}`, and {installed}.")
     try:
-        return found.load()
+        return found[0].load()
     except ModuleNotFoundError as error:
+        if not own:
+            raise CannotStart(f"{needed_for} cannot be imported: {error.name} is not installed here.") from error
         raise CannotStart(
             f"{needed_for} needs the development tools, and {error.name} is not installed here: run it from a clone "
             "with `make`, or build the image's target `development`."

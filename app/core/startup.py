@@ -4,6 +4,10 @@ import contextlib
 import gc
 from collections.abc import Callable, Iterator
 
+GC_THRESHOLD = 10_000
+"""The number of new objects after which the collector runs. Python's 700 are reached by a few requests, and by thirty
+rows of an import."""
+
 ShowLine = Callable[[str], None]
 """A function that shows one line about the progress of a start."""
 

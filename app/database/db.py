@@ -11,8 +11,7 @@ A route with the wrong kind of connection is refused when the route is created. 
 either of the two. Operations take an `AsyncConnection`, which only `WriteDb` is.
 """
 
-import re
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from typing import Annotated, Any, ClassVar, TypeVar, TypeVarTuple, overload
 
@@ -20,8 +19,8 @@ import asyncpg
 from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from sqlalchemy import CursorResult, Executable, MetaData, ScalarResult
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import AdaptedConnection, CursorResult, Executable, MetaData, NullPool, ScalarResult, event
+from sqlalchemy.exc import DisconnectionError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.selectable import TypedReturnsRows
@@ -29,7 +28,11 @@ from sqlalchemy.sql.selectable import TypedReturnsRows
 from app.core.services import Service
 from app.core.settings import Settings
 from app.database import driver
+from app.database.connections import Database, Role
 from app.database.driver import ReadPool, StatementSource
+from app.database.statement_spans import trace_statements
+from app.tracing.spans import get_tracer
+from app.tracing.statements import know_tables
 from app.web.parameters import build_query_check
 from app.web.request_bodies import StrictRequest
 from app.web.request_state import get_request_state
@@ -39,6 +42,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+DATABASE = Service[Database]("database")
 ENGINE = Service[AsyncEngine]("engine")
 POOL = Service[ReadPool]("pool")
 
@@ -59,82 +63,113 @@ class Table(DeclarativeBase):
     )
 
 
-def build_engine_url(database_url: str) -> str:
-    """Return a `postgresql://…` URL with the driver that SQLAlchemy needs (`postgresql+asyncpg://…`)."""
-    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+asyncpg://", database_url)
+know_tables(Table.metadata.tables)  # its modules add theirs later
 
 
-def build_plain_url(database_url: str) -> str:
-    """Return a database URL without the name of a SQLAlchemy driver, as asyncpg, psql and pg_dump need it."""
-    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", database_url)
+def create_engine(
+    settings: Settings, role: Role = Role.COMMAND, *, database: Database | None = None, size: int | None = None
+) -> AsyncEngine:
+    """Create an engine whose connections have this role.
 
-
-def create_engine(settings: Settings, *, reserved: int = 0) -> AsyncEngine:
-    """Create the engine with all connections of the process except `reserved`."""
-
-    async def open_connection(**_: object) -> asyncpg.Connection:
-        return await driver.connect(settings)
-
-    return create_async_engine(
-        "postgresql+asyncpg://",
-        connect_args={
-            "async_creator_fn": open_connection,
-            "prepared_statement_cache_size": 0 if settings.transaction_pooler else 100,
-        },
-        pool_size=settings.database_pool - reserved,
-        max_overflow=0,
-        pool_timeout=10,
+    It keeps at most `size` connections (default: XUEZU_DATABASE_POOL), or with 0 none: each is opened when it is needed
+    and closed after its use. Without a `database` it has one of its own.
+    """
+    return create_engine_over(
+        database or Database.from_settings(settings), role, size=settings.database_pool if size is None else size
     )
 
 
-def create_pools(settings: Settings) -> tuple[AsyncEngine, ReadPool]:
-    """Create the engine and the read pool. Together they open at most `XUEZU_DATABASE_POOL` connections."""
-    read_pool_size = max(1, settings.database_pool // driver.SHARE)
-    return create_engine(settings, reserved=read_pool_size), ReadPool(settings, read_pool_size)
+def create_engine_over(database: Database, role: Role, *, size: int) -> AsyncEngine:
+    """Create an engine over a database that other engines and pools share, as `create_engine` does."""
+
+    async def open_connection(**_: object) -> asyncpg.Connection:
+        return await database.connect(role)
+
+    kept: dict[str, Any] = {"pool_size": size, "max_overflow": 0, "pool_timeout": 10}
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        connect_args={
+            "async_creator_fn": open_connection,
+            "prepared_statement_cache_size": 0 if database.uses_pooler(role) else 100,
+        },
+        **(kept if size else {"poolclass": NullPool}),
+    )
+    event.listen(engine.sync_engine, "checkout", _replace_closed)
+    if get_tracer() is not None:
+        trace_statements(engine)
+    return engine
+
+
+def _replace_closed(connection: AdaptedConnection, *_: object) -> None:
+    """Let the pool open another connection where the server or the watch has ended this one since its last use."""
+    opened: asyncpg.Connection = connection.driver_connection
+    if opened.is_closed():
+        raise DisconnectionError
+
+
+def create_pools(database: Database, size: int, role: Role = Role.REQUEST) -> tuple[AsyncEngine, ReadPool]:
+    """Create an engine and a read pool, which open at most `size` connections together."""
+    read_pool_size = max(1, size // driver.SHARE)
+    engine = create_engine_over(database, role, size=size - read_pool_size)
+    return engine, ReadPool(database, read_pool_size, role)
 
 
 class ReadConnection(StatementSource):
     """The connection of a reading request. It takes a connection of the engine in autocommit at the first statement of
     SQLAlchemy Core and returns it after the answer. `fetch` uses the read pool instead."""
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
+    def __init__(self, engine: AsyncEngine, pool: ReadPool) -> None:
+        self._engine = engine
+        self._pool = pool
         self._connection: AsyncConnection | None = None
+        self._dependents: list[ReadConnection] = []
 
     @overload
     async def execute(self, statement: TypedReturnsRows[*Ts], parameters: Any = None) -> CursorResult[*Ts]: ...
     @overload
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]: ...
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
-        return await (await self._open()).execute(statement, parameters)
+        return await self._use(lambda db: db.execute(statement, parameters))
 
     @overload
     async def scalar(self, statement: TypedReturnsRows[T], parameters: Any = None) -> T | None: ...
     @overload
     async def scalar(self, statement: Executable, parameters: Any = None) -> Any: ...
     async def scalar(self, statement: Executable, parameters: Any = None) -> Any:
-        return await (await self._open()).scalar(statement, parameters)
+        return await self._use(lambda db: db.scalar(statement, parameters))
 
     @overload
     async def scalars(self, statement: TypedReturnsRows[T], parameters: Any = None) -> ScalarResult[T]: ...
     @overload
     async def scalars(self, statement: Executable, parameters: Any = None) -> ScalarResult[Any]: ...
     async def scalars(self, statement: Executable, parameters: Any = None) -> ScalarResult[Any]:
-        return await (await self._open()).scalars(statement, parameters)
+        return await self._use(lambda db: db.scalars(statement, parameters))
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """Return the rows of a statement that runs on the read pool (`DriverStatement.fetch`)."""
-        return await POOL.get(self._request).fetch(sql, *arguments)
+        return await self._pool.fetch(sql, *arguments)
+
+    async def _use(self, run: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run one statement on the connection of the engine."""
+        return await run(await self._open())
 
     async def _open(self) -> AsyncConnection:
         if self._connection is None:
-            self._connection = await ENGINE.get(self._request).connect()
+            self._connection = await self._engine.connect()
             await self._connection.execution_options(isolation_level="AUTOCOMMIT")
         return self._connection
 
-    async def _close(self) -> None:
+    def close_with(self, dependent: "ReadConnection") -> None:
+        """Close another connection when this one is closed."""
+        self._dependents.append(dependent)
+
+    async def close(self) -> None:
+        """Return the connection to its engine. It can be used again."""
+        for dependent in self._dependents:
+            await dependent.close()
         if self._connection is not None:
-            await self._connection.__aexit__(None, None, None)
+            connection, self._connection = self._connection, None
+            await connection.__aexit__(None, None, None)
 
 
 Readable = ReadConnection | AsyncConnection
@@ -155,7 +190,7 @@ class TransactionalRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         """Return the handler. Raises TypeError if the route declares a connection of the other kind."""
-        refused = get_write_db if self.reads else _get_read_db
+        refused = get_write_db if self.reads else get_read_db
         if refused in _list_calls(self.dependant):
             kind, other = ("reads", "WriteDb") if self.reads else ("writes", "ReadDb")
             raise TypeError(f"{self.path} {kind} ({', '.join(sorted(self.methods or ()))}) but asks for {other}")
@@ -182,16 +217,20 @@ class TransactionalRoute(APIRoute):
 
 def _wrap_read(handler: Handler) -> Handler:
     async def handle_read(request: Request) -> Response:
-        connection = ReadConnection(request)
+        connection: ReadConnection | None = None
 
         async def open_db() -> ReadConnection:
+            nonlocal connection
+            if connection is None:
+                connection = ReadConnection(ENGINE.get(request), POOL.get(request))
             return connection
 
         get_request_state(request).open_db = open_db
         try:
             return await handler(request)
         finally:
-            await connection._close()
+            if connection is not None:
+                await connection.close()
 
     return handle_read
 
@@ -233,7 +272,8 @@ async def get_readable_db(request: Request) -> Readable:
     return connection
 
 
-async def _get_read_db(request: Request) -> ReadConnection:
+async def get_read_db(request: Request) -> ReadConnection:
+    """Return the connection of a reading request."""
     connection = await get_readable_db(request)
     assert isinstance(connection, ReadConnection)
     return connection
@@ -246,7 +286,7 @@ async def get_write_db(request: Request) -> AsyncConnection:
     return connection
 
 
-ReadDb = Annotated[ReadConnection, Depends(_get_read_db)]
+ReadDb = Annotated[ReadConnection, Depends(get_read_db)]
 WriteDb = Annotated[AsyncConnection, Depends(get_write_db)]
 ReadableDb = Annotated[Readable, Depends(get_readable_db)]
 """The connection of the request, for dependencies that reading and writing routes share. It is only read from."""

@@ -1,4 +1,4 @@
-"""The asyncpg driver without SQLAlchemy: its connections, a read pool, and statements that run on them.
+"""The asyncpg driver without SQLAlchemy: a read pool, and statements that run on its connections.
 
 A small read is one statement. SQLAlchemy's pool, transaction and result cost 0.4 ms, several times PostgreSQL's own
 work. The read pool (`ReadPool`) costs a fraction of that. It lends a connection for one statement in autocommit. The
@@ -6,7 +6,6 @@ read pool and the engine (`app.database.db`) share the connections of `XUEZU_DAT
 """
 
 import asyncio
-import re
 import sys
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
@@ -16,41 +15,14 @@ from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import visitors
 
-from app.core.cipher import build_key_check
-from app.core.settings import Settings
+from app.database.connections import Database, Role
 from app.database.row_types import build_row_maker
 
 R = TypeVar("R", bound=NamedTuple)
 
-CONNECT_SECONDS = 10
 WAIT_SECONDS = 10
 SHARE = 4
 """The read pool has one of this many connections of a process. Each serves thousands of statements a second."""
-
-
-def build_application_name(settings: Settings) -> str:
-    """Return the `application_name` of this process's connections. It shows which processes know the next index key."""
-    key = settings.parse_next_index_key()
-    return "xuezu" if key is None else f"xuezu, next index key {build_key_check(key).hex()[:16]}"
-
-
-async def connect(settings: Settings, **options: Any) -> asyncpg.Connection:
-    """Open a connection. Raises ConnectionError if no server can be reached."""
-    assert settings.database_url is not None
-    # The driver parses the address, so that it has the same meaning as for libpq (`sslmode=`, several hosts).
-    address = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", settings.database_url.get_secret_value())
-    caches = {"statement_cache_size": 0} if settings.transaction_pooler else {}
-    try:
-        return await asyncpg.connect(
-            address,
-            server_settings={"application_name": build_application_name(settings), "timezone": "UTC"},
-            timeout=CONNECT_SECONDS,
-            **caches,
-            **options,
-        )
-    except OSError as error:
-        # During a restart of the server its socket file can be missing or its host unresolvable: both mean refused.
-        raise ConnectionError(str(error)) from error
 
 
 class StatementSource:
@@ -68,23 +40,20 @@ class ReadPool(StatementSource):
     connection back in a new task, which costs 15 of 34 µs a statement.
     """
 
-    def __init__(self, settings: Settings, size: int) -> None:
+    def __init__(self, database: Database, size: int, role: Role = Role.REQUEST) -> None:
         """Create the pool inside a running event loop. It opens no connection yet."""
-
-        async def open_connection(_: None, **options: Any) -> asyncpg.Connection:
-            return await connect(settings, **options)
-
         # Connections are never closed for age: a new one has no prepared statements, and PostgreSQL plans each of them
         # five times again. A rotation of the index key finds processes by their open connections
         # (`key_rotation.index_key`).
-        self._pool = asyncpg.create_pool(
-            connect=open_connection,
+        self._pool = database.create_pool(
+            role,
             min_size=0,
             max_size=size,
             max_queries=sys.maxsize,
             max_inactive_connection_lifetime=0,
         )
         self._idle: list[Any] = []
+        self._running = 0
         self._size = size
         self._free_slots = asyncio.Semaphore(size)
 
@@ -99,6 +68,11 @@ class ReadPool(StatementSource):
             await self._pool.release(self._idle.pop())
         await self._pool.close()
 
+    @property
+    def in_use(self) -> int:
+        """Return the number of connections that run a statement now."""
+        return self._running
+
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """Return the rows of a statement. Raises ConnectionError if no connection is free within WAIT_SECONDS."""
         if self._free_slots.locked():
@@ -109,6 +83,7 @@ class ReadPool(StatementSource):
                 raise ConnectionError(f"no connection became free within {WAIT_SECONDS} s") from error
         else:
             await self._free_slots.acquire()  # does not wait; a time limit would cost a timer per statement
+        self._running += 1
         try:
             while self._idle and _is_lost(self._idle[-1]):
                 await self._pool.release(self._idle.pop())
@@ -125,6 +100,7 @@ class ReadPool(StatementSource):
             self._idle.append(connection)
             return rows
         finally:
+            self._running -= 1
             self._free_slots.release()
 
 

@@ -41,15 +41,16 @@ class Lock(IntEnum):
     exclusive, in a transaction of its own that lasts as long as the job."""
 
     EXPORT = 2
-    """One export (uuid). One worker writes its file. Tried by `exports.jobs`, exclusive, in the transaction that reads
-    the exported data."""
+    """One export or data copy (uuid). One worker writes its file. Tried by `exports.jobs` and `personal_data.jobs`,
+    exclusive, in the transaction that reads the exported data."""
 
     IDEMPOTENCY_KEY = 3
     """One `Idempotency-Key` of one caller (their digest, bytes). One request runs at a time; a second is refused with
     409. Tried by the database function `claim_idempotency_key`, exclusive."""
 
     PARTITION = 4
-    """One partition (its name). It is created once. Taken by the database function `make_partition`, exclusive."""
+    """One partition (its name). It is created once. Taken by the database function `create_partition`,
+    for `make_partition`, exclusive."""
 
     # Locks without an object: the number is the key.
 
@@ -67,6 +68,9 @@ class Lock(IntEnum):
     ORG_LOADS = 517365660281
     """The loads of orgs. One load is checked, loaded or reversed at a time. Tried by `org_loads.jobs`, exclusive, in a
     transaction of its own that lasts as long as the job."""
+
+    AUDIT_SEALS = 517365660282
+    """The chain of seals over the audit. One worker seals at a time. Tried by `audit.seals`, exclusive."""
 
     INDEX_KEY = 115922851690597
     """The progress of a rotation of the index key. Transactions that write or compare a blind index take it shared

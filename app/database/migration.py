@@ -1,64 +1,89 @@
-"""Checks and migrations before the service uses the database: reachable, new enough, at this code's revision."""
+"""Checks and migrations before the service uses the database: reachable, new enough, with a schema for this code."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, NamedTuple
 
 import asyncpg
 
-from app.core.database_url import is_database_url
-from app.core.settings import MALFORMED_DATABASE_URL, CannotStart
+from app.core.settings import CannotStart
 from app.core.startup import ShowLine, show_nothing
+from app.database.connections import LIMITS, Database, Role
 from app.database.indexes import repair_indexes
+from app.database.schema_compatibility import (
+    SELECT_SCHEMA,
+    SchemaState,
+    get_head_revision,
+    list_revisions,
+    require_compatible,
+)
+
+if TYPE_CHECKING:
+    from alembic.config import Config  # its import is slow
 
 OLDEST_POSTGRES = 18
-CONNECT_SECONDS = 10
-# A migration that cannot get its lock fails: while it waits, every request behind it waits too.
-LOCK_TIMEOUT = "5s"
+LOCK_TIMEOUT = f"{LIMITS[Role.MIGRATION].lock}s"
 
 
-@cache
-def list_revisions() -> tuple[str, ...]:
-    """Return the revisions that this code knows, oldest first, from the names of the migration files.
+class PlannedStep(NamedTuple):
+    """A migration that is to run."""
 
-    alembic reads the files themselves, but its import adds a quarter of a second to every start.
-    """
-    directory = Path(__file__).parents[2] / "migrations" / "versions"
-    return tuple(sorted(path.name.partition("_")[0] for path in directory.glob("[0-9]*_*.py")))
-
-
-def get_head_revision() -> str:
-    """Return the schema revision that this code needs."""
-    return list_revisions()[-1]
+    revision: str
+    down: bool
+    summary: str
+    oldest_code: str | None
+    """The oldest revision whose code can run on the schema that the migration leaves; None: its own alone."""
 
 
-def migrate(database_url: str, revision: str = "head") -> None:
-    """Migrate the schema of this database to a revision. It blocks: only for start-up and the command line."""
+def migrate(database_url: str, revision: str = "head", *, down: bool = False) -> None:
+    """Migrate the schema of this database to a revision, with `down` back to an older one. It blocks: only for
+    start-up and the command line."""
     from alembic import command
+
+    (command.downgrade if down else command.upgrade)(_read_alembic_config(database_url), revision)
+
+
+def _read_alembic_config(database_url: str = "") -> "Config":
     from alembic.config import Config
 
     config = Config(Path(__file__).parents[2] / "alembic.ini")
     config.attributes["database_url"] = database_url
-    command.upgrade(config, revision)
+    return config
 
 
 async def migrate_to_head(database_url: str, *, show: ShowLine = show_nothing) -> None:
     """Migrate the database to the head revision and repair its invalid indexes.
 
-    One process does this at a time: another waits for the migration lock, then finds nothing to do. Raises CannotStart.
+    A newer schema on which this code can run stays as it is. One process does this at a time: another waits for the
+    migration lock, then finds nothing to do. Raises CannotStart.
+    """
+    await migrate_to(database_url, get_head_revision(), show=show)
+
+
+async def migrate_to(database_url: str, revision: str, *, down: bool = False, show: ShowLine = show_nothing) -> str:
+    """Migrate the database to this revision, repair its invalid indexes, and return the revision that it is at.
+
+    Without `down` a database at a newer revision stays as it is, if this code can run on it. Raises CannotStart.
     """
     connection = await _connect(database_url)
     try:
         async with _lock_migrations(database_url):
-            await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
-            present = await _find_revision(connection, database_url)
-            if present != get_head_revision():
-                show(f"Migrating the database from {present or 'nothing'} to {get_head_revision()}")
-                await asyncio.to_thread(migrate, database_url)
+            state = await read_schema_state(connection)
+            _require_path(state, revision, _hide_password(database_url), down=down)
+            if state.revision not in (None, *list_revisions()):
+                show(f"The database is at revision {state.revision} of a newer version, on which this version can run")
+                return str(state.revision)
+            if state.revision != revision:
+                if _is_older(revision, state.revision):
+                    show(f"Taking the database back from {state.revision} to {revision}")
+                    await asyncio.to_thread(migrate, database_url, revision, down=True)
+                else:
+                    show(f"Migrating the database from {state.revision or 'nothing'} to {revision}")
+                    await asyncio.to_thread(migrate, database_url, revision)
             await repair_indexes(connection, show)
+            return revision
     except CannotStart:
         raise
     except Exception as error:
@@ -104,37 +129,89 @@ async def _lock_migrations(database_url: str) -> AsyncIterator[None]:
                 break
             await transaction.rollback()
             await asyncio.sleep(0.1)
-        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL transaction_timeout = 0")
+        await connection.execute("SET LOCAL transaction_timeout = 0")
         yield
     finally:
         await connection.close()
 
 
-async def require_head(database_url: str) -> None:
-    """Raise CannotStart if the database cannot be used or is at another revision."""
+def _is_older(revision: str, present: str | None) -> bool:
+    """Return whether a revision comes before the present one."""
+    return present in list_revisions() and list_revisions().index(revision) < list_revisions().index(present)
+
+
+def _require_path(state: SchemaState, revision: str, database: str, *, down: bool) -> None:
+    """Raise CannotStart if this code has no way from the state to the revision, or goes back without `down`."""
+    require_compatible(state, database, migrating=True)
+    if revision not in list_revisions():
+        raise CannotStart(
+            f"Revision {revision} is not one of this version of Xuezu: its newest is {list_revisions()[-1]}."
+        )
+    if down and state.revision not in (None, *list_revisions()):
+        raise CannotStart(
+            f"The database {database} is at revision {state.revision}: only the version of Xuezu that has this "
+            "revision can take it back."
+        )
+    if _is_older(revision, state.revision) and not down:
+        raise CannotStart(
+            f"The database {database} is at revision {state.revision}, which is newer than {revision}: going back "
+            "deletes what only the newer tables and columns hold. Make a backup, then add --down."
+        )
+
+
+async def plan_migration(database_url: str, revision: str, *, down: bool = False) -> list[PlannedStep]:
+    """Return the migrations that `migrate_to` would run, in their order. Changes nothing. Raises CannotStart."""
     connection = await _connect(database_url)
     try:
-        present = await _find_revision(connection, database_url)
+        state = await read_schema_state(connection)
     finally:
         await connection.close()
-    if present != get_head_revision():
-        raise CannotStart(
-            f"The database {_hide_password(database_url)} is at revision {present or 'none'} and this version of Xuezu "
-            f"needs {get_head_revision()}: run `xuezu migrate` first."
-        )
+    _require_path(state, revision, _hide_password(database_url), down=down)
+    if state.revision not in (None, *list_revisions()):
+        return []
+    from alembic.script import ScriptDirectory
+
+    back = _is_older(revision, state.revision)
+    known = list_revisions()
+    low, high = (revision, state.revision) if back else (state.revision, revision)
+    names = known[known.index(low) + 1 if low else 0 : known.index(high or revision) + 1]
+    scripts = ScriptDirectory.from_config(_read_alembic_config())
+    steps = [
+        PlannedStep(name, back, script.doc.partition("\n")[0], getattr(script.module, "oldest_code", None))
+        for name in names
+        if (script := scripts.get_revision(name)) is not None
+    ]
+    return steps[::-1] if back else steps
+
+
+async def require_compatible_database(database_url: str) -> None:
+    """Raise CannotStart if the database cannot be used, or this code cannot run on its schema."""
+    connection = await _connect(database_url)
+    try:
+        state = await read_schema_state(connection)
+    finally:
+        await connection.close()
+    require_compatible(state, _hide_password(database_url))
+
+
+async def read_schema_state(connection: asyncpg.Connection) -> SchemaState:
+    """Return the state of the schema, also of a database without tables or from before the declarations."""
+    if not await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
+        return SchemaState(None, None)
+    if not await connection.fetchval("SELECT to_regclass('schema_compatibility') IS NOT NULL"):
+        return SchemaState(await connection.fetchval("SELECT version_num FROM alembic_version"), None)
+    row = await connection.fetchrow(SELECT_SCHEMA)
+    return SchemaState(*row) if row else SchemaState(None, None)
 
 
 async def _connect(database_url: str) -> asyncpg.Connection:
     """Return a connection to a server that is new enough and encodes text in UTF-8. Raises CannotStart."""
-    if not is_database_url(database_url):
-        raise CannotStart(MALFORMED_DATABASE_URL)
-    shown = _hide_password(database_url)
+    database = Database.from_url(database_url)
+    shown = str(database)
     try:
-        connection = await asyncpg.connect(_build_dsn(database_url), timeout=CONNECT_SECONDS)
+        connection = await database.connect(Role.MIGRATION)
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
         raise CannotStart(f"The database {shown} refused the user or the password of XUEZU_DATABASE_URL.") from error
-    except (asyncpg.exceptions.ClientConfigurationError, ValueError) as error:
-        raise CannotStart(MALFORMED_DATABASE_URL) from error
     except asyncpg.InvalidCatalogNameError as error:
         raise CannotStart(
             f"The database {shown} does not exist: make it with CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8' "
@@ -142,8 +219,10 @@ async def _connect(database_url: str) -> asyncpg.Connection:
         ) from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CannotStart(f"The database {shown} does not accept connections: {error}.") from error
-    except (OSError, TimeoutError) as error:
-        reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+    except asyncpg.TargetServerAttributeNotMatched as error:
+        raise CannotStart(f"None of the servers of {shown} is one that `target_session_attrs` asks for.") from error
+    except OSError as error:
+        reason = f" ({error.strerror})" if error.strerror else ""
         raise CannotStart(
             f"The database {shown} cannot be reached{reason}: start it, or mend XUEZU_DATABASE_URL; "
             "without that setting `make run` brings a PostgreSQL of its own."
@@ -167,33 +246,9 @@ async def _connect(database_url: str) -> asyncpg.Connection:
     return connection
 
 
-async def _find_revision(connection: asyncpg.Connection, database_url: str) -> str | None:
-    if not await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
-        return None
-    present: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
-    if present is not None and present not in list_revisions():
-        raise CannotStart(
-            f"The database {_hide_password(database_url)} is at revision {present}, which this version of Xuezu does "
-            "not know: a newer version has migrated it, so run that one, or use another database or data directory."
-        )
-    return present
-
-
-def _build_dsn(database_url: str) -> str:
-    """Return the address without SQLAlchemy's `+driver`, as asyncpg accepts it."""
-    scheme, separator, rest = database_url.partition("://")
-    return scheme.partition("+")[0] + separator + rest
-
-
 def _hide_password(database_url: str) -> str:
-    """Return the address without user and password."""
-    try:
-        parts = urlsplit(database_url)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "in XUEZU_DATABASE_URL"
-    host = f"{parts.hostname}{port}" if parts.hostname else "(local socket)"
-    return f"{host}{parts.path}"
+    """Return the hosts and the database of the address."""
+    return str(Database.from_url(database_url))
 
 
 def _find_cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:

@@ -20,6 +20,7 @@ BATCH = 5_000
 class Schedule(StrEnum):
     """How often a clean-up runs, as a cron expression (UTC)."""
 
+    EVERY_MINUTE = "* * * * *"
     EVERY_TEN_MINUTES = "*/10 * * * *"
     HOURLY = "5 * * * *"
     DAILY = "35 18 * * *"  # 02:35 in Shanghai

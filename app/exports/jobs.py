@@ -11,15 +11,18 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import asyncpg
 import orjson
+import structlog
 from sqlalchemy import ColumnElement, delete, func, insert, update
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit_log.entries import Actor, record
 from app.core.cipher import Cipher
 from app.database.db import get_constraint_name
 from app.database.locks import Lock, try_lock
+from app.database.replica_reads import is_failure_of_standby
 from app.database.rows import fetch_row
 from app.exports.kinds import ExportKind, ExportRequest
 from app.exports.retention import EXPORT_LIFETIME
@@ -28,7 +31,11 @@ from app.schema.exports import Export, ExportPart
 from app.sheets.layout import ByteBuffer
 from app.sheets.writer import MAX_XLSX_ROWS, open_writer
 
+log = structlog.get_logger()
+
 PART_BYTES = 1 << 20
+REPLICA_SECONDS = 5.0
+"""How long an export waits until the standby has all that is committed when it begins."""
 
 
 class ExportDeleted(Exception):
@@ -55,15 +62,48 @@ async def make_export(kind: ExportKind, worker: Worker, payload: Payload) -> Non
     Locks the export for this worker (`Lock.EXPORT`). Raises Busy if another worker has the lock.
     """
     org_id, export_id = UUID(payload["org_id"]), UUID(payload["export_id"])
-    async with _open_snapshot(worker, export_id) as db:
-        started = await _update_unfinished(worker, org_id, export_id, state="running", rows_done=0)
+    async with _open_snapshot(worker.engine) as db:
+        if not await try_lock(db, Lock.EXPORT, export_id):
+            raise Busy
+        started = await _start(worker, org_id, export_id)
         if started is None:
             return
-        async with worker.engine.begin() as writing:
-            await writing.execute(delete(ExportPart).where(*_match_parts(org_id, export_id)))
         question = orjson.loads(worker.cipher.decrypt(started.question_cipher, export_id))
         with suppress(ExportDeleted):
+            if not await _write_from_replica(kind, worker, org_id, question, started):
+                await _write_file(kind, worker, ExportRequest(db, worker.cipher, org_id, question), started)
+
+
+async def _start(worker: Worker, org_id: UUID, export_id: UUID) -> _StartedExport | None:
+    """Begin an export or begin it again. Return it, or None if it is finished or deleted."""
+    started = await _update_unfinished(worker, org_id, export_id, state="running", rows_done=0)
+    if started is not None:
+        async with worker.engine.begin() as writing:
+            await writing.execute(delete(ExportPart).where(*_match_parts(org_id, export_id)))
+    return started
+
+
+async def _write_from_replica(
+    kind: ExportKind, worker: Worker, org_id: UUID, question: dict[str, Any], started: _StartedExport
+) -> bool:
+    """Return whether the file could be written from the standby, with all that was committed before this call.
+
+    If the standby fails in between, for example because the replay must remove rows that the export still reads, the
+    export begins again on the primary. Raises ExportDeleted.
+    """
+    if worker.replica is None or not await worker.replica.catch_up(REPLICA_SECONDS):
+        return False
+    try:
+        async with _open_snapshot(worker.replica.engine) as db:
             await _write_file(kind, worker, ExportRequest(db, worker.cipher, org_id, question), started)
+            return True
+    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        if not is_failure_of_standby(error):
+            raise
+        log.warning("replica_read_failed", error=type(error).__name__)
+    if await _start(worker, org_id, started.id) is None:
+        raise ExportDeleted
+    return False
 
 
 async def _write_file(kind: ExportKind, worker: Worker, request: ExportRequest, started: _StartedExport) -> None:
@@ -170,11 +210,9 @@ def _match_parts(org_id: UUID, export_id: UUID) -> tuple[ColumnElement[bool], ..
 
 
 @asynccontextmanager
-async def _open_snapshot(worker: Worker, export_id: UUID) -> AsyncIterator[AsyncConnection]:
-    """Yield a connection with one snapshot that has the lock of the export. Raises Busy if another worker has it."""
-    async with worker.engine.connect() as db:
+async def _open_snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Yield a connection whose statements all read one snapshot."""
+    async with engine.connect() as db:
         await db.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         async with db.begin():
-            if not await try_lock(db, Lock.EXPORT, export_id):
-                raise Busy
             yield db

@@ -7,11 +7,12 @@ import asyncpg
 from fastapi import APIRouter, Request
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.authz.access import Public
 from app.core.i18n import gettext_noop
-from app.database import migration
 from app.database.db import ENGINE
+from app.database.schema_compatibility import SELECT_SCHEMA, SchemaState, is_compatible
 from app.web.errors import Unavailable, problems
 from app.web.schemas import Out
 
@@ -49,14 +50,19 @@ async def livez() -> Alive:
 
 @router.get("/readyz", summary="Can the service do its work?", responses=problems(NotReady))
 async def readyz(request: Request) -> Ready:
-    """Tell the load balancer whether the process can serve requests: the database answers and is at the revision of
-    this code. If the answer is 503, send no traffic and call again later; do not restart the process."""
-    engine = ENGINE.get(request)
+    """Tell the load balancer whether the process can serve requests: the database answers and this code can run on
+    its schema. If the answer is 503, send no traffic and call again later; do not restart the process."""
+    return Ready(revision=await check_database(ENGINE.get(request)))
+
+
+async def check_database(engine: AsyncEngine) -> str:
+    """Return the revision of the database. Raises NotReady if requests cannot be answered with it."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS), engine.connect() as connection:
-            present = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+            row = (await connection.execute(text(SELECT_SCHEMA))).one_or_none()
     except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         raise NotReady from error
-    if present != migration.get_head_revision():
+    state = SchemaState(*row) if row else SchemaState(None, None)
+    if state.revision is None or not is_compatible(state):
         raise NotReady
-    return Ready(revision=present)
+    return state.revision

@@ -10,15 +10,19 @@ from uuid import UUID
 
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.auth.verification.pictures import build_picture_id
 from app.schema.admins import AdminInvitation
-from app.schema.auth import SigningKey, SimulatedMessage, User, Verification
+from app.schema.auth import AccountRecovery, User, Verification, VerificationPicture
 from app.schema.certification import Invitation
 from app.schema.exports import Export, ExportPart
 from app.schema.idempotency import IdempotencyKey
+from app.schema.imports import ImportChange, ImportFile, ImportRow
 from app.schema.joins import JoinLink
-from app.schema.members import ImportChange, ImportFile, ImportRow, Member
+from app.schema.members import Member
 from app.schema.org_loads import OrgLoadFile, OrgLoadRow
 from app.schema.orgs import Promotion
+from app.schema.personal_data import DataCopy
+from app.schema.sign_in import SigningKey, SimulatedMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,13 @@ PART_BATCH_SIZE = 4  # A part has up to a megabyte.
 ENCRYPTED_COLUMNS = (
     EncryptedColumn(User.phone_cipher, [User.id]),
     EncryptedColumn(Verification.id_number_cipher, [Verification.id]),
+    EncryptedColumn(
+        VerificationPicture.content_cipher,
+        [VerificationPicture.verification_id, VerificationPicture.side],
+        build_picture_id,
+        PART_BATCH_SIZE,
+    ),
+    EncryptedColumn(AccountRecovery.phone_cipher, [AccountRecovery.id]),
     EncryptedColumn(SigningKey.private_cipher, [SigningKey.kid]),
     EncryptedColumn(SimulatedMessage.text_cipher, [SimulatedMessage.id]),
     EncryptedColumn(Member.phone_cipher, [Member.id]),
@@ -70,5 +81,6 @@ ENCRYPTED_COLUMNS = (
     EncryptedColumn(
         ExportPart.content_cipher, [ExportPart.export_id, ExportPart.part], _build_part_id, PART_BATCH_SIZE
     ),
+    EncryptedColumn(DataCopy.content_cipher, [DataCopy.id], batch_size=1),  # a whole file
     EncryptedColumn(IdempotencyKey.body_cipher, [IdempotencyKey.digest], lambda digest: digest.hex()),
 )

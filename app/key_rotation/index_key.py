@@ -39,16 +39,18 @@ from app.audit_log.entries import Actor, record
 from app.blind_index.keys import ALL_MOVED, WrongIndexKey
 from app.core.cipher import Cipher
 from app.core.settings import Settings
-from app.database.driver import build_application_name
+from app.database.connections import build_application_name
 from app.database.locks import Lock, lock
 from app.database.rows import fetch_rows
 from app.key_rotation.data_key import RowsStayLocked
 from app.schema.admins import AdminInvitation
-from app.schema.auth import PhoneCode, SimulatedMessage, User, UserPhone, Verification
+from app.schema.auth import User, UserPhone, Verification
+from app.schema.imports import ImportRow
 from app.schema.keys import IndexRotation
-from app.schema.members import ImportRow, Member
+from app.schema.members import Member
 from app.schema.orgs import Promotion
 from app.schema.reports import MemberPhone
+from app.schema.sign_in import PhoneCode, SimulatedMessage
 
 STEP_SIZE = 500
 PAUSE_SECONDS = 0.1

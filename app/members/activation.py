@@ -56,6 +56,14 @@ _ACTIVATION_INVALID = f"""(
 )"""
 NOT_BLOCKED = "NOT EXISTS (SELECT FROM org_blocks AS b WHERE b.user_id = u.id AND b.org_id = {org})"
 """Whether the account `u` has not blocked an org."""
+PHONE_LOST = """EXISTS (
+    SELECT FROM activations AS lost WHERE lost.org_id = m.org_id AND lost.member_id = m.id AND lost.phone_lost
+        AND lost.user_id IS DISTINCT FROM {user}
+        AND NOT EXISTS (
+            SELECT FROM member_phones AS h WHERE h.org_id = m.org_id AND h.member_id = m.id AND h.until > lost.until
+        )
+)"""
+"""Whether the row `m` still has the number that its account (another one than `user`) has lost to another person."""
 ACTIVATION_DUE = f"""(
     m.removed_at IS NULL AND m.user_id IS NULL
     AND u.phone_index = m.phone_index AND u.status = 'active' AND {NAMES_AGREE}
@@ -65,6 +73,7 @@ ACTIVATION_DUE = f"""(
         SELECT FROM activations AS undone WHERE undone.org_id = m.org_id AND undone.member_id = m.id
             AND undone.user_id = u.id AND undone.undone_by IS NOT NULL
     )
+    AND NOT {PHONE_LOST.format(user="u.id")}
 )"""  # noqa: S608 — a constant
 """Whether the row `m` should be active through the account `u`."""
 

@@ -22,7 +22,7 @@ from app.exports.schemas import ExportOut
 from app.members.encryption import decrypt_phone
 from app.members.member_list import MemberFilter, count_members, stream_members
 from app.members.queries import MemberRow
-from app.members.schemas import InactiveReason, MemberExportCreate
+from app.members.schemas import InactiveReason, MemberExportCreate, MemberOrder
 from app.members.sheets import NO_PHONE
 from app.orgs.unit_queries import list_unit_paths_by_id
 from app.sheets.layout import Cell
@@ -50,6 +50,7 @@ _REASONS = {
     InactiveReason.PHONE_MISMATCH: gettext_noop("本人使用另一号码注册"),
     InactiveReason.NO_PHONE: gettext_noop("此人没有手机"),
     InactiveReason.BLOCKED: gettext_noop("本人不接受本组织的关联"),
+    InactiveReason.PHONE_RECYCLED: gettext_noop("该号码已由他人使用"),
 }
 
 
@@ -67,12 +68,13 @@ async def create_member_export(
 
 async def _make_sheet(request: ExportRequest) -> Sheet:
     body = MemberExportCreate.model_validate(request.question)
-    wanted = MemberFilter(**body.model_dump(exclude={"format", "phones"}))
+    wanted = MemberFilter(**body.model_dump(exclude={"format", "phones", "order"}))
+    order = body.order or (MemberOrder.NAME if wanted.unit_id is None else MemberOrder.POSITION)
     paths = await list_unit_paths_by_id(request.db, request.org_id)
     rows = await count_members(request.db, request.cipher, request.org_id, wanted)
 
     async def stream_batches() -> AsyncIterator[Sequence[Sequence[Cell]]]:
-        found = stream_members(request.db, request.cipher, request.org_id, wanted, BATCH_ROWS)
+        found = stream_members(request.db, request.cipher, request.org_id, wanted, order, BATCH_ROWS)
         async for people in found:
             yield await asyncio.to_thread(_make_rows, request, people, paths, body.phones == "full")
 

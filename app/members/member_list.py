@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
+from pydantic import TypeAdapter
 from sqlalchemy import (
     ColumnElement,
     Integer,
@@ -31,11 +31,10 @@ from app.blind_index.keys import build_last4_parts
 from app.core.cipher import Cipher
 from app.core.search import NameSearch, SearchBy
 from app.database.db import Readable
-from app.database.paging import Page, PagedStatement, Paging, paginate
-from app.database.rows import fetch_rows
+from app.database.paging import Page, PagedStatement, Paging, paginate, read_paging
 from app.hierarchy import tree
 from app.members.queries import MEMBERS, LinkedUser, MemberRow, make_member_out
-from app.members.schemas import MemberOut
+from app.members.schemas import MemberOrder, MemberOut
 from app.schema.members import Member, UnitMembership
 
 _ORG_ID = bindparam("org_id", type_=Uuid())
@@ -45,6 +44,11 @@ _InUnit = aliased(UnitMembership, name="in_unit")
 """The membership in the unit of the filter."""
 NO_POSITION = 2_147_483_647
 """The sort key of a person without a place in a unit."""
+_CURSORS: dict[MemberOrder, TypeAdapter[Any]] = {
+    MemberOrder.ADDED: TypeAdapter(tuple[UUID]),
+    MemberOrder.NAME: TypeAdapter(tuple[str, str, UUID]),
+    MemberOrder.POSITION: TypeAdapter(tuple[int, str, str, UUID]),
+}
 _CACHED_STATEMENTS = 200
 """The number of cached statements of each list. The console uses a few dozen."""
 
@@ -60,14 +64,6 @@ class MemberFilter:
     active: bool | None = None
     party: bool | None = None
     verified: bool | None = None
-
-
-class MemberOrder(StrEnum):
-    """The order of a list. `POSITION`: by the place in the unit of the filter; those without one follow by name."""
-
-    ADDED = "added"
-    NAME = "name"
-    POSITION = "position"
 
 
 class MemberListing(NamedTuple):
@@ -90,29 +86,28 @@ class _Shape(NamedTuple):
     verified: bool | None
 
 
+def read_member_paging(order: MemberOrder, limit: int, cursor: str | None) -> Paging:
+    """Return the page that the parameters name. Raises Invalid for a cursor of another order."""
+    return read_paging(limit, cursor, _CURSORS[order])
+
+
 async def list_members(db: Readable, cipher: Cipher, org_id: UUID, listing: MemberListing) -> Page[MemberOut]:
     """Return a page of the org's people that match the filter."""
-    wanted, order, paging = listing
-    if order is not MemberOrder.ADDED:
-        statement = _build_ordered_page(
-            _get_shape(wanted), by_position=order is MemberOrder.POSITION, after_cursor=paging.after is not None
-        )
-    elif wanted.unit_id is not None and wanted == MemberFilter(unit_id=wanted.unit_id, units_below=True):
-        statement = _build_subtree_page(after_cursor=paging.after is not None)
-    else:
-        statement = _build_page(_get_shape(wanted))
-    found = await statement.fetch(db, paging, **_get_parameters(cipher, org_id, wanted))
+    found = await _build_listing(listing).fetch(db, listing.paging, **_get_parameters(cipher, org_id, listing.wanted))
     return Page[MemberOut].from_slice(found.map(partial(make_member_out, cipher)))
 
 
 async def stream_members(
-    db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter, batch: int
+    db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter, order: MemberOrder, batch: int
 ) -> AsyncIterator[list[MemberRow]]:
-    """Yield all people that match the filter, in batches of `batch` rows, in the order in which they were added."""
-    given = _get_parameters(cipher, org_id, wanted) | {"batch": batch, "after": UUID(int=0)}
-    while rows := await fetch_rows(db, _build_batch(_get_shape(wanted)), MemberRow, given):
-        yield rows
-        given["after"] = rows[-1].id
+    """Yield all people that match the filter, in batches of `batch` rows, in this order."""
+    given, paging = _get_parameters(cipher, org_id, wanted), Paging(batch, None)
+    while True:
+        found = await _build_listing(MemberListing(wanted, order, paging)).fetch(db, paging, **given)
+        yield found.rows
+        if found.next_cursor is None:
+            return
+        paging = read_member_paging(order, batch, found.next_cursor)
 
 
 async def count_members(
@@ -152,6 +147,18 @@ def _get_parameters(cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> dict[
     return given
 
 
+def _build_listing(listing: MemberListing) -> PagedStatement[MemberRow]:
+    """Return the statement for the filter, the order and the page of a listing."""
+    wanted, order, paging = listing
+    if order is not MemberOrder.ADDED:
+        return _build_ordered_page(
+            _get_shape(wanted), by_position=order is MemberOrder.POSITION, after_cursor=paging.after is not None
+        )
+    if wanted.unit_id is not None and wanted == MemberFilter(unit_id=wanted.unit_id, units_below=True):
+        return _build_subtree_page(after_cursor=paging.after is not None)
+    return _build_page(_get_shape(wanted))
+
+
 @lru_cache(_CACHED_STATEMENTS)
 def _build_page(shape: _Shape) -> PagedStatement[MemberRow]:
     return PagedStatement(MEMBERS.where(*_build_conditions(shape)), Member.id, row=MemberRow)
@@ -183,12 +190,6 @@ def _build_ordered_page(shape: _Shape, *, by_position: bool, after_cursor: bool)
     page = paginate(found.add_columns(*labelled), *keys, after_cursor=after_cursor).subquery("page")
     people = MEMBERS.join(page, page.c.id == Member.id)
     return PagedStatement(people, *(page.c[key.name] for key in labelled), row=MemberRow)
-
-
-@lru_cache(_CACHED_STATEMENTS)
-def _build_batch(shape: _Shape) -> Select[Any]:
-    found = MEMBERS.where(*_build_conditions(shape), Member.id > bindparam("after"))
-    return found.order_by(Member.id).limit(bindparam("batch", type_=Integer()))
 
 
 @lru_cache(_CACHED_STATEMENTS)

@@ -1,27 +1,16 @@
 """The query parameters of the list of members, for the API and the pages: the filters, the order and the page."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Query
-from pydantic import TypeAdapter
 
 from app.core.i18n import gettext
 from app.core.text import SearchText
-from app.database.paging import CursorQuery, LimitQuery, Paging, read_paging
-from app.members.member_list import MemberFilter, MemberListing, MemberOrder
+from app.database.paging import CursorQuery, LimitQuery
+from app.members.member_list import MemberFilter, MemberListing, read_member_paging
+from app.members.schemas import MemberOrder
 from app.web.errors import Invalid
-
-_CURSORS: dict[MemberOrder, TypeAdapter[Any]] = {
-    MemberOrder.ADDED: TypeAdapter(tuple[UUID]),
-    MemberOrder.NAME: TypeAdapter(tuple[str, str, UUID]),
-    MemberOrder.POSITION: TypeAdapter(tuple[int, str, str, UUID]),
-}
-
-
-def read_member_paging(order: MemberOrder, limit: int, cursor: str | None) -> Paging:
-    """Return the page that the parameters name. Raises Invalid for a cursor of another order."""
-    return read_paging(limit, cursor, _CURSORS[order])
 
 
 async def _read_filter(

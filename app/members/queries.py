@@ -14,6 +14,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
+    exists,
     func,
     literal,
     or_,
@@ -33,6 +34,7 @@ from app.schema.auth import User
 from app.schema.members import Activation, LinkRequest, Member, UnitMembership
 from app.schema.orgs import Unit
 from app.schema.own_rows import OrgBlock
+from app.schema.reports import MemberPhone
 
 _ORG_ID = bindparam("org_id", type_=Uuid())
 
@@ -92,6 +94,20 @@ def _select_members() -> Select[Any]:
     blocked = _exists_for_each(
         select(OrgBlock.org_id).where(OrgBlock.org_id == Member.org_id, OrgBlock.user_id == _UserWithPhone.id)
     )
+    # As `activation.PHONE_LOST`.
+    phone_lost = _exists_for_each(
+        select(Activation.id).where(
+            Activation.org_id == Member.org_id,
+            Activation.member_id == Member.id,
+            Activation.phone_lost,
+            Activation.user_id.is_distinct_from(_UserWithPhone.id),
+            ~exists().where(
+                MemberPhone.org_id == Member.org_id,
+                MemberPhone.member_id == Member.id,
+                MemberPhone.until > Activation.until,
+            ),
+        )
+    )
     names_agree = func.coalesce(
         func.name_key(_UserWithPhone.verified_name) == func.name_key(Member.name), literal(value=True)
     )
@@ -99,6 +115,7 @@ def _select_members() -> Select[Any]:
         (Member.user_id.is_not(None), None),
         (Member.phone_index.is_(None), InactiveReason.NO_PHONE),
         (waiting_request.is_not(None), InactiveReason.PHONE_MISMATCH),
+        (phone_lost, InactiveReason.PHONE_RECYCLED),
         (_UserWithPhone.id.is_(None), InactiveReason.NEVER_REGISTERED),
         (linked_elsewhere, InactiveReason.ALREADY_IN_DIRECTORY),
         (undone, InactiveReason.UNLINKED),

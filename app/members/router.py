@@ -10,6 +10,7 @@ from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
+from app.database.replica_reads import ReplicaDb
 from app.exports.errors import TooManyExports
 from app.exports.schemas import ExportOut
 from app.idempotency.replay import never_replayed
@@ -44,7 +45,7 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 @router.get("", summary="List members")
 async def list_members(
     scope: Reader,
-    db: ReadDb,
+    db: ReplicaDb,
     cipher: CipherDep,
     listing: MemberListingQuery,
 ) -> Page[MemberOut]:
@@ -236,7 +237,7 @@ async def disclose_phone(
 async def list_members_of_unit(
     scope: Reader,
     unit_id: UUID,
-    db: ReadDb,
+    db: ReplicaDb,
     cipher: CipherDep,
     paging: Annotated[Paging, paged_by(int, str, str, UUID)],
 ) -> Page[MemberOut]:

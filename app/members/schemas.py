@@ -40,6 +40,7 @@ class InactiveReason(StrEnum):
     ALREADY_IN_DIRECTORY = "already-in-directory"
     NO_PHONE = "no-phone"
     BLOCKED = "blocked"
+    PHONE_RECYCLED = "phone-recycled"
 
 
 _NOT_IN_PARTY = gettext_noop("预备党员是党员，party 不能为 false")
@@ -117,6 +118,14 @@ class CopyCreate(Body):
     unit_id: UUID
 
 
+class MemberOrder(StrEnum):
+    """The order of a list. `POSITION`: by the place in the unit of the filter; those without one follow by name."""
+
+    ADDED = "added"
+    NAME = "name"
+    POSITION = "position"
+
+
 class MemberExportCreate(Body):
     """The people to export, by the filters of the list, and the format of the file."""
 
@@ -131,6 +140,16 @@ class MemberExportCreate(Body):
     active: bool | None = None
     party: bool | None = None
     verified: bool | None = None
+    order: MemberOrder | None = Field(
+        default=None,
+        description="As in the list. Without it: with `unit_id` by the place in the unit (书记 first), else by name.",
+    )
+
+    @model_validator(mode="after")
+    def _require_unit_for_positions(self) -> Self:
+        if self.order is MemberOrder.POSITION and self.unit_id is None:
+            raise ValueError(gettext_noop("按支部内顺序排列时须指定支部"))
+        return self
 
 
 class MemberUnitOut(Out):

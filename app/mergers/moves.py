@@ -96,12 +96,14 @@ WITH begun AS (
 )
 {build_insert(MessageKind.ROW_LINKED, "FROM begun AS s")}
 """)  # noqa: S608 — a constant
-# A link that an admin undid remains undone in the receiving org.
+# A link that an admin undid remains undone in the receiving org, and so does that of a lost phone.
 _UNDONE_ACTIVATIONS = _sql("""
-INSERT INTO activations (org_id, member_id, user_id, undone_by, since, until)
-SELECT DISTINCT ON (given.new_id, a.user_id) :to_id, given.new_id, a.user_id, a.undone_by, :now, :now
+INSERT INTO activations (org_id, member_id, user_id, undone_by, phone_lost, since, until)
+SELECT DISTINCT ON (given.new_id, a.user_id) :to_id, given.new_id, a.user_id, a.undone_by, a.phone_lost, :now, :now
 FROM unnest(:new_people, :new_rows) AS given (id, new_id)
-JOIN activations AS a ON a.org_id = :org_id AND a.member_id = given.id AND a.undone_by IS NOT NULL
+JOIN activations AS a ON a.org_id = :org_id AND a.member_id = given.id
+    AND (a.undone_by IS NOT NULL OR a.phone_lost)
+ORDER BY given.new_id, a.user_id, a.until DESC
 """)
 # A person in both orgs who is linked in the old one alone: the link continues if the names agree and no admin has
 # undone it.

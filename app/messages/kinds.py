@@ -4,8 +4,8 @@ from enum import StrEnum
 
 
 class MessageKind(StrEnum):
-    """What a message reports. The `request-…` kinds are about a request of the reader's own. The last four are
-    about the account, and name no org."""
+    """What a message reports. The `request-…` kinds are about a request of the reader's own. Those from
+    `new-device` on are about the account, and name no org."""
 
     REQUEST_ACCEPTED = "request-accepted"
     REQUEST_DECLINED = "request-declined"
@@ -26,6 +26,8 @@ class MessageKind(StrEnum):
     ROW_LINKED = "row-linked"
     ROW_UNLINKED = "row-unlinked"
     ROW_REMOVED = "row-removed"
+    MEMBER_PHONE_RECYCLED = "member-phone-recycled"
+    ADMIN_PHONE_RECYCLED = "admin-phone-recycled"
     UNIT_ENDED = "unit-ended"
     IMPORT_DONE = "import-done"
     IMPORT_FAILED = "import-failed"
@@ -33,3 +35,6 @@ class MessageKind(StrEnum):
     SECURITY_KEY_ADDED = "security-key-added"
     SECURITY_KEYS_RECOVERED = "security-keys-recovered"
     PHONE_CHANGED = "phone-changed"
+    ACCOUNT_RECOVERY_WAITING = "account-recovery-waiting"
+    ACCOUNT_RECOVERY_STOPPED = "account-recovery-stopped"
+    ACCOUNT_RECOVERY_REFUSED = "account-recovery-refused"

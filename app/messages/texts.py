@@ -43,6 +43,12 @@ _TEXTS: Mapping[str, str] = {
     MessageKind.ROW_LINKED: gettext_noop("您已列入“{org}”的通讯录。"),
     MessageKind.ROW_UNLINKED: gettext_noop("您的账号不再关联“{org}”通讯录中的人员。"),
     MessageKind.ROW_REMOVED: gettext_noop("您已不在“{org}”的通讯录中。"),
+    MessageKind.MEMBER_PHONE_RECYCLED: gettext_noop(
+        "“{org}”：通讯录中一人的手机号码已由他人使用，该人员已转为未激活。请与本人核对后更新号码。"
+    ),
+    MessageKind.ADMIN_PHONE_RECYCLED: gettext_noop(
+        "“{org}”：一名学习管理员的手机号码已由他人使用，在凭实名找回账号之前不能登录。"
+    ),
     MessageKind.UNIT_ENDED: gettext_noop("“{org}”：一个临时党支部已到期。人员仍在其中，请调整人员、延期或删除该支部。"),
     MessageKind.IMPORT_DONE: gettext_noop(
         "“{org}”：批量导入已完成，新增 {added} 人、更新 {changed} 人、移出 {leaving} 人、{refused} 行未导入。"
@@ -60,6 +66,11 @@ _TEXTS: Mapping[str, str] = {
     MessageKind.PHONE_CHANGED: gettext_noop(
         "您的账号更换了手机号，所有设备已退出登录。如非本人操作，请立即联系平台管理员。"
     ),
+    MessageKind.ACCOUNT_RECOVERY_WAITING: gettext_noop(
+        "有人凭您的实名申请把您的账号换到其他手机号，72 小时后生效。如非本人操作，请立即停止这项申请。"
+    ),
+    MessageKind.ACCOUNT_RECOVERY_STOPPED: gettext_noop("凭实名更换手机号的申请已停止，您的账号没有改变。"),
+    MessageKind.ACCOUNT_RECOVERY_REFUSED: gettext_noop("您凭实名更换手机号或找回账号的申请未通过，您的账号没有改变。"),
 }
 
 

@@ -10,6 +10,7 @@ SINGLE = frozenset(
     {
         *(b"authorization", b"content-encoding", b"content-length", b"content-type", b"host", b"idempotency-key"),
         *(b"if-match", b"if-none-match", b"last-event-id", b"origin", b"transfer-encoding", b"x-request-id"),
+        b"xuezu-person-address",
     }
 )
 """Headers that are refused if they are sent twice."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from app.admins.errors import ChangeRequestOpen, ChangeRequestStale, MainAdminOnly
 from app.authz.access import AsFounder, Can, OrgScope
-from app.authz.errors import RealNameRequired
+from app.authz.errors import OrgClosed, RealNameRequired
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
@@ -124,7 +124,7 @@ REQUESTED: dict[int | str, dict[str, Any]] = {
     summary="Close an org",
     tags=["orgs"],
     response_model=OrgOut | ClosureOut,
-    responses=REQUESTED | problems(EditedMeanwhile, OrgHasSubordinates),
+    responses=REQUESTED | problems(EditedMeanwhile, OrgHasSubordinates, OrgClosed),
 )
 async def close_org(response: Response, scope: Closer, version: IfMatch, db: WriteDb) -> OrgOut | ClosureOut:
     """The main admin closes an org at once (200). If another admin had requested the closing, this accepts that

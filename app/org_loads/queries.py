@@ -13,8 +13,8 @@ from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import fetch_rows, one_or_404
 from app.members.imports.errors import HeaderMissing, describe_refusal
-from app.members.imports.queries import describe_related_rows
 from app.members.imports.schemas import CodeOut, RefusalOut, RowPlaceOut
+from app.members.imports.sheet_contents import describe_related_rows
 from app.org_loads.retention import ROWS_RETENTION
 from app.org_loads.row_problems import get_problem_title
 from app.org_loads.rows import decrypt_cells

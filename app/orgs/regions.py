@@ -95,6 +95,13 @@ def format_region_path(code: str) -> str:
     return "".join(names) or "全国"
 
 
+def describe_past_region(code: str) -> str:
+    """Return the path of a county's code that may be of an earlier edition of GB/T 2260. If the county is not listed,
+    the path ends with its city or its province; without these the text is empty."""
+    listed = next((part for part in (code, f"{code[:4]}00", f"{code[:2]}0000") if find_region(part)), None)
+    return "" if listed is None else format_region_path(listed)
+
+
 @lru_cache(maxsize=64)
 def search_regions(text: str) -> Sequence[Region]:
     """Return the regions that a text means: higher levels first, then by code.

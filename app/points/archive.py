@@ -1,7 +1,7 @@
 """The archive of old partitions of the ledger: the schema `archive`, which no query of the service reads.
 
-A day is archived whole, and only if its stored sums and keys agree with its events. The sums by user and day stay in
-the database, and so do the keys: when an event of an archived day is sent again, it is still a duplicate.
+A day is archived whole, and only if its stored sums agree with its events and no id occurs twice in it. The sums by
+user and day stay in the database. An event of an archived day that is sent again is too old.
 """
 
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 import asyncpg
 
-from app.points.operations import MAX_EVENT_AGE_DAYS
+from app.points.keys import MAX_EVENT_AGE_DAYS
 
 MIN_ARCHIVE_AGE_DAYS = 62
 """Days that are younger than this are not archived: services send late events for thirty days, and learners see their
@@ -18,7 +18,8 @@ own points of two months by kind."""
 
 
 class ArchiveMismatch(Exception):
-    """The events of a day differ from its stored sums or keys. The day is not archived; the text says what differs."""
+    """The events of a day differ from its stored sums, or an id occurs twice. The day is not archived; the text says
+    which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ ORDER BY 2
 
 _COUNT_EVENTS = "SELECT count(*) AS events, coalesce(sum(points), 0)::bigint AS points FROM partitions.{name}"
 
-# The first statement compares the events of the day with the day rows plus the waiting deltas, the second one compares
-# every event with its key.
+# The first statement compares the events of the day with the day rows plus the waiting deltas. The second one counts
+# events with the id of another event of the day: the keys of the day are dropped by then (`keys`).
 _COUNT_WRONG_SUMS = """
 SELECT count(*) FROM (
     SELECT user_id, sum(points) AS points, count(*) AS events FROM partitions.{name} GROUP BY user_id
@@ -57,9 +58,10 @@ FULL JOIN (
 ) AS k USING (user_id)
 WHERE (l.points, l.events) IS DISTINCT FROM (k.points, k.events)
 """
-_COUNT_MISSING_KEYS = """
-SELECT count(*) FROM partitions.{name} AS e
-WHERE NOT EXISTS (SELECT FROM point_event_keys AS k WHERE k.source = e.source AND k.event_id = e.event_id)
+_COUNT_REPEATED_IDS = """
+SELECT coalesce(sum(events - 1), 0)::bigint FROM (
+    SELECT count(*) AS events FROM partitions.{name} GROUP BY source, event_id HAVING count(*) > 1
+) AS repeated
 """
 
 
@@ -87,7 +89,7 @@ async def _archive_day(connection: asyncpg.Connection, name: str, day: date) -> 
     stored = await connection.fetchrow(count_events)
     for problem, statement, values in (
         ("user(s) whose sum of the day differs", _COUNT_WRONG_SUMS, (day,)),
-        ("event(s) without a key", _COUNT_MISSING_KEYS, ()),
+        ("event(s) with the id of another", _COUNT_REPEATED_IDS, ()),
     ):
         wrong = await connection.fetchval(statement.format(name=name), *values)
         if wrong:

@@ -11,9 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import build_audit_ctes
 from app.authz.access import ServiceScope
 from app.core.cipher import Cipher
+from app.points.keys import IS_IN_OLDER_PERIOD, MAX_EVENT_AGE_DAYS, OPEN_PERIODS, PERIOD_DAYS
 from app.points.schemas import Outcome, PointEvent
-
-MAX_EVENT_AGE_DAYS = 30
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -29,8 +28,11 @@ _ROLLBACK_TO_SAVEPOINT = text("ROLLBACK TO SAVEPOINT batch")
 # The worker creates the partitions of future days. If no worker runs, the first event of a day creates the partition.
 # A generic plan assumes that few events of a batch can be counted, and compares each of a thousand events with every
 # other one (measured: three times the work of the whole statement). A new plan costs a hundredth of that.
-_PREPARE_DAYS = text("""
+# ruff: noqa: S608 — the SQL is built from constants only
+_PREPARE_DAYS = text(f"""
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), (
+    SELECT count(make_partition('point_event_keys', since, since + {PERIOD_DAYS})) FROM {OPEN_PERIODS} AS open
+), (
     SELECT count(make_partition('point_events', day::date, day::date + 1))
     FROM generate_series(
         greatest(day_of(to_timestamp(CAST(:first AS bigint) / 1000000)), day_of(now()) - CAST(:days_back AS int)),
@@ -58,6 +60,7 @@ WITH sent AS MATERIALIZED (
             ) THEN 'too-old'
             WHEN s.found_id IS NULL THEN 'unknown-user'
             WHEN s.status = 'closed' THEN 'closed-account'
+            WHEN {in_older_period} THEN 'duplicate'
         END AS refusal
     FROM (
         SELECT s.*, by_id.status,
@@ -113,29 +116,37 @@ _THEN_WITH = """(
         )"""
 
 # For a batch of new events: every event that is not refused is counted. If one of them was counted before, its key
-# violates the primary key; if a day has no partition, that is a violation too. In both cases nothing is written. The
-# events are inserted after the keys, so that a repeated batch leaves no dead rows in the ledger. `ON CONFLICT` costs
-# twice as much as a plain insert, and a join with the inserted rows costs as much again (measured: 3 of 14 ms).
-_COUNT_ALL = """
+# violates the primary key; if a day or period has no partition, that is a violation too. In both cases nothing is
+# written. The events are inserted after the keys, so that a repeated batch leaves no dead rows in the ledger.
+# `ON CONFLICT` costs twice as much as a plain insert, and a join with the inserted rows costs as much again (measured:
+# 3 of 14 ms).
+_COUNT_ALL = f"""
 keyed AS (
-    INSERT INTO point_event_keys (source, event_id)
-    SELECT :client_id, event_id FROM sent WHERE refusal IS NULL ORDER BY event_id COLLATE "C"
+    INSERT INTO point_event_keys (source, event_id, since)
+    SELECT :client_id, event_id, since FROM sent, {OPEN_PERIODS} AS open WHERE refusal IS NULL
+    ORDER BY since, event_id COLLATE "C"
     RETURNING 1
 ),
 counted AS NOT MATERIALIZED (SELECT * FROM sent WHERE refusal IS NULL AND (SELECT count(*) FROM keyed) > 0)
 """
 
-# For any batch. If several events have the same id, the first one that can be counted is counted.
-_COUNT_NEW = """
+# For any batch. If several events have the same id, the first one that can be counted is counted. It is new if no open
+# period had its key. A key that only one of two open periods had is then in both, which changes nothing.
+_COUNT_NEW = f"""
 countable AS MATERIALIZED (
     SELECT DISTINCT ON (event_id COLLATE "C") n, event_id, user_id, day, points, kind, at
     FROM sent WHERE refusal IS NULL ORDER BY event_id COLLATE "C", n
 ),
 keyed AS (
-    INSERT INTO point_event_keys (source, event_id) SELECT :client_id, event_id FROM countable
+    INSERT INTO point_event_keys (source, event_id, since)
+    SELECT :client_id, event_id, since FROM countable, {OPEN_PERIODS} AS open ORDER BY since, event_id COLLATE "C"
     ON CONFLICT DO NOTHING RETURNING event_id
 ),
-counted AS MATERIALIZED (SELECT c.* FROM countable AS c JOIN keyed USING (event_id))
+counted AS MATERIALIZED (
+    SELECT c.* FROM countable AS c JOIN (
+        SELECT event_id FROM keyed GROUP BY event_id HAVING count(*) = (SELECT count(*) FROM {OPEN_PERIODS} AS open)
+    ) AS keyed USING (event_id)
+)
 """
 
 
@@ -148,6 +159,7 @@ def _build_statements(counted: str, not_counted: str) -> dict[bool, TextClause]:
         source="FROM counted HAVING count(*) > 0",
     )
     sql = _RECORD.replace("{counted}", counted).replace("{recorded}", recorded).replace("{not_counted}", not_counted)
+    sql = sql.replace("{in_older_period}", IS_IN_OLDER_PERIOD)
     by_index = {
         False: "{}.phone_index = s.phone_index",
         True: "{}.phone_index = ANY (ARRAY[s.phone_index, s.next_index])",
@@ -162,7 +174,8 @@ def _build_statements(counted: str, not_counted: str) -> dict[bool, TextClause]:
     }
 
 
-# Both statements insert keys in the order of the ids. So batches with common ids wait for each other without deadlock.
+# Both statements insert keys in the order of the periods and ids. So batches with common ids wait for each other and
+# never deadlock.
 _RECORD_NEW = _build_statements(_COUNT_ALL, "WHERE s.refusal IS NOT NULL")
 _RECORD_ANY = _build_statements(_COUNT_NEW, "LEFT JOIN counted AS c USING (n) WHERE c.n IS NULL")
 

@@ -36,8 +36,9 @@ async def record_point_events(
     once per calling service and `event_id`. The answer has the result for each event.
 
     If the answer of a batch was lost, send the batch again: an event that is already counted has the result
-    `duplicate`. The ledger is append-only, so correct a wrong event with another event of negative points. An event of
-    up to 30 days ago counts on its own day; an older event is refused. A phone means the user who had it on that day,
+    `duplicate`, for 31 days at least; after that it is `too-old`. Never use an id for another event. The ledger is
+    append-only, so correct a wrong event with another event of negative points. An event of up to 30 days ago counts on
+    its own day; an older event is refused. A phone means the user who had it on that day,
     not the user who has it now. An account that has been closed since is not found by its phone.
     """
     outcomes = await operations.record_point_events(db, cipher, scope, body.events)

@@ -148,8 +148,9 @@ class Outcome(StrEnum):
 class PointEventOut(Out):
     event_id: str
     outcome: Outcome = Field(
-        description="`counted`: in the ledger, once and for ever. `duplicate`: this id was counted before (or earlier "
-        "in this batch), whatever it says now. `unknown-user`: no user has this id, or had this phone on that day. "
+        description="`counted`: in the ledger, once and for ever. `duplicate`: this id was counted in the last 31 days "
+        "(or earlier in this batch), whatever it says now. `unknown-user`: no user has this id, or had this "
+        "phone on that day. "
         "`closed-account`: the account is closed. `too-old`: of a day more than 30 days ago. `in-the-future`: more "
         "than five minutes ahead of the service's clock. Only a counted event uses up its id: the others can be sent "
         "again, corrected or later."

@@ -73,11 +73,13 @@ INSERT INTO activations (org_id, member_id, user_id, consented_by, since)
 SELECT :new_id, member_id, user_id, consented_by, :now FROM activations
 WHERE org_id = :org_id AND member_id = ANY (:people) AND until IS NULL
 """)
-# These rows prevent that the new org links an account to a member again after an admin has undone that link.
+# These rows prevent that the new org links an account to a member again after an admin has undone that link,
+# or after the account has lost the phone.
 _UNDONE_ACTIVATIONS = _build_statement("""
-INSERT INTO activations (org_id, member_id, user_id, undone_by, since, until)
-SELECT DISTINCT ON (member_id, user_id) :new_id, member_id, user_id, undone_by, :now, :now FROM activations
-WHERE org_id = :org_id AND member_id = ANY (:people) AND undone_by IS NOT NULL
+INSERT INTO activations (org_id, member_id, user_id, undone_by, phone_lost, since, until)
+SELECT DISTINCT ON (member_id, user_id) :new_id, member_id, user_id, undone_by, phone_lost, :now, :now FROM activations
+WHERE org_id = :org_id AND member_id = ANY (:people) AND (undone_by IS NOT NULL OR phone_lost)
+ORDER BY member_id, user_id, until DESC
 """)
 _UNIT_MEMBERSHIPS = _build_statement("""
 WITH ended AS (

@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.core.cipher import Cipher
 from app.core.i18n import Locale, get_locale, parse_locale
 from app.core.settings import Settings
+from app.database.replica import Replica
+from app.tracing.spans import SPAN
 
 if TYPE_CHECKING:
     from pgqueuer.adapters.persistence.queries import Queries
@@ -28,6 +30,8 @@ class Worker:
     settings: Settings
     engine: AsyncEngine
     cipher: Cipher
+    replica: Replica | None = None
+    """The standby from which long reads can be done (`Replica.catch_up`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +64,22 @@ async def enqueue_once(db: AsyncConnection, entrypoint: str, payload: Payload, *
 
 
 _LOCALE = "locale"
+_TRACEPARENT = "traceparent"
 
 
 def pack_payload(payload: Payload) -> bytes:
-    """Return the payload as the queue stores it, with the language of the person who starts the job."""
-    return orjson.dumps({**payload, _LOCALE: get_locale()})
+    """Return the payload as the queue stores it, with the language of the person who starts the job, and the trace of
+    the request where there is one."""
+    span = SPAN.get()
+    trace = {} if span is None else {_TRACEPARENT: span.traceparent}
+    return orjson.dumps({**payload, _LOCALE: get_locale(), **trace})
 
 
-def unpack_payload(stored: bytes | None) -> tuple[Payload, Locale]:
-    """Return the payload and the language that `pack_payload` stored."""
+def unpack_payload(stored: bytes | None) -> tuple[Payload, Locale, str | None]:
+    """Return the payload, the language and the `traceparent` that `pack_payload` stored."""
     payload: Payload = orjson.loads(stored or b"{}")
-    return payload, parse_locale(payload.pop(_LOCALE, None))
+    traceparent = payload.pop(_TRACEPARENT, None)
+    return payload, parse_locale(payload.pop(_LOCALE, None)), traceparent
 
 
 def _build_job_queries(db: AsyncConnection) -> "Queries":

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Query, Request
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.core.services import SETTINGS
-from app.database.db import ReadDb, TransactionalRoute
+from app.database.db import TransactionalRoute
 from app.database.paging import Paging, paged_by
+from app.database.replica_reads import ReplicaDb
 from app.fastpath.route import fast_get
 from app.reports import visible_reports
 from app.reports.parameters import DayQuery, ListingQuery, SpanQuery
@@ -32,7 +33,7 @@ Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
 
 @fast_get(router, "/reports/overview", summary="Overview of an org")
 async def read_overview(
-    request: Request, scope: Reader, db: ReadDb, span: SpanQuery, listing: ListingQuery
+    request: Request, scope: Reader, db: ReplicaDb, span: SpanQuery, listing: ListingQuery
 ) -> OverviewOut:
     """Read the figures of the org itself, of its whole subtree, and of its direct subordinates, each compared with the
     previous period. Read the overview first, then the subordinates, the units or the trend.
@@ -45,7 +46,7 @@ async def read_overview(
 
 @router.get("/reports/subordinates", summary="Compare subordinates")
 async def list_subordinate_figures(
-    request: Request, scope: Reader, db: ReadDb, span: SpanQuery, listing: ListingQuery
+    request: Request, scope: Reader, db: ReplicaDb, span: SpanQuery, listing: ListingQuery
 ) -> SubordinatesOut:
     """List the figures of the direct subordinates, each with its whole subtree, sorted by any column. Withheld figures
     come last. The call changes nothing."""
@@ -56,7 +57,7 @@ async def list_subordinate_figures(
 
 @router.get("/reports/units", summary="Compare units")
 async def list_unit_figures(
-    request: Request, scope: Annotated[OrgScope, Can(Permission.OWN_REPORTS_READ)], db: ReadDb, span: SpanQuery
+    request: Request, scope: Annotated[OrgScope, Can(Permission.OWN_REPORTS_READ)], db: ReplicaDb, span: SpanQuery
 ) -> UnitsOut:
     """List the figures of every unit, each with the units under it. Only the admins of the org itself can read them.
     The people are those of the requested day; the tree of units is the present one. The call changes nothing."""
@@ -67,7 +68,7 @@ async def list_unit_figures(
 async def read_trend(
     request: Request,
     scope: Reader,
-    db: ReadDb,
+    db: ReplicaDb,
     until: DayQuery,
     days: Annotated[int, Query(ge=1, le=RETENTION_DAYS, description="How many days, ending with `day`.")] = 30,
 ) -> TrendOut:
@@ -82,7 +83,7 @@ async def read_trend(
 @router.get("/rankings", summary="Ranking inside an org")
 async def read_rankings(
     scope: Annotated[OrgScope, Can(Permission.RANKINGS_READ)],
-    db: ReadDb,
+    db: ReplicaDb,
     paging: Annotated[Paging, paged_by(int, UUID)],
     by: Annotated[RankBy, Query(description="The last seven days (today included), or all points ever.")] = (
         RankBy.LAST_7_DAYS

@@ -11,6 +11,7 @@ from app.authz.permissions import ADMINS
 from app.core.settings import Settings
 from app.database.db import Readable
 from app.database.paging import Page, Paging, Slice
+from app.database.replica_reads import bound_as_of
 from app.reports.overviews import Listing, OverviewRow, fetch_overview
 from app.reports.periods import Span, get_first_stored_day
 from app.reports.rankings import RankingFilter, get_ranking
@@ -83,7 +84,7 @@ async def get_overview(db: Readable, requester: Requester, span: Span, listing: 
         }
     # All models are created from one value in one call, which costs a third less than one call for each.
     return OverviewOut.model_validate(
-        _build_header(totals.as_of, span, requester)
+        _build_header(bound_as_of(db, totals.as_of), span, requester)
         | {
             "org": build_figure_fields(totals.own, suppressed=suppressed or totals.own_suppressed),
             "subtree": build_figure_fields(totals.subtree, suppressed=suppressed or totals.sub_suppressed),
@@ -98,7 +99,7 @@ async def list_subordinates(db: Readable, requester: Requester, span: Span, list
     suppressed = bool(await requester.find_suppressed_days(db, [span.until]))
     found = await fetch_overview(db, requester.org_id, span, requester.viewer, listing)
     return SubordinatesOut.model_validate(
-        _build_header(found.totals.as_of, span, requester)
+        _build_header(bound_as_of(db, found.totals.as_of), span, requester)
         | {"subordinates": _build_subordinates(found.subordinates, listing, suppressed=suppressed)}
     )
 
@@ -110,7 +111,7 @@ async def list_units(db: Readable, requester: Requester, span: Span) -> UnitsOut
         UnitFiguresOut(id=row.id, parent_id=row.parent_id, name=row.name, kind=row.kind, figures=build_figures(row))
         for row in report.rows
     ]
-    return UnitsOut(**_build_header(report.as_of, span, requester), units=units)
+    return UnitsOut(**_build_header(bound_as_of(db, report.as_of), span, requester), units=units)
 
 
 async def get_trend(db: Readable, requester: Requester, until: date, days: int) -> TrendOut:
@@ -128,7 +129,7 @@ async def get_trend(db: Readable, requester: Requester, until: date, days: int) 
         )
         for row in rows
     ]
-    return TrendOut(as_of=rows[-1].as_of, withheld_below=requester.threshold, days=points)
+    return TrendOut(as_of=bound_as_of(db, rows[-1].as_of), withheld_below=requester.threshold, days=points)
 
 
 async def get_ranking_page(db: Readable, ranked: RankingFilter, user_id: UUID, paging: Paging) -> RankingOut:
@@ -136,7 +137,7 @@ async def get_ranking_page(db: Readable, ranked: RankingFilter, user_id: UUID, p
     found = await get_ranking(db, ranked, user_id, paging)
     me = next((MyRankOut(**rank.model_dump(), around=found.neighbours) for rank in found.neighbours if rank.me), None)
     return RankingOut(
-        as_of=found.as_of,
+        as_of=bound_as_of(db, found.as_of),
         by=ranked.by,
         people=found.people,
         me=me,

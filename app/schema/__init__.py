@@ -11,7 +11,9 @@ from app.schema import (
     auth,
     certification,
     exports,
+    health,
     idempotency,
+    imports,
     joins,
     keys,
     members,
@@ -20,8 +22,12 @@ from app.schema import (
     orgs,
     own_rows,
     person_transfers,
+    personal_data,
     points,
+    releases,
     reports,
+    sign_in,
+    sms,
 )
 
 metadata = Table.metadata
@@ -33,7 +39,9 @@ __all__ = [
     "auth",
     "certification",
     "exports",
+    "health",
     "idempotency",
+    "imports",
     "joins",
     "keys",
     "members",
@@ -43,6 +51,10 @@ __all__ = [
     "orgs",
     "own_rows",
     "person_transfers",
+    "personal_data",
     "points",
+    "releases",
     "reports",
+    "sign_in",
+    "sms",
 ]

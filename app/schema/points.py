@@ -1,13 +1,13 @@
 """The ledger of points and the tables derived from it.
 
 Every table except the key table is keyed by user first, so that it can be distributed by user later. Partitions are in
-the schema `partitions`; `make_partition` creates them (migration 0004).
+the schema `partitions`; `make_partition` creates them (`app.database.partitions`).
 """
 
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Date, DateTime, Identity, Index, Integer, Text, Uuid, func
+from sqlalchemy import BigInteger, CheckConstraint, Date, DateTime, Identity, Index, Integer, Text, Uuid, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,13 +15,21 @@ from app.database.db import Table
 
 
 class PointEventKey(Table):
-    """The key of a counted event. It is inserted first and is never partitioned or archived: an event counts once for
-    ever."""
+    """The key of a counted event. It is inserted first, so that an event counts once (`app.points.keys`).
+
+    One partition per period of arrival, with a primary key of (source, event_id) of its own. A clean-up drops it when
+    no event of the period can come again. The first partition has the keys from before there were periods.
+    """
 
     __tablename__ = "point_event_keys"
+    __table_args__ = ({"postgresql_partition_by": "RANGE (since)"},)
 
-    source: Mapped[str] = mapped_column(Text, primary_key=True)
-    event_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    source: Mapped[str] = mapped_column(Text)
+    event_id: Mapped[str] = mapped_column(Text)
+    since: Mapped[date] = mapped_column(Date, server_default=text("key_period_of(day_of(now()))"))
+    """The first day of the period."""
+
+    __mapper_args__ = {"primary_key": (source, event_id, since)}  # noqa: RUF012 — SQLAlchemy needs this type
 
 
 class PointEvent(Table):

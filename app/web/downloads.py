@@ -25,6 +25,12 @@ def build_download(content: bytes, name: str, media_type: str) -> Response:
     return Response(content, media_type=media_type, headers=_build_headers(name))
 
 
+def build_picture_response(content: bytes) -> Response:
+    """Return a JPEG that is shown and not saved, as a response."""
+    headers = {"Content-Disposition": "inline", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(content, media_type="image/jpeg", headers=headers)
+
+
 def stream_download(file: StreamedFile) -> StreamingResponse:
     """Return the file as a response that is sent part by part."""
     length = {} if file.size is None else {"Content-Length": str(file.size)}

@@ -13,18 +13,23 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from app.core.database_errors import get_sqlstate, is_temporary
 from app.core.i18n import get_locale, gettext, gettext_in, gettext_noop
+from app.core.logs import TRACE_ID
+from app.core.services import SETTINGS
 from app.web.field_errors import list_field_errors
 from app.web.request_state import get_request_state
 
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+RESOURCE_METADATA = "/.well-known/oauth-protected-resource/v1"
+"""Where the API describes itself to a client without a token (RFC 9728)."""
 
 
 class Problem(Exception):
@@ -155,6 +160,7 @@ class ProblemOut(BaseModel):
     status: int
     detail: str | None = Field(default=None, description="What to do about it.")
     request_id: str | None = Field(default=None, description="Quote this when asking for help.")
+    trace_id: str | None = Field(default=None, description="The trace (W3C Trace Context), where traces are on.")
     errors: list[FieldError] | None = Field(default=None, description="422 only: the places to correct.")
 
 
@@ -208,13 +214,21 @@ def record_refusal(request: Request, problem: Problem) -> None:
 
 
 def build_problem_response(request: Request, problem: Problem) -> JSONResponse:
-    """Return a problem as a response. Return it from a route instead of raising, if the transaction must commit."""
+    """Return a problem as a response. Return it from a route instead of raising, if the transaction must commit.
+
+    A 401 names the metadata of the API, with which a client finds out where tokens come from (RFC 9728 §5.1).
+    """
     record_refusal(request, problem)
-    body = describe_problem(problem, get_request_state(request).request_id)
-    return JSONResponse(body, problem.status, problem.headers | {"Content-Language": get_locale()}, MEDIA_TYPE)
+    body = describe_problem(problem, get_request_state(request).request_id, TRACE_ID.get())
+    headers = problem.headers | {"Content-Language": get_locale()}
+    if problem.status == 401:
+        metadata = f'resource_metadata="{SETTINGS.get(request).issuer}{RESOURCE_METADATA}"'
+        challenge = headers["WWW-Authenticate"]
+        headers["WWW-Authenticate"] = f"{challenge}, {metadata}" if " " in challenge else f"{challenge} {metadata}"
+    return JSONResponse(body, problem.status, headers, MEDIA_TYPE)
 
 
-def describe_problem(problem: Problem, request_id: str | None) -> dict[str, Any]:
+def describe_problem(problem: Problem, request_id: str | None, trace_id: str | None = None) -> dict[str, Any]:
     """Return the members of the problem document (RFC 9457 §3), in the current language."""
     body: dict[str, Any] = {
         "type": f"/problems/{problem.slug}",
@@ -222,6 +236,7 @@ def describe_problem(problem: Problem, request_id: str | None) -> dict[str, Any]
         "status": problem.status,
         "detail": gettext(problem.advice),
         "request_id": request_id,
+        "trace_id": trace_id,
         **problem.extra,
     }
     return {name: value for name, value in body.items() if value is not None}
@@ -239,14 +254,6 @@ _BY_STATUS: dict[int, type[Problem]] = {
         Forbidden,
     )
 }
-
-# SQLSTATEs of temporary failures: serialization, deadlock, too many connections, server shutting down or starting, and
-# lost connections (08).
-_RETRY_STATES = {"40001", "40P01", "53300", "57P01", "57P03", "55P03", "08000", "08001", "08003", "08006"}
-
-
-# The errors that the driver can raise if the server ends a connection during a statement.
-_CONNECTION_LOST = (InterfaceError, asyncpg.InterfaceError, asyncpg.InternalClientError, PoolTimeout, OSError)
 
 
 def build_problem(error: Exception) -> Problem:
@@ -268,17 +275,15 @@ def build_problem(error: Exception) -> Problem:
         if kind is None:
             return ServerError() if error.status_code >= 500 else BadRequest()
         return kind(headers=error.headers)
-    if isinstance(error, _DATABASE_ERRORS):
-        # SQLAlchemy wraps the driver's error; a DriverStatement raises it unwrapped.
-        state = getattr(getattr(error, "orig", error), "sqlstate", None)
-        cause = getattr(getattr(error, "orig", None), "__cause__", None)
-        if state in _RETRY_STATES or isinstance(error, _CONNECTION_LOST) or isinstance(cause, _CONNECTION_LOST):
-            log.warning("database_unavailable", sqlstate=state, error=type(error).__name__)
-            return Unavailable()
-        # The statement and its parameters contain personal data: only the state and the class are logged.
+    if is_temporary(error):
+        log.warning("database_unavailable", sqlstate=get_sqlstate(error), error=type(error).__name__)
+        return Unavailable()
+    # The statement and its parameters contain personal data: only the state and the class are logged.
+    state = get_sqlstate(error)
+    if state is not None:
         log.error("database_error", sqlstate=state, error=type(error).__name__, exc_info=_remove_text(error))
-        return ServerError()
-    log.error("unexpected_error", error=type(error).__name__, exc_info=_remove_text(error))
+    else:
+        log.error("unexpected_error", error=type(error).__name__, exc_info=_remove_text(error))
     return ServerError()
 
 
@@ -288,8 +293,10 @@ _DATABASE_ERRORS = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     PoolTimeout,
-    ConnectionError,
+    OSError,
 )
+"""The classes to which a temporary error can belong. Starlette raises an error of any other class again after the
+answer."""
 
 
 def install_error_handler(app: FastAPI) -> None:

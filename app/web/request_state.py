@@ -1,6 +1,6 @@
 """The typed state of one request. Nothing reads `request.state`; a test checks that."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -17,12 +17,18 @@ class RequestState:
 
     request_id: str | None = None
     """Written by the request log. The answer, the log lines and the audit entries have it."""
+    from_proxy: bool = False
+    """Written by `middleware.caller_address`: a trusted proxy calls for itself, such as for a health check. Limits by
+    address do not apply: it could name any address."""
     user_id: UUID | None = None
     """Written by `authz`: the caller."""
     refusal: str | None = None
     """Written where a request is refused: the problem's slug or OAuth's error. The audit log counts it."""
     session_cookie: str | None = None
     """Written by the route of a page: the name of the session cookie."""
+    sent_fields: Sequence[tuple[str, str]] = ()
+    """Written where a page's form is read: the fields of the form. The page that requests a security key sends them
+    again."""
     open_db: Callable[[], Awaitable[Any]] | None = None
     """Written by the route: opens the request's connection at its first use (`app.database.db`)."""
     before_commit: list[Callable[[Response], Awaitable[None]]] = field(default_factory=list)

@@ -12,7 +12,11 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.approvals import retention as approvals
+from app.audit import retention as audit
+from app.audit_log import retention as audit_log
 from app.auth import retention as auth
+from app.auth.recoveries import retention as recoveries
+from app.auth.verification import retention as verification
 from app.database.retention import CleanUp
 from app.exports import retention as exports
 from app.idempotency import retention as idempotency
@@ -21,23 +25,33 @@ from app.members.imports import retention as imports
 from app.messages import retention as messages
 from app.org_loads import retention as org_loads
 from app.orgs import retention as orgs
+from app.personal_data import retention as personal_data
+from app.points import retention as points
 from app.queue import retention as queue
 from app.queue.jobs import Job, Payload, Worker, enqueue_once
 from app.reports.rollup import retention as rollup
+from app.sms import retention as sms
 
 log = structlog.get_logger()
 
 CLEAN_UPS: tuple[CleanUp, ...] = (
     *idempotency.CLEAN_UPS,
     *auth.CLEAN_UPS,
+    *sms.CLEAN_UPS,
+    *recoveries.CLEAN_UPS,
+    *verification.CLEAN_UPS,
     *approvals.CLEAN_UPS,
     *messages.CLEAN_UPS,
     *orgs.CLEAN_UPS,
     *members.CLEAN_UPS,
     *exports.CLEAN_UPS,
+    *personal_data.CLEAN_UPS,
     *imports.CLEAN_UPS,
     *org_loads.CLEAN_UPS,
+    *points.CLEAN_UPS,
     *rollup.CLEAN_UPS,
+    *audit_log.CLEAN_UPS,
+    *audit.CLEAN_UPS,
     *queue.CLEAN_UPS,
 )
 
@@ -54,8 +68,10 @@ STORED_FOREVER: Mapping[str, tuple[str, ...]] = {
         "org_blocks",
         "import_headings",
         "index_rotations",
+        "health_checks",
         "pgqueuer_schedules",
         "alembic_version",
+        "schema_compatibility",
     ),
     "Reports of past days are counted from it.": (
         "units",
@@ -74,13 +90,12 @@ STORED_FOREVER: Mapping[str, tuple[str, ...]] = {
         "transfers",
         "group_transfer_people",
     ),
-    "The identity of every administrator was checked once; closing the account deletes it.": ("verifications",),
     "Where and when an account signed in; closing the account erases device and address.": ("sessions",),
-    "What was done, and by which user. The database refuses to change it.": ("audit_entries", "outgoing_events"),
-    "The ledger. `xuezu points archive` moves old days aside, and an event that is sent again never counts twice.": (
-        "point_events",
-        "point_event_keys",
+    "What was done, and by which user, a partition a month. The database refuses to change it.": (
+        "audit_entries",
+        "audit_seals",
     ),
+    "The ledger, a partition a day. `xuezu points archive` moves old days aside.": ("point_events",),
     "Work that waits for the worker, which deletes the row when it is done.": (
         "point_deltas",
         "member_deltas",

@@ -6,7 +6,7 @@ Like the rest of the demo this module uses HTTP only, as the users who have the 
 
 from typing import Any
 
-from devtools.demo.people import Person, fresh_name, fresh_phone, read_answer
+from devtools.demo.people import Person, fresh_id_card_number, fresh_name, fresh_phone, read_answer
 from devtools.demo.sheet import fill_sample_sheet
 
 Org = dict[str, Any]
@@ -208,7 +208,9 @@ class UndecidedRequests:
     def _begin_verification(self) -> None:
         """Begin a verification that waits for Alipay."""
         self.third.register()
-        self.third.call("POST", "/v1/me/verifications", 201, json={"method": "alipay"})
+        given = {"method": "alipay", "name": self.third.name, "id_number": fresh_id_card_number()}
+        begun = self.third.call("POST", "/v1/me/verifications", 201, json=given)
+        self.third.service.get(begun["redirect_url"], follow_redirects=False)
 
     def _upload_sheet(self) -> None:
         """Upload a sheet that waits for confirmation."""
@@ -220,8 +222,10 @@ class UndecidedRequests:
         self.first.call("POST", imports, 202, files=files, data={"unknown_units": "create"})
 
     def _request_exports(self) -> None:
-        """Request two exports; one of them can be deleted."""
+        """Request two exports, one of which can be deleted, and a copy of the first administrator's data."""
         path = f"/v1/orgs/{self.org['id']}"
         for form in ("csv", "xlsx"):
             export = self.first.call("POST", f"{path}/members/exports", 202, json={"format": form})
             self.first.wait_for_state(f"{path}/exports/{export['id']}", {"done"})
+        copy = self.first.call("POST", "/v1/me/data-copies", 202)
+        self.first.wait_for_state(f"/v1/me/data-copies/{copy['id']}", {"done"})

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from app.api_docs.examples import write_examples
+from app.api_docs.example_writer import write_examples
 from app.database.db import ENGINE
 from devtools.live_examples.example_values import find_example_values
 

@@ -100,6 +100,7 @@ _VALUES = {
     "JOIN person ON person.id = p.member_id AND person.position = 1 WHERE p.unit_id = leaf.id AND p.until IS NULL) "
     "ORDER BY peopled DESC, id",
     "member": f"id {_PERSON} 1",
+    "data_copy": "c.id FROM data_copies AS c WHERE c.user_id = demo.admin AND c.state = 'done'",
     "leaving_member": f"id {_PERSON} 2",
     "removed_member": "m.id FROM members AS m WHERE m.org_id = demo.id AND m.removed_at IS NOT NULL "
     "ORDER BY m.removed_at DESC",
@@ -187,7 +188,7 @@ _VALUES = {
     "verification": "v.id FROM verifications AS v WHERE v.user_id = demo.admin ORDER BY v.id DESC",
     "desktop": "c.id FROM oauth_clients AS c WHERE c.kind = 'device' AND c.revoked_at IS NULL "
     "ORDER BY c.created_at DESC",
-    "reference": "v.reference FROM verifications AS v WHERE v.state = 'started' AND v.expires_at > now() "
+    "attempt": "v.provider_token FROM verifications AS v WHERE v.state = 'started' AND v.provider_token IS NOT NULL "
     "ORDER BY v.id DESC",
 }
 _STATEMENT = text(

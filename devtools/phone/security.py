@@ -1,8 +1,9 @@
 """The account's security on the phone: the devices that are signed in, a change of the phone, closing the account."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -11,9 +12,10 @@ from fastapi import APIRouter, BackgroundTasks, Path, Request, Response
 from app.auth.accounts.accounts import change_phone, close_account, get_phone, require_recent_proof
 from app.auth.accounts.queries import get_me, list_sessions
 from app.auth.accounts.schemas import ClosurePut, PhonePut, SessionOut
-from app.auth.phone_codes.codes import PHONE_CHANGED, Purpose, make_phone_code
+from app.auth.phone_codes.codes import Purpose
+from app.auth.phone_codes.delivery import send_phone_code
 from app.auth.phone_codes.schemas import PhoneCodeCreate
-from app.auth.phone_codes.sms import deliver_message, get_gateway, send_notice
+from app.auth.phone_codes.sms import send_notice
 from app.auth.sessions import end_session
 from app.authz.access import SignedIn, UserScope
 from app.console.frame.forms import Form, FormContext, PageForm, catch_problem, validate_fields
@@ -22,6 +24,7 @@ from app.console.frame.templates import ProblemContext, render_page
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, WriteDb
 from app.database.paging import Paging
+from app.sms.messages import Template
 from app.web.errors import NotFound, Problem
 from devtools.phone.sign_in import PhoneRoute
 
@@ -36,18 +39,20 @@ class SecurityPage(ProblemContext, template="phone/security.html"):
 
 
 class ChangeForm(FormContext, template="phone/change_phone.html"):
-    """`phone` is the new phone once both codes were sent, else empty; `old_phone` the present one."""
+    """`phone` is the new phone once both codes were sent, else empty; `old_phone` the present one. `handles`:
+    those of the codes, by field."""
 
     old_phone: str
     phone: str = ""
+    handles: Mapping[str, str] = field(default_factory=dict)
     since: int = 0
 
 
 class ClosureForm(FormContext, template="phone/closure.html"):
-    """`is_sent`: whether the code was sent to `phone`."""
+    """`handle`: the handle of the code once it was sent to `phone`, else empty."""
 
     phone: str
-    is_sent: bool = False
+    handle: str = ""
     since: int = field(default_factory=lambda: int(time.time()))
 
 
@@ -80,28 +85,24 @@ async def send_change_codes(
     body = validate_fields(PhoneCodeCreate, read_phone(form))
     if not isinstance(body, PhoneCodeCreate):
         return render_page(request, ChangeForm(old_phone=old_phone, form=form, outcome=body))
-    outcome = await catch_problem(db, _send_change_codes(request, db, cipher, scope, tasks, old_phone, body.phone))
+    outcome = await catch_problem(db, _send_change_codes(request, db, scope, tasks, old_phone, body.phone))
     if isinstance(outcome, Problem):
         return render_page(request, ChangeForm(old_phone=old_phone, form=form, outcome=outcome))
-    return render_page(request, ChangeForm(old_phone=old_phone, phone=body.phone, since=int(time.time())))
+    handles = {"old_phone_handle": outcome[0], "handle": outcome[1]}
+    return render_page(
+        request, ChangeForm(old_phone=old_phone, phone=body.phone, since=int(time.time()), handles=handles)
+    )
 
 
 async def _send_change_codes(
-    request: Request,
-    db: WriteDb,
-    cipher: CipherDep,
-    scope: UserScope,
-    tasks: BackgroundTasks,
-    old_phone: str,
-    new_phone: str,
-) -> None:
+    request: Request, db: WriteDb, scope: UserScope, tasks: BackgroundTasks, old_phone: str, new_phone: str
+) -> tuple[str, str]:
+    """Send a code to each phone. Return the handles of the old and the new one."""
     await require_recent_proof(db, scope)
-    gateway = get_gateway(request)
-    for phone, purpose in ((old_phone, Purpose.LEAVE_PHONE), (new_phone, Purpose.CHANGE_PHONE)):
-        message = await make_phone_code(
-            db, cipher, scope.actor, phone=phone, purpose=purpose, bound_to=str(scope.user_id)
-        )
-        tasks.add_task(deliver_message, gateway, phone, message)
+    send = partial(send_phone_code, request, db, tasks, scope.actor, bound_to=str(scope.user_id))
+    old = await send(phone=old_phone, purpose=Purpose.LEAVE_PHONE)
+    new = await send(phone=new_phone, purpose=Purpose.CHANGE_PHONE)
+    return old.handle, new.handle
 
 
 @router.post("/phone")
@@ -110,15 +111,18 @@ async def change_my_phone(
 ) -> Response:
     """Change the phone with both codes. All sessions end, so the sign-in comes next."""
     old_phone = await get_phone(db, cipher, scope.user_id)
-    body = validate_fields(PhonePut, _pick(form, "phone", "code", "old_phone_code"))
+    handles = _pick(form, "handle", "old_phone_handle")
+    body = validate_fields(PhonePut, _pick(form, "phone", "code", "old_phone_code") | handles)
     if not isinstance(body, PhonePut):
-        again = ChangeForm(old_phone=old_phone, phone=form.get("phone", ""), form=form, outcome=body)
+        again = ChangeForm(old_phone=old_phone, phone=form.get("phone", ""), form=form, outcome=body, handles=handles)
         return render_page(request, again)
-    changing = change_phone(db, cipher, scope, phone=body.phone, code=body.code, old_phone_code=body.old_phone_code)
+    changing = change_phone(
+        db, cipher, scope, phone=body.phone, given=body.given, given_by_old_phone=body.given_by_old_phone
+    )
     outcome = await catch_problem(db, changing)
     if isinstance(outcome, Problem):
-        return render_page(request, ChangeForm(old_phone=old_phone, phone=body.phone, outcome=outcome))
-    send_notice(request, tasks, old_phone, PHONE_CHANGED)
+        return render_page(request, ChangeForm(old_phone=old_phone, phone=body.phone, outcome=outcome, handles=handles))
+    send_notice(request, tasks, old_phone, Template.PHONE_CHANGED)
     return Response(status_code=303, headers={"Location": PhoneRoute.home})
 
 
@@ -134,14 +138,11 @@ async def send_closing_code(
 ) -> Response:
     """Send the code that closes the account."""
     phone = await get_phone(db, cipher, scope.user_id)
-    gateway = get_gateway(request)
-    outcome = await catch_problem(
-        db, make_phone_code(db, cipher, scope.actor, phone=phone, purpose=Purpose.CLOSE_ACCOUNT)
-    )
+    sending = send_phone_code(request, db, tasks, scope.actor, phone=phone, purpose=Purpose.CLOSE_ACCOUNT)
+    outcome = await catch_problem(db, sending)
     if isinstance(outcome, Problem):
         return render_page(request, ClosureForm(phone=phone, outcome=outcome))
-    tasks.add_task(deliver_message, gateway, phone, outcome)
-    return render_page(request, ClosureForm(phone=phone, is_sent=True))
+    return render_page(request, ClosureForm(phone=phone, handle=outcome.handle))
 
 
 @router.post("/closure")
@@ -150,12 +151,13 @@ async def close_my_account(
 ) -> Response:
     """Close the account with the code. An admin is refused, and reads what to do first."""
     phone = await get_phone(db, cipher, scope.user_id)
-    body = validate_fields(ClosurePut, _pick(form, "code"))
+    given = _pick(form, "code", "handle")
+    body = validate_fields(ClosurePut, given)
     if not isinstance(body, ClosurePut):
-        return render_page(request, ClosureForm(phone=phone, is_sent=True, outcome=body))
-    outcome = await catch_problem(db, close_account(db, cipher, scope, code=body.code))
+        return render_page(request, ClosureForm(phone=phone, handle=given["handle"], outcome=body))
+    outcome = await catch_problem(db, close_account(db, cipher, scope, body.given))
     if isinstance(outcome, Problem):
-        return render_page(request, ClosureForm(phone=phone, is_sent=True, outcome=outcome))
+        return render_page(request, ClosureForm(phone=phone, handle=body.handle, outcome=outcome))
     return Response(status_code=303, headers={"Location": PhoneRoute.home})
 
 

@@ -7,18 +7,22 @@ from app.console.frame.assets import add_asset
 from app.console.frame.templates import add_templates
 from app.web.errors import NotFound
 from devtools.phone import (
+    data_copies,
     decisions,
     inbox,
     joins,
+    links,
     me,
     memberships,
     messages,
     orgs,
     pictures,
+    recoveries,
     regions,
     scans,
     security,
     sign_in,
+    sign_in_proofs,
 )
 from devtools.phone.sign_in import PhoneRoute
 
@@ -42,7 +46,8 @@ async def refuse_unknown_address(path: str) -> Response:
 
 routers: tuple[APIRouter, ...] = (
     *(sign_in.router, sign_in.signed_in_router, me.router, security.router, scans.router, orgs.router, regions.router),
-    *(inbox.router, messages.router, joins.router, memberships.router, decisions.router, pictures.router),
+    *(data_copies.router, inbox.router, messages.router, joins.router, links.router, memberships.router),
+    *(decisions.router, pictures.router, recoveries.router, sign_in_proofs.router),
     rest,
 )
 """What matches nothing comes last."""

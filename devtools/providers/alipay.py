@@ -1,42 +1,57 @@
-"""The simulated Alipay. It signs its notifications and sends them to the same callback as the real provider."""
+"""The simulated Alipay. It signs its notifications and sends them to the same address as the real provider."""
 
 import hmac
 from collections.abc import Mapping
+from urllib.parse import parse_qsl
 
-from app.auth.errors import BadSignature
-from app.auth.verification.alipay import Consent
-from app.core.cipher import Cipher
+from app.core.cipher import Cipher, create_secret
 from app.core.settings import Settings
+from app.identity.provider import Attempt, BadNotification, Notification, Outcome, Result, Started
+
+_MAX_ANSWERS = 10_000
 
 
 class SimulatedAlipay:
-    """A simulated Alipay. Like the real provider it signs the text `name=value&…`, sorted by name."""
+    """A simulated Alipay: the person consents or declines on its page. The answers are lost when the process ends."""
+
+    method = "alipay"
 
     def __init__(self, settings: Settings, cipher: Cipher) -> None:
         self._issuer = settings.issuer
         self._key = cipher.index("simulated-alipay", "signing key")
+        self._answers: dict[str, bool] = {}
 
-    def build_redirect_url(self, reference: str) -> str:
-        return f"{self._issuer}/simulator/alipay/{reference}"
+    async def begin(self, attempt: Attempt) -> Started:
+        token = create_secret()
+        return Started(token, f"{self._issuer}/simulator/alipay/{token}")
 
-    def build_notification(self, reference: str, name: str | None, id_number: str | None) -> dict[str, str]:
-        """Return the signed form that reports a consent or, if the name and the ID number are None, a refusal."""
-        fields = {"out_request_no": reference, "passed": "F" if id_number is None else "T", "sign_type": "HMAC"}
-        if name is not None and id_number is not None:
-            fields |= {"cert_name": name, "cert_no": id_number}
+    async def fetch_result(self, token: str) -> Result:
+        consents = self._answers.get(token)
+        if consents is None:
+            return Result(Outcome.PENDING)
+        return Result(Outcome.PASSED if consents else Outcome.FAILED)
+
+    def answer(self, token: str, *, consents: bool) -> dict[str, str]:
+        """Store the person's answer, the first one. Return the signed form that notifies of it."""
+        self._answers.setdefault(token, consents)
+        while len(self._answers) > _MAX_ANSWERS:
+            del self._answers[next(iter(self._answers))]
+        return self.build_notification(token)
+
+    def build_notification(self, token: str) -> dict[str, str]:
+        """Return the signed form that says that an attempt has a result."""
+        fields = {"certify_id": token, "sign_type": "HMAC"}
         return fields | {"sign": self._sign(fields)}
 
-    def read_notification(self, notification: Mapping[str, str]) -> Consent:
-        fields = dict(notification)
+    def read_notification(self, headers: Mapping[str, str], body: bytes) -> Notification:
+        fields = dict(parse_qsl(body.decode("ascii", "replace"), keep_blank_values=True))
         signed = fields.pop("sign", "")
         if not hmac.compare_digest(signed.encode(), self._sign(fields).encode()):
-            raise BadSignature
-        passed = fields.get("passed") == "T"
-        return Consent(
-            fields["out_request_no"],
-            fields.get("cert_name") if passed else None,
-            fields.get("cert_no") if passed else None,
-        )
+            raise BadNotification
+        return Notification(fields["certify_id"])
+
+    async def close(self) -> None:
+        """There are no connections."""
 
     def _sign(self, fields: Mapping[str, str]) -> str:
         text = "&".join(f"{name}={fields[name]}" for name in sorted(fields))

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from app.core.cipher import Cipher
 from app.database.db import Readable
-from app.schema.auth import SimulatedMessage
+from app.schema.sign_in import SimulatedMessage
 from devtools.providers.schemas import SimulatedMessageOut
 
 

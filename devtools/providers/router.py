@@ -6,18 +6,17 @@ from urllib.parse import quote
 import httpx
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse
-from pydantic import ValidationError
 from sqlalchemy import exists, select
 
 from app.auth.clients import create_client
 from app.auth.errors import UnusableScopes
 from app.auth.oauth.protocol import PlainForm
-from app.auth.verification.alipay import ALIPAY
 from app.authz.access import Public, build_actor
 from app.core.cipher import CipherDep
 from app.core.phones import Phone
 from app.core.services import SETTINGS
 from app.database.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
+from app.identity.provider import IDENTITY
 from app.schema.auth import Verification
 from app.web.errors import problems
 from devtools.providers.alipay import SimulatedAlipay
@@ -59,80 +58,72 @@ async def create_simulated_client(request: Request, db: WriteDb, body: Simulated
     return SimulatedClientOut(client_id=created.client_id, client_secret=created.secret)
 
 
-async def _require_started(request: Request, reference: str) -> None:
+async def _require_started(request: Request, token: str) -> None:
     engine = ENGINE.get(request)
-    started = select(exists().where(Verification.reference == reference, Verification.state == "started"))
+    started = select(exists().where(Verification.provider_token == token, Verification.state == "started"))
     async with engine.connect() as db:
         if not await db.scalar(started):
             raise NoSuchSimulation
 
 
-async def _notify_service(request: Request, reference: str, consent: SimulatedConsent) -> SimulatedConsentOut:
+async def _notify_service(request: Request, token: str, *, consents: bool) -> SimulatedConsentOut:
     """Send the signed notification to the service over HTTP, as the real provider does."""
-    await _require_started(request, reference)
-    alipay = ALIPAY.get(request)
+    await _require_started(request, token)
+    alipay = IDENTITY.get(request).get(SimulatedAlipay.method)
     assert isinstance(alipay, SimulatedAlipay)
-    form = alipay.build_notification(reference, consent.name, consent.id_number)
+    form = alipay.answer(token, consents=consents)
     transport = httpx.ASGITransport(request.app)
     async with httpx.AsyncClient(transport=transport, base_url=SETTINGS.get(request).issuer) as client:
-        response = await client.post("/v1/verifications/alipay-callback", data=form)
-    declined = form["passed"] == "F"
-    return SimulatedConsentOut(state="declined" if declined else "consented", notified=response.is_success)
+        response = await client.post("/v1/verifications/alipay/notifications", data=form)
+    return SimulatedConsentOut(state="consented" if consents else "declined", notified=response.is_success)
 
 
-Reference = Annotated[
-    str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$", description="Of the verification.")
+Attempt = Annotated[
+    str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$", description="Of the attempt at Alipay.")
 ]
 
 
 @alipay_router.post(
-    "/simulator/alipay/{reference}",
+    "/simulator/alipay/{attempt}",
     summary="Consent on the Alipay test page",
     responses=problems(NoSuchSimulation),
 )
-async def create_consent(request: Request, reference: Reference, body: SimulatedConsent) -> SimulatedConsentOut:
-    """Act as the person at Alipay: consent with name and ID number, or decline by leaving both out. Alipay then calls
-    the service back, and the verification is decided."""
-    return await _notify_service(request, reference, body)
+async def create_consent(request: Request, attempt: Attempt, body: SimulatedConsent) -> SimulatedConsentOut:
+    """Act as the person at Alipay: prove that the name and the number are yours, or decline. Alipay then notifies the
+    service, and the verification is decided."""
+    return await _notify_service(request, attempt, consents=body.consents)
 
 
 @alipay_router.get(
-    "/simulator/alipay/{reference}",
+    "/simulator/alipay/{attempt}",
     summary="Alipay test page",
     response_class=HTMLResponse,
     responses=problems(NoSuchSimulation),
 )
-async def read_consent_page(request: Request, reference: Reference) -> HTMLResponse:
+async def read_consent_page(request: Request, attempt: Attempt) -> HTMLResponse:
     """Show the page on which the person consents or declines. `redirect_url` leads the browser to this page. The call
     changes nothing."""
-    await _require_started(request, reference)
-    return _render_page(_FORM_HTML.format(action=f"/simulator/alipay/{quote(reference, safe='')}/answers"))
+    await _require_started(request, attempt)
+    return _render_page(_FORM_HTML.format(action=f"/simulator/alipay/{quote(attempt, safe='')}/answers"))
 
 
-@alipay_router.post("/simulator/alipay/{reference}/answers", include_in_schema=False)
-async def create_consent_on_page(request: Request, reference: Reference, form: PlainForm) -> HTMLResponse:
+@alipay_router.post("/simulator/alipay/{attempt}/answers", include_in_schema=False)
+async def create_consent_on_page(request: Request, attempt: Attempt, form: PlainForm) -> HTMLResponse:
     """Send the person's answer, which the form of the simulated Alipay page contains, to the service, as
     `create_consent` does: a consent or a refusal. Return a page that confirms it."""
-    given = {} if "decline" in form else {name: form.get(name, "") for name in ("name", "id_number")}
-    try:
-        consent = SimulatedConsent.model_validate(given)
-    except ValidationError:
-        return _render_page("<p>姓名或身份证号码有误，请返回修改。</p>", 422)
-    await _notify_service(request, reference, consent)
+    await _notify_service(request, attempt, consents="decline" not in form)
     return _render_page('<p>已完成，请返回学组。</p><p><a href="/phone/">返回学组</a></p>')
 
 
 _FORM_HTML = """\
-<p>学组申请核实您的姓名与身份证号码。</p>
+<p>学组申请核实您填写的姓名与身份证号码是否为本人。</p>
 <form method="post" action="{action}">
-  <p><label>姓名 <input name="name" autocomplete="name"></label></p>
-  <p><label>身份证号码 <input name="id_number" autocomplete="off"></label></p>
-  <p><button>同意</button> <button name="decline" value="1">拒绝</button></p>
+  <p><button name="consent" value="1">同意</button> <button name="decline" value="1">拒绝</button></p>
 </form>"""
 
 
-def _render_page(content: str, status: int = 200) -> HTMLResponse:
-    return HTMLResponse(f"{_HEAD_HTML}<main><h1>支付宝（测试环境）</h1>{content}</main></html>", status)
+def _render_page(content: str) -> HTMLResponse:
+    return HTMLResponse(f"{_HEAD_HTML}<main><h1>支付宝（测试环境）</h1>{content}</main></html>")
 
 
 _HEAD_HTML = """\
@@ -143,5 +134,5 @@ _HEAD_HTML = """\
   main { max-width: 24rem; margin: 0 auto; padding: 2rem 1.25rem } h1 { font-size: 1.25rem; color: #0b57c0 }
   input, button { font: inherit; width: 100%; box-sizing: border-box; padding: .6rem; border: 1px solid #7d8aa0 }
   button { width: auto; padding: .5rem 1.5rem; border-radius: 6px; background: #fff; border-color: #0b57c0 }
-  button:not([name]) { background: #0b57c0; color: #fff }
+  button[name=consent] { background: #0b57c0; color: #fff }
 </style>"""

@@ -5,9 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from app.auth.verification.resident_id import IdNumber
 from app.authz.scopes import RegistrableScope
-from app.core.text import Name, PersonName
+from app.core.text import Name
 from app.web.schemas import Body, Out
 
 
@@ -22,11 +21,9 @@ class SimulatedMessages(Out):
 
 
 class SimulatedConsent(Body):
-    """The person's answer on the page of the simulated Alipay. An answer without a name means that the person
-    declines."""
+    """The person's answer on the page of the simulated Alipay."""
 
-    name: PersonName | None = None
-    id_number: IdNumber | None = None
+    consents: bool = Field(default=True, description="False: the person declines, or is another one.")
 
 
 class SimulatedConsentOut(Out):

@@ -5,11 +5,12 @@ from datetime import timedelta
 from sqlalchemy import Uuid, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.auth.phone_codes.sms import NotSent
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.core.settings import Settings
-from app.schema.auth import SimulatedMessage
+from app.schema.sign_in import SimulatedMessage
+from app.sms.gateway import Cause, NotSent
+from app.sms.messages import Message
 
 LOST_NUMBER = "19900000001"
 LATE_NUMBER = "19900000002"
@@ -24,9 +25,9 @@ class SimulatedGateway:
         self._engine = engine
         self._cipher = cipher
 
-    async def send(self, phone: str, message: str) -> None:
+    async def send(self, phone: str, message: Message) -> None:
         if phone == REFUSED_NUMBER:
-            raise NotSent
+            raise NotSent(Cause.BLOCKED)
         if phone == LOST_NUMBER:
             return
         delay = LATE_BY if phone == LATE_NUMBER else timedelta()
@@ -36,7 +37,10 @@ class SimulatedGateway:
             row = {
                 "id": message_id,
                 "phone_index": indexer.index_phone(phone),
-                "text_cipher": self._cipher.encrypt(message, message_id),
+                "text_cipher": self._cipher.encrypt(message.text, message_id),
                 "arrives_at": func.now() + delay,
             }
             await db.execute(insert(SimulatedMessage).values(row))
+
+    async def close(self) -> None:
+        """The engine is the service's."""

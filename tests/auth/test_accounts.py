@@ -20,6 +20,7 @@ from tests.acts import add_admin, add_member, get_body, list_all
 from tests.auth.authenticator import SoftKey, prove_key, register_key, send_registration
 from tests.auth.operator_accounts import create_operator
 from tests.people import People, Person, fresh_id_card_number, fresh_phone
+from tests.phone_codes import change_code, request_code
 
 
 @pytest.fixture
@@ -48,29 +49,36 @@ async def sign_in_console(app: FastAPI, person: Person) -> Person:
     return replace(person, token=tokens.access_token)
 
 
-async def request_change_code(person: Person, phone: str) -> str:
-    assert (await person.post("/v1/me/phone-codes", json={"phone": phone})).status_code == 202
-    return str((await list_messages(person.api, phone))[0]["code"])
+async def _request_code(person: Person, path: str, phone: str, **options: Any) -> dict[str, str]:
+    sent = await person.post(path, **options)
+    assert sent.status_code == 202, sent.text
+    return {"code": (await list_messages(person.api, phone))[0]["code"], "handle": sent.json()["handle"]}
 
 
-async def request_old_phone_code(person: Person) -> str:
-    assert (await person.post("/v1/me/old-phone-codes")).status_code == 202
-    return str((await list_messages(person.api, person.phone))[0]["code"])
+async def request_change_code(person: Person, phone: str) -> dict[str, str]:
+    """Request the code to the new phone. Return its fields of the body."""
+    return await _request_code(person, "/v1/me/phone-codes", phone, json={"phone": phone})
+
+
+async def request_old_phone_code(person: Person) -> dict[str, str]:
+    """Request the code to the present phone. Return its fields of the body."""
+    given = await _request_code(person, "/v1/me/old-phone-codes", person.phone)
+    return {f"old_phone_{name}": value for name, value in given.items()}
 
 
 async def request_phone_change(person: Person, phone: str) -> dict[str, str]:
     """Request both codes of a change of the phone. Return the body of the change."""
     code = await request_change_code(person, phone)
-    return {"phone": phone, "code": code, "old_phone_code": await request_old_phone_code(person)}
+    return {"phone": phone} | code | await request_old_phone_code(person)
 
 
-async def request_closing_code(person: Person) -> str:
-    assert (await person.post("/v1/me/closing-codes")).status_code == 202
-    return str((await list_messages(person.api, person.phone))[0]["code"])
+async def request_closure(person: Person) -> dict[str, str]:
+    """Request the code that closes the account. Return the body of the closure."""
+    return await _request_code(person, "/v1/me/closing-codes", person.phone)
 
 
 async def close_account(person: Person) -> None:
-    closed = await person.put("/v1/me/closure", json={"code": await request_closing_code(person)})
+    closed = await person.put("/v1/me/closure", json=await request_closure(person))
     assert closed.status_code == 204, closed.text
 
 
@@ -96,7 +104,7 @@ async def test_wrong_code_counts_and_changes_nothing(person: Person) -> None:
         for _ in range(5):
             assert is_refused(await person.put("/v1/me/phone", json=body | wrong), 403, slug)
         assert is_refused(await person.put("/v1/me/phone", json=body), 403, slug)
-        body["code"] = await request_change_code(person, new)
+        body |= await request_change_code(person, new)
     assert (await person.get("/v1/me")).json()["phone"] == person.phone
 
 
@@ -111,11 +119,11 @@ async def test_mistyped_code_leaves_the_other_code_usable(person: Person) -> Non
 async def test_code_to_the_new_phone_alone_changes_nothing(person: Person) -> None:
     """Neither the new phone's code nor a code that the present phone got for another purpose replaces the code."""
     new = fresh_phone()
-    code = await request_change_code(person, new)
-    for other in (code, await request_closing_code(person), await request_change_code(person, person.phone)):
-        answer = await person.put("/v1/me/phone", json={"phone": new, "code": code, "old_phone_code": other})
-        assert is_refused(answer, 403, "old-phone-code-refused")
-    assert (await person.put("/v1/me/phone", json={"phone": new, "code": code})).status_code == 422
+    body = {"phone": new} | await request_change_code(person, new)
+    for other in (body, await request_closure(person), await request_change_code(person, person.phone)):
+        of_old = {"old_phone_code": other["code"], "old_phone_handle": other["handle"]}
+        assert is_refused(await person.put("/v1/me/phone", json=body | of_old), 403, "old-phone-code-refused")
+    assert (await person.put("/v1/me/phone", json=body)).status_code == 422
 
 
 async def test_stolen_token_cannot_change_the_phone(
@@ -152,23 +160,14 @@ async def test_key_proved_in_the_console_allows_the_phone_change(
 
 async def test_code_of_another_purpose_or_account_is_refused(people: People, person: Person) -> None:
     new = fresh_phone()
-    code = await request_change_code(person, new)
+    code = {"phone": new} | await request_change_code(person, new)
     other = await people.register(verified=False, party=False)
-    of_other = {"phone": new, "code": code, "old_phone_code": await request_old_phone_code(other)}
+    of_other = code | await request_old_phone_code(other)
     assert is_refused(await other.put("/v1/me/phone", json=of_other), 403, "code-refused")
-    form = {
-        "grant_type": "urn:xuezu:params:oauth:grant-type:phone-code",
-        "client_id": "xuezu-app",
-        "phone": new,
-        "code": code,
-    }
-    assert (await people.api.post("/oauth/token", data=form)).status_code == 400
-    await people.api.post("/v1/phone-codes", json={"phone": new})
-    sign_in = (await list_messages(people.api, new))[0]["code"]
-    if sign_in != code:
-        body = {"phone": new, "code": sign_in, "old_phone_code": await request_old_phone_code(person)}
-        answer = await person.put("/v1/me/phone", json=body)
-        assert is_refused(answer, 403, "code-refused")
+    grant = {"grant_type": "urn:xuezu:params:oauth:grant-type:phone-code", "client_id": "xuezu-app"}
+    assert (await people.api.post("/oauth/token", data=grant | code)).status_code == 400
+    body = await request_code(people.api, new) | await request_old_phone_code(person)
+    assert is_refused(await person.put("/v1/me/phone", json=body), 403, "code-refused")
 
 
 async def test_phone_change_of_an_account_closed_before_the_lock_is_refused(
@@ -194,7 +193,7 @@ async def test_call_of_a_session_that_is_ended_meanwhile_is_refused(
         body = await request_phone_change(person, fresh_phone())
         call = person.put("/v1/me/phone", json=body)
     elif way == "closes the account":
-        call = person.put("/v1/me/closure", json={"code": await request_closing_code(person)})
+        call = person.put("/v1/me/closure", json=await request_closure(person))
     else:
         call = send_registration(person, SoftKey())
     async with engine.begin() as recovering:
@@ -222,8 +221,8 @@ async def test_user_with_a_key_proves_it_before_phone_change_and_closure(person:
     new = fresh_phone()
     body = await request_phone_change(person, new)
     assert is_refused(await person.put("/v1/me/phone", json=body), 401, "security-key-needed")
-    code = await request_closing_code(person)
-    assert is_refused(await person.put("/v1/me/closure", json={"code": code}), 401, "security-key-needed")
+    closing = await request_closure(person)
+    assert is_refused(await person.put("/v1/me/closure", json=closing), 401, "security-key-needed")
     await prove_key(person, key)
     assert (await person.put("/v1/me/phone", json=body)).status_code == 204
 
@@ -290,9 +289,9 @@ async def test_closed_account_has_no_personal_data_and_frees_phone_and_id_number
 
 
 async def test_closure_with_a_wrong_code_is_refused(person: Person) -> None:
-    code = await request_closing_code(person)
-    wrong = f"{(int(code) + 1) % 1_000_000:06d}"
-    assert is_refused(await person.put("/v1/me/closure", json={"code": wrong}), 403, "code-refused")
+    body = await request_closure(person)
+    wrong = body | {"code": change_code(body["code"])}
+    assert is_refused(await person.put("/v1/me/closure", json=wrong), 403, "code-refused")
     assert (await person.get("/v1/me")).status_code == 200
 
 
@@ -315,18 +314,18 @@ async def test_declaration_of_leaving_the_party_is_refused_until_party_orgs_are_
 async def test_closure_by_an_admin_is_refused(people: People) -> None:
     person = await people.register()
     org = await person.create_org()
-    answer = await person.put("/v1/me/closure", json={"code": await request_closing_code(person)})
+    answer = await person.put("/v1/me/closure", json=await request_closure(person))
     assert is_refused(answer, 409, "still-admin")
     assert (await person.get("/v1/me")).json()["verified_name"] == person.name
     # A closed org does not prevent the closure, because no admin can resign from it.
     assert (await person.put(f"/v1/orgs/{org['id']}/closure")).status_code in {200, 204}
-    assert (await person.put("/v1/me/closure", json={"code": await request_closing_code(person)})).status_code == 204
+    assert (await person.put("/v1/me/closure", json=await request_closure(person))).status_code == 204
     assert (await person.get("/v1/me")).status_code == 401
 
 
 async def test_closure_by_an_operator_is_refused(app: FastAPI, people: People) -> None:
     person = await create_operator(app, people)
-    answer = await person.put("/v1/me/closure", json={"code": await request_closing_code(person)})
+    answer = await person.put("/v1/me/closure", json=await request_closure(person))
     assert is_refused(answer, 409, "is-operator")
 
 

@@ -45,6 +45,23 @@ async def test_resource_names_its_authorization_server(api: httpx.AsyncClient) -
     assert (server["issuer"], server["jwks_uri"]) == (issuer, resource["jwks_uri"])
 
 
+async def test_challenge_names_the_metadata_of_the_resource(api: httpx.AsyncClient, people: People) -> None:
+    """RFC 9728 §5.1. `tests.contract` compares every 401 of /v1 in the tests; these have different challenges."""
+    address = 'resource_metadata="http://localhost:8000/.well-known/oauth-protected-resource/v1"'
+    unsigned = await api.get("/v1/me")
+    assert unsigned.headers["WWW-Authenticate"] == f"Bearer {address}"
+    for path in ("/v1/me", "/v1/orgs/019b0000-0000-7000-8000-000000000000"):
+        forged = await api.get(path, headers={"Authorization": "Bearer a.b.c"})
+        assert forged.headers["WWW-Authenticate"] == f'Bearer error="invalid_token", {address}'
+    person = await people.register()
+    org = await person.create_org(region_code="320000")
+    keyless = await person.patch(f"/v1/orgs/{org['id']}", json={"name": "x"}, headers={"If-Match": "*"})
+    assert keyless.status_code == 401
+    assert keyless.headers["WWW-Authenticate"].endswith(f', max_age="43200", {address}')
+    (metadata,) = address.split('"')[1:2]
+    assert get_body(await api.get(metadata))["authorization_servers"] == ["http://localhost:8000"]
+
+
 @pytest.fixture
 async def operator(app: FastAPI, people: People) -> Person:
     return await create_operator(app, people)

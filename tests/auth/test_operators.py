@@ -19,7 +19,7 @@ from app.core.settings import Settings
 from app.database.db import ENGINE
 from tests.auth.authenticator import SoftKey, prove_key, register_key, send_registration
 from tests.auth.operator_accounts import add_operator_account, create_operator
-from tests.people import People, Person, fresh_id_card_number, fresh_name, fresh_phone
+from tests.people import People, Person, fresh_id_card_number, fresh_name, fresh_phone, name_person
 
 
 def is_refused(answer: httpx.Response, status: int, slug: str) -> bool:
@@ -38,7 +38,7 @@ async def applicant(people: People) -> Person:
 
 
 async def submit_id_card(person: Person, id_number: str | None = None) -> str:
-    body = {"method": "id-card", "name": person.name, "id_number": id_number or fresh_id_card_number()}
+    body = name_person(person.name, id_number, "id-card")
     made = await person.post("/v1/me/verifications", json=body)
     assert made.status_code == 201, made.text
     assert made.json()["state"] == "submitted"
@@ -78,6 +78,20 @@ async def test_first_operator_key_needs_the_enrolment_code_which_can_be_used_onc
     assert is_refused(await send_registration(person, SoftKey(), enrolment_code=code), 403, "enrolment-needed")
 
 
+async def test_enrolment_code_expires_after_a_day(app: FastAPI, people: People, db: AsyncConnection) -> None:
+    phone = fresh_phone()
+    code = await add_operator_account(app, phone)
+    person = await people.register(phone=phone, verified=False, party=False)
+    life = "SELECT enrolment_expires_at - now() BETWEEN '23:59' AND '24:00' FROM operators WHERE user_id = :id"
+    assert await db.scalar(text(life), {"id": person.user_id})
+    expired = text("UPDATE operators SET enrolment_expires_at = now() WHERE user_id = :id")
+    await db.execute(expired, {"id": person.user_id})
+    assert is_refused(await send_registration(person, SoftKey(), enrolment_code=code), 403, "enrolment-needed")
+    again = await add_operator_account(app, phone)  # it ends the sessions of the operator
+    person = await people.register(phone=phone, verified=False, party=False)
+    await register_key(person, enrolment_code=again)
+
+
 async def test_next_call_of_a_removed_operator_is_refused(app: FastAPI, people: People) -> None:
     person = await create_operator(app, people)
     assert (await person.get("/v1/operator/clients")).status_code == 200
@@ -108,7 +122,7 @@ async def test_approved_id_card_verifies_the_user(operator: Person, applicant: P
 
 async def test_rejected_card_can_be_submitted_again(operator: Person, applicant: Person) -> None:
     verification_id = await submit_id_card(applicant)
-    again = {"method": "id-card", "name": applicant.name, "id_number": fresh_id_card_number()}
+    again = name_person(applicant.name, method="id-card")
     assert is_refused(await applicant.post("/v1/me/verifications", json=again), 409, "verification-open")
     await operator.put(f"/v1/operator/verifications/{verification_id}/review")
     reason = {"reason": "unreadable"}
@@ -152,7 +166,7 @@ async def test_card_of_another_account_is_refused(people: People, operator: Pers
     assert (await operator.put(f"/v1/operator/verifications/{own}/approval")).status_code == 204
     assert is_refused(await operator.put(f"/v1/operator/verifications/{theirs}/approval"), 409, "id-number-taken")
     third = await people.register(verified=False, party=False)
-    body = {"method": "id-card", "name": third.name, "id_number": number}
+    body = name_person(third.name, number, "id-card")
     assert is_refused(await third.post("/v1/me/verifications", json=body), 409, "id-number-taken")
 
 

@@ -8,36 +8,28 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.cipher import CIPHER
+from app.core.cipher import hash_secret
 from devtools.providers.sms import LATE_NUMBER, LOST_NUMBER, REFUSED_NUMBER
 from tests.auth.consoles import DESKTOP
 from tests.people import People, fresh_phone
+from tests.phone_codes import change_code, request_code
 
 GRANT = "urn:xuezu:params:oauth:grant-type:phone-code"
 
 
-async def request_code(api: httpx.AsyncClient, phone: str) -> str:
-    form_fields = await api.post("/v1/phone-codes", json={"phone": phone})
-    assert form_fields.status_code == 202, form_fields.text
-    messages = (await api.get("/v1/simulator/sms", params={"phone": phone})).json()["items"]
-    return str(messages[0]["code"])
+async def sign_in(api: httpx.AsyncClient, given: dict[str, str], **form: str) -> httpx.Response:
+    return await api.post("/oauth/token", data={"grant_type": GRANT, "client_id": "xuezu-app"} | given | form)
 
 
-async def sign_in(api: httpx.AsyncClient, phone: str, code: str, **form: str) -> httpx.Response:
-    form_fields = {"grant_type": GRANT, "client_id": "xuezu-app", "phone": phone, "code": code}
-    return await api.post("/oauth/token", data=form_fields | form)
+async def sign_in_wrongly(api: httpx.AsyncClient, given: dict[str, str]) -> httpx.Response:
+    return await sign_in(api, given, code=change_code(given["code"]))
 
 
-def change_code(code: str) -> str:
-    return f"{(int(code) + 1) % 1_000_000:06d}"
-
-
-async def age_code(db: AsyncConnection, app: FastAPI, phone: str, by: timedelta) -> None:
-    """Move the expiry of a phone's code back by this time."""
-    cipher = CIPHER.get(app)
+async def age_code(db: AsyncConnection, given: dict[str, str], by: timedelta) -> None:
+    """Move the expiry of a code back by this time."""
     await db.execute(
-        text("UPDATE phone_codes SET expires_at = expires_at - CAST(:by AS interval) WHERE phone_index = :index"),
-        {"by": by, "index": cipher.index_phone(phone)},
+        text("UPDATE phone_codes SET expires_at = expires_at - CAST(:by AS interval) WHERE handle_hash = :hash"),
+        {"by": by, "hash": hash_secret(given["handle"])},
     )
 
 
@@ -63,72 +55,74 @@ async def test_known_phone_signs_in_to_the_same_account(people: People) -> None:
 async def test_answer_is_the_same_for_known_and_unknown_phones(people: People) -> None:
     known = (await people.register(verified=False)).phone
     answers = [await people.api.post("/v1/phone-codes", json={"phone": phone}) for phone in (known, fresh_phone())]
-    assert answers[0].json() == answers[1].json()
+    first, second = ({**answer.json(), "handle": len(answer.json()["handle"])} for answer in answers)
+    assert first == second
     assert [answer.status_code for answer in answers] == [202, 202]
 
 
 @pytest.mark.parametrize("typed", ["+86 {} {} {}", "0086{}-{}-{}", "{} {}{}"])
 async def test_phone_in_another_spelling_is_the_same_phone(api: httpx.AsyncClient, typed: str) -> None:
-    phone = fresh_phone()
-    code = await request_code(api, phone)
-    assert (await sign_in(api, typed.format(phone[:3], phone[3:7], phone[7:]), code)).status_code == 200
+    given = await request_code(api, phone := fresh_phone())
+    assert (await sign_in(api, given, phone=typed.format(phone[:3], phone[3:7], phone[7:]))).status_code == 200
 
 
 async def test_used_code_is_refused(api: httpx.AsyncClient) -> None:
-    phone = fresh_phone()
-    code = await request_code(api, phone)
-    assert (await sign_in(api, phone, code)).status_code == 200
-    assert await is_refused(await sign_in(api, phone, code))
+    given = await request_code(api, fresh_phone())
+    assert (await sign_in(api, given)).status_code == 200
+    assert await is_refused(await sign_in(api, given))
 
 
-async def test_code_expires_after_five_minutes(app: FastAPI, api: httpx.AsyncClient, db: AsyncConnection) -> None:
-    phone = fresh_phone()
-    code = await request_code(api, phone)
-    await age_code(db, app, phone, timedelta(minutes=4, seconds=55))
-    early = fresh_phone()
-    early_code = await request_code(api, early)
-    await age_code(db, app, early, timedelta(minutes=5))
-    assert (await sign_in(api, phone, code)).status_code == 200
-    assert await is_refused(await sign_in(api, early, early_code))
+async def test_code_expires_after_five_minutes(api: httpx.AsyncClient, db: AsyncConnection) -> None:
+    late, early = await request_code(api, fresh_phone()), await request_code(api, fresh_phone())
+    await age_code(db, late, timedelta(minutes=4, seconds=55))
+    await age_code(db, early, timedelta(minutes=5))
+    assert (await sign_in(api, late)).status_code == 200
+    assert await is_refused(await sign_in(api, early))
 
 
 async def test_right_code_after_five_wrong_tries_is_refused(api: httpx.AsyncClient) -> None:
-    phone = fresh_phone()
-    code = await request_code(api, phone)
+    given = await request_code(api, fresh_phone())
     for _ in range(4):
-        assert await is_refused(await sign_in(api, phone, change_code(code)))
-    assert (await sign_in(api, phone, code)).status_code == 200
-    phone = fresh_phone()
-    code = await request_code(api, phone)
+        assert await is_refused(await sign_in_wrongly(api, given))
+    assert (await sign_in(api, given)).status_code == 200
+    given = await request_code(api, fresh_phone())
     for _ in range(5):
-        assert await is_refused(await sign_in(api, phone, change_code(code)))
-    assert await is_refused(await sign_in(api, phone, code))
+        assert await is_refused(await sign_in_wrongly(api, given))
+    assert await is_refused(await sign_in(api, given))
 
 
-async def test_old_code_is_refused_after_a_new_one(api: httpx.AsyncClient) -> None:
+async def test_stranger_neither_replaces_a_code_nor_uses_its_tries(api: httpx.AsyncClient) -> None:
+    """A stranger requests codes for the owner's phone and redeems them wrongly; the owner signs in all the same."""
+    owner = await request_code(api, phone := fresh_phone())
+    for _ in range(3):
+        stranger = (await api.post("/v1/phone-codes", json={"phone": phone})).json()
+        for _ in range(5):
+            assert await is_refused(await sign_in_wrongly(api, owner | {"handle": stranger["handle"]}))
+    assert (await sign_in(api, owner)).status_code == 200
+
+
+async def test_code_with_the_handle_of_another_request_is_refused(api: httpx.AsyncClient) -> None:
     phone = fresh_phone()
-    old = await request_code(api, phone)
-    new = await request_code(api, phone)
-    if old != new:
-        assert await is_refused(await sign_in(api, phone, old))
-    assert (await sign_in(api, phone, new)).status_code == 200
+    first, second = await request_code(api, phone), await request_code(api, phone)
+    if first["code"] != second["code"]:
+        assert await is_refused(await sign_in(api, first, handle=second["handle"]))
+    assert await is_refused(await sign_in(api, first, handle="kF2vG6n3QeXw0bYd8mRz1A"))
+    assert (await sign_in(api, second)).status_code == 200
+    assert (await sign_in(api, first)).status_code == 200
 
 
 async def test_code_of_another_phone_is_refused(api: httpx.AsyncClient) -> None:
-    code = await request_code(api, fresh_phone())
-    phone = fresh_phone()
-    assert await is_refused(await sign_in(api, phone, code))
-    own_code = await request_code(api, phone)
-    if own_code != code:
-        assert await is_refused(await sign_in(api, phone, code))
+    other, own = await request_code(api, fresh_phone()), await request_code(api, fresh_phone())
+    assert await is_refused(await sign_in(api, other, phone=own["phone"]))
+    if own["code"] != other["code"]:
+        assert await is_refused(await sign_in(api, own, code=other["code"]))
 
 
 async def test_phone_code_from_another_client_is_refused(api: httpx.AsyncClient) -> None:
-    phone = fresh_phone()
-    code = await request_code(api, phone)
-    answer = await sign_in(api, phone, code, client_id=DESKTOP)
+    given = await request_code(api, fresh_phone())
+    answer = await sign_in(api, given, client_id=DESKTOP)
     assert (answer.status_code, answer.json()["error"]) == (400, "unauthorized_client")
-    assert (await sign_in(api, phone, code)).status_code == 200
+    assert (await sign_in(api, given)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -136,6 +130,7 @@ async def test_phone_code_from_another_client_is_refused(api: httpx.AsyncClient)
     [
         {"phone": ""},
         {"code": ""},
+        {"handle": ""},
         {"phone": "02586123456"},
         {"phone": "x" * 300},
         {"phone": "1380013\x008000"},
@@ -145,8 +140,8 @@ async def test_phone_code_from_another_client_is_refused(api: httpx.AsyncClient)
     ids=str,
 )
 async def test_malformed_request_is_invalid_request(api: httpx.AsyncClient, form: dict[str, str]) -> None:
-    form_fields = {"grant_type": GRANT, "client_id": "xuezu-app", "phone": fresh_phone(), "code": "000000"} | form
-    answer = await api.post("/oauth/token", data=form_fields)
+    given = {"phone": fresh_phone(), "code": "000000", "handle": "none"}
+    answer = await sign_in(api, given, **form)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
@@ -154,7 +149,7 @@ async def test_disabled_user_is_refused(people: People, db: AsyncConnection) -> 
     person = await people.register(verified=False)
     await db.execute(text("UPDATE users SET status = 'disabled' WHERE id = :id"), {"id": person.user_id})
     assert (await person.get("/v1/me")).status_code == 401
-    assert await is_refused(await sign_in(people.api, person.phone, await request_code(people.api, person.phone)))
+    assert await is_refused(await sign_in(people.api, await request_code(people.api, person.phone)))
 
 
 async def test_sixth_code_for_a_phone_is_limited(api: httpx.AsyncClient) -> None:
@@ -168,7 +163,7 @@ async def test_sixth_code_for_a_phone_is_limited(api: httpx.AsyncClient) -> None
 
 
 async def test_codes_from_one_network_are_limited(app: FastAPI, db: AsyncConnection) -> None:
-    """Each network has its own bucket, and the loopback address has none."""
+    """Each network has its own bucket, and a trusted proxy that calls for itself has none."""
     await db.execute(
         text("INSERT INTO rate_limits VALUES ('code-address:203.0.113.9', now() + interval '1199 seconds')")
     )
@@ -201,14 +196,14 @@ async def test_failing_gateway_does_not_fail_the_request(api: httpx.AsyncClient,
         assert received == []
 
 
-async def test_stored_code_shows_neither_code_nor_phone(api: httpx.AsyncClient, db: AsyncConnection) -> None:
-    phone = fresh_phone()
-    code = await request_code(api, phone)
+async def test_stored_code_shows_neither_code_nor_phone_nor_handle(api: httpx.AsyncClient, db: AsyncConnection) -> None:
+    given = await request_code(api, fresh_phone())
     rows = [
         *(await db.execute(text("SELECT phone_codes::text FROM phone_codes"))).scalars(),
         *(await db.execute(text("SELECT simulated_messages::text FROM simulated_messages"))).scalars(),
         *(await db.execute(text("SELECT audit_entries::text FROM audit_entries"))).scalars(),
     ]
     assert rows
-    hidden = {phone, phone.encode().hex(), code.encode().hex()}
+    phone, code, handle = given.values()
+    hidden = {phone, phone.encode().hex(), code.encode().hex(), handle, handle.encode().hex()}
     assert not any(secret in row for row in rows for secret in hidden)

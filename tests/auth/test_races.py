@@ -29,6 +29,7 @@ from tests.auth.concurrent_calls import Answer, Caller, gather_statuses
 from tests.auth.consoles import DESKTOP, DEVICE_GRANT, Console, scan
 from tests.auth.operator_accounts import create_operator
 from tests.people import People, Person, fresh_phone
+from tests.phone_codes import request_code
 
 PROOF = os.environ.get("XUEZU_PROOF") == "1"
 ROUNDS = 10_000 if PROOF else 100
@@ -67,31 +68,25 @@ def anonymous(app: FastAPI) -> Caller:
 class PhoneCode:
     """A code that was sent to a phone, and the sign-in with it."""
 
-    def __init__(self, caller: Caller, db: AsyncConnection, phone: str, code: str, index: bytes) -> None:
-        self.caller, self.db, self.phone, self.code, self.index = caller, db, phone, code, index
+    def __init__(self, caller: Caller, db: AsyncConnection, given: dict[str, str]) -> None:
+        self.caller, self.db, self.given, self.code = caller, db, given, given["code"]
 
     async def renew(self) -> int:
         """Make the code unused again. Return the number of tries so far."""
         statement = text(
             "UPDATE phone_codes SET used_at = NULL, tries = 0, expires_at = now() + interval '5 minutes'"
-            " WHERE phone_index = :index RETURNING old.tries"
+            " WHERE handle_hash = :handle_hash RETURNING old.tries"
         )
-        return int((await self.db.execute(statement, {"index": self.index})).scalar_one())
+        return int((await self.db.execute(statement, {"handle_hash": hash_secret(self.given["handle"])})).scalar_one())
 
     async def sign_in(self, code: str) -> Answer:
-        grant = "urn:xuezu:params:oauth:grant-type:phone-code"
-        return await self.caller.form(
-            "/oauth/token", grant_type=grant, client_id="xuezu-app", phone=self.phone, code=code
-        )
+        grant = {"grant_type": "urn:xuezu:params:oauth:grant-type:phone-code", "client_id": "xuezu-app"}
+        return await self.caller.form("/oauth/token", **(grant | self.given | {"code": code}))
 
 
 @pytest.fixture
-async def phone_code(api: httpx.AsyncClient, app: FastAPI, anonymous: Caller, db: AsyncConnection) -> PhoneCode:
-    phone = fresh_phone()
-    await api.post("/v1/phone-codes", json={"phone": phone})
-    code = (await api.get("/v1/simulator/sms", params={"phone": phone})).json()["items"][0]["code"]
-    cipher = CIPHER.get(app)
-    return PhoneCode(anonymous, db, phone, code, cipher.index_phone(phone))
+async def phone_code(api: httpx.AsyncClient, anonymous: Caller, db: AsyncConnection) -> PhoneCode:
+    return PhoneCode(anonymous, db, await request_code(api, fresh_phone()))
 
 
 async def test_concurrent_sign_ins_with_one_code_give_one_session(phone_code: PhoneCode) -> None:

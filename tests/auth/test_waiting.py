@@ -97,8 +97,8 @@ async def test_step_arrives_after_a_lost_listen_connection(
     async with ENGINE.get(app).begin() as db:
         ended = await db.execute(
             text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'xuezu listening'"
-                " AND datname = current_database()"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE (query LIKE 'LISTEN %' OR query = 'SELECT 1') AND datname = current_database()"
             )
         )
         assert ended.all()

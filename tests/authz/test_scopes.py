@@ -148,4 +148,5 @@ async def test_token_of_a_person_without_any_scope_is_invalid(app: FastAPI, pers
     token = await VERIFIER.get(app).verify(person.token)
     old = await ISSUER.get(app).issue(token.subject, client_id="xuezu-app", session_id=token.session_id, scopes=())
     answer = await person.api.get("/v1/me", headers={"Authorization": f"Bearer {old}"})
-    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token", ')

@@ -14,6 +14,7 @@ from playwright.async_api import Browser
 
 from tests.browser import Screen, screen
 from tests.people import Person
+from tests.phone_codes import find_handles
 
 if TYPE_CHECKING:
     from tests.console.desk import Desk
@@ -70,7 +71,7 @@ async def sign_in_to_phone(phone: httpx.AsyncClient, person: Person) -> None:
         if codes != before:
             break
         await asyncio.sleep(0.02)
-    form = {"phone": person.phone, "code": codes[0]}
+    form = {"phone": person.phone, "code": codes[0]} | find_handles(sent.text)
     assert (await phone.post("/phone/session", data=form, headers=origin)).status_code == 303
 
 

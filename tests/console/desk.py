@@ -1,5 +1,6 @@
 """An admin at the console without a browser: pages over HTTP, and forms sent as the page's script sends them."""
 
+import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from tests.auth.authenticator import SoftKey
 from tests.console.conftest import ORIGIN, sign_in_to_console
 from tests.people import Person
 
@@ -73,9 +75,22 @@ class Desk:
         assert "<script>alert" not in sent.text
         return normalize_text(sent.text)
 
+    async def prove_key(self, key: SoftKey) -> None:
+        """Prove a security key in the session of the console."""
+        proof = await answer_challenge(self.visitor, key, "check")
+        await self.send("/console/security/check", 204, **proof)
+
     async def post(self, path: str, **form: Any) -> httpx.Response:
         """Send a page's own form."""
         return await self.visitor.post(path, data=form, headers=ORIGIN)
+
+
+async def answer_challenge(visitor: httpx.AsyncClient, key: SoftKey, purpose: str) -> dict[str, str]:
+    """Return the form fields that the page's script fills in."""
+    response = await visitor.post("/console/security/challenges", data={"purpose": purpose}, headers=ORIGIN)
+    assert response.status_code == 200, response.text
+    answer = (key.create if purpose == "registration" else key.get)(response.json()["options"])
+    return {"challenge_id": response.json()["id"], "credential": json.dumps(answer)}
 
 
 def normalize_text(markup: str) -> str:

@@ -64,12 +64,13 @@ async def test_import_with_many_removals_is_confirmed_by_name(
     dialog = await desk.part(f"{at}/removals")
     assert "移除 3 人并导入" in dialog
     assert f"输入名称“{org['name']}”以确认" in dialog
-    assert "与名称不一致" in await desk.send(f"{at}/removals", 422, name="3", leaving="3")
+    numbers = {"preview": "1", "leaving": "3"}
+    assert "与名称不一致" in await desk.send(f"{at}/removals", 422, **numbers, name="3")
     # The confirmed number must be the number shown.
-    stale = await desk.send(f"{at}/removals", 409, name=org["name"], leaving="2")
+    stale = await desk.send(f"{at}/removals", 409, name=org["name"], preview="1", leaving="2")
     assert "人数与预览时不同" in stale
     assert len(await list_members(admin, org["id"])) == 6
-    assert "已确认，正在导入" in await desk.send(f"{at}/removals", name=org["name"], leaving="3")
+    assert "已确认，正在导入" in await desk.send(f"{at}/removals", name=org["name"], **numbers)
     await worker()
     assert "导入完成" in await desk.page(at)
     assert len(await list_members(admin, org["id"])) == 3
@@ -88,14 +89,14 @@ async def test_preview_shows_changes_and_an_undecided_row_is_accepted(
     at = f"/console/orgs/{org['id']}/imports/{checked['id']}"
     desk = await open_desk(admin)
     shown = await desk.page(at)
-    assert f'hx-get="{at}/rows?outcome=undecided"' in shown
+    assert f'hx-get="{at}/undecided"' in shown
     assert f'hx-get="{at}/changes"' in shown
     left = await desk.part(f"{at}/changes?outcome=left")
     assert "苏轼" in left
     assert "王安石" not in left
     assert f'href="{at}/changes.xlsx?outcome=left"' in left
     assert "<span>甲</span>" in await desk.part(f"{at}/changes?outcome=moved")
-    undecided = await desk.part(f"{at}/rows?outcome=undecided")
+    undecided = await desk.part(f"{at}/undecided")
     assert "<strong>黄颖</strong>" in undecided
     (field,) = re.findall(r'<select name="(row-[0-9]+)"', undecided)
     fields = {"preview": str(checked["preview"]), field: "accepted"}

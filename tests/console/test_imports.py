@@ -57,6 +57,17 @@ async def test_dropped_sheet_is_previewed_and_imported(
         async with page.expect_download() as refused:
             await page.click("a:has-text('下载未通过的行')")
         assert (await refused.value).suggested_filename == "failed-rows.xlsx"
+        # The refused row is corrected in the page. The counts and the rows follow.
+        await page.click("#rows button:has-text('修改')")
+        await page.fill("dialog [name=phone]", "1380013800")
+        desk.watched.expect(422)
+        await page.click("text=保存并检查")
+        await page.wait_for_selector("dialog >> text=手机号码少 1 位")
+        await page.fill("dialog [name=phone]", fresh_phone())
+        await page.click("text=保存并检查")
+        await page.wait_for_selector("#rows .tabs >> text=新增 3")
+        assert "共 3 行：可导入 3，待确认 0，跳过 0，未通过 0。" in await desk.text("#preview")
+        assert await page.locator("dialog[open]").count() == 0
         await page.click("button:text-is('确认导入')")
         await page.wait_for_selector("progress")
         await worker()

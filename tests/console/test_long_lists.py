@@ -4,12 +4,15 @@ import re
 from uuid import UUID
 
 import httpx
+import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.console.account import memberships, security
+from app.database.paging import Paging
 from app.orgs.regions import search_regions
 from tests.acts import add_member, certify, get_body
-from tests.console.conftest import ORIGIN, sign_in_to_phone
+from tests.console.conftest import ORIGIN, sign_in_to_console, sign_in_to_phone
 from tests.console.desk import OpenDesk, normalize_text
 from tests.members.sheets import upload, xlsx
 from tests.people import People, fresh_org_name
@@ -36,14 +39,49 @@ async def test_second_page_of_messages_on_the_phone_shows_the_rest(
     assert "下一页" not in second
 
 
+_ADD_KEYS = text(
+    "INSERT INTO security_keys (user_id, name, credential_id, public_key, sign_count) "
+    "SELECT :user_id, '密钥' || number, uuid_send(gen_random_uuid()), '', 0 FROM generate_series(1, 3) AS number"
+)
+
+
+async def test_second_pages_of_devices_keys_and_blocked_orgs_show_the_rest(
+    visitor: httpx.AsyncClient, people: People, db: AsyncConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pages in (security, memberships):
+        monkeypatch.setattr(pages, "_FIRST_PAGE", Paging(2, None))
+    person, admin = await people.register(), await people.register()
+    for _ in range(3):
+        org = await admin.create_org()
+        await add_member(admin, org, name=person.name, phone=person.phone)
+        get_body(await person.put(f"/v1/me/blocked-orgs/{org['id']}"), 204)
+    await db.execute(_ADD_KEYS, {"user_id": UUID(person.user_id)})
+    await db.commit()
+    await sign_in_to_console(visitor, person)
+    await people.register(phone=person.phone, name=person.name, verified=False, party=False)
+    lists = (
+        ("/console/security", "cursor", "/console/security/sessions/{}/end"),
+        ("/console/security", "key_cursor", "/console/security/keys/{}/name"),
+        ("/console/memberships", "blocked_cursor", "/console/memberships/{}/block/removal"),
+    )
+    for page, cursor, action in lists:
+        first = (await visitor.get(page)).text
+        (more,) = re.findall(rf'href="({page}\?{cursor}=[^"#]+)', first)
+        second = (await visitor.get(more)).text
+        ids = [set(re.findall(action.format("([0-9a-f-]{36})"), shown)) for shown in (first, second)]
+        assert (len(ids[0]), len(ids[1]), len(ids[0] | ids[1])) == (2, 1, 3), page
+        if cursor != "key_cursor":
+            dialog = await visitor.get(action.format(*ids[1]), headers={"HX-Request": "true"})
+            assert dialog.status_code == 200
+
+
 async def test_second_page_of_imports_shows_the_earlier_ones(people: People, open_desk: OpenDesk) -> None:
     admin = await people.register()
     org = await admin.create_org()
     for number in range(12):
         get_body(await upload(admin, org["id"], xlsx([]), f"名单{number}.xlsx"), 202)
     desk = await open_desk(admin)
-    at = f"/console/orgs/{org['id']}/imports"
-    shown = await desk.page(at)
+    shown = await desk.page(f"/console/orgs/{org['id']}/imports/history?limit=10")
     assert "名单1.xlsx" not in shown
     (more,) = re.findall(r'hx-get="([^"]+cursor=[^"]+)"', shown)
     assert {"名单0.xlsx", "名单1.xlsx"} <= set(re.findall(r">(名单\d+.xlsx)<", await desk.page(more)))

@@ -18,20 +18,31 @@ from tests.acts import add_admin, add_member, add_unit, certify, get_body, invit
 from tests.auth.consoles import Console
 from tests.console.conftest import ORIGIN, sign_in_to_phone
 from tests.console.desk import OpenDesk
+from tests.members.sheets import Work, check, xlsx
 from tests.people import People, fresh_phone
 
 LONG, UNSEEN = "名" * 500, "名\u202e单"
 POST = "职务为 1 至 50 个字符"
 PERSON, NAME, REASON = "姓名为 1 至 50 个字符", "名称为 1 至 100 个字符", "请填写 1 至 200 个字符"
 FULL_NAME = f"{NAME}|名称含有控制字符或不可见字符"
+ROW = {
+    "name": "姓名超过 50 个字符|姓名含有控制字符",
+    "phone": "不是有效的手机号码",
+    "unit": "支部名称超过 100 个字符|支部名称含有控制字符",
+}
 PHONE, UNLIKE, SEARCHED = "请输入有效的手机号码", "与名称不一致", "提交的内容不符合要求"
 _FIELD = re.compile(
     r'<(?:input|textarea) (?=[^>]*\bname="([^"{]+)")(?![^>]*type="(?:hidden|checkbox|radio|file|date|\{\{.*?)")'
 )
+_CODE_FIELD = re.compile(r"code_field\('(\w+)'")
 _KEY = text(
     "INSERT INTO security_keys (user_id, name, credential_id, public_key, sign_count) "
     "VALUES (:user_id, '钥匙', uuid_send(uuidv7()), '\\x00', 0) RETURNING id"
 )
+
+_OPERATE = text("INSERT INTO operators (user_id, name) VALUES (:user_id, '平台')")
+_PROVE = text("UPDATE sessions SET key_checked_at = now() WHERE user_id = :user_id")
+OPERATORS = "/console/operators"
 
 
 class Sent(NamedTuple):
@@ -44,6 +55,8 @@ class Sent(NamedTuple):
     others: Mapping[str, object] = {}
     keeps: bool = True
     """Whether what was typed is shown again: a secret is not."""
+    by: str = "main"
+    """Who sends the form: the main admin, a platform operator, or an operator without a key (`newcomer`)."""
 
 
 def list_text_fields() -> set[tuple[str, str]]:
@@ -52,14 +65,16 @@ def list_text_fields() -> set[tuple[str, str]]:
         (f"{source.parents[1].name}/{source.name}", field)
         for package in ("app.console", "devtools.phone")
         for source in Path(str(files(package))).rglob("templates/*.html")
-        for field in _FIELD.findall(re.sub(r"\{%.*?%\}", "", source.read_text()))
+        for pattern in (_FIELD, _CODE_FIELD)
+        for field in pattern.findall(re.sub(r"\{%.*?%\}", "", source.read_text()))
     }
 
 
 async def test_form_with_too_long_text_is_shown_again_with_the_limit(
-    people: People, open_desk: OpenDesk, visitor: httpx.AsyncClient, db: AsyncConnection
+    people: People, open_desk: OpenDesk, visitor: httpx.AsyncClient, db: AsyncConnection, worker: Work
 ) -> None:
     main, helper = await people.register(), await people.register()
+    operator, newcomer = await people.register(), await people.register()
     org, subordinate, beyond = [await main.create_org() for _ in range(3)]
     unit = await add_unit(main, org, "第一支部")
     member = await add_member(main, org, unit)
@@ -73,7 +88,9 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
     merging = await main.create_org()
     merger = get_body(await main.post(f"/v1/orgs/{merging['id']}/mergers", json={"org_id": org["id"]}), 201)
     renamed = get_body(await send_change_request(main, subordinate, kind="rename", name="中共测试区委员会"), 201)
+    imported = await check(main, org["id"], worker, xlsx([("王伟", "1", "第一支部")]))
     key = await db.scalar(_KEY, {"user_id": main.user_id})
+    await db.execute(_OPERATE, [{"user_id": each.user_id} for each in (operator, newcomer)])
     await db.commit()
     await sign_in_to_phone(visitor, main)
     waiting = re.search(r"/console/sign-in/([A-Z-]+)/events", (await visitor.get("/console/")).text)
@@ -84,9 +101,12 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
     ]
 
     at, phone = f"/console/orgs/{org['id']}", {"phone": fresh_phone()}
+    handle = {"handle": "kF2vG6n3QeXw0bYd8mRz1A"}
     row, certifying, keys = f"{at}/members/{member['id']}", f"{at}/certification", "/console/security/keys"
     naming = f"{certifying}/subordinates/{subordinate['id']}/recovery-offers"
+    importing = f"{at}/imports/{imported['id']}/rows/2/edit"
     sent = [
+        *(Sent("imports/import_row.html", name, importing, refused) for name, refused in ROW.items()),
         Sent("directory/new_member.html", "name", f"{at}/members", PERSON, phone),
         Sent("frame/phone_fields.html", "phone", f"{at}/members", PHONE, {"name": "王伟"}),
         Sent("directory/new_member.html", "post", f"{at}/members", POST, {"name": "王伟", **phone}),
@@ -95,6 +115,7 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
         Sent("directory/member.html", "position", f"{row}/units/{unit['id']}/position", "1 至 9999"),
         Sent("directory/new_join_link.html", "max_uses", f"{at}/join-links", "请填写 1 至 10000 的整数"),
         Sent("phone/join_org.html", "org_name", "/phone/join-org", "请填写名称并选择所在地区"),
+        Sent("phone/link_requests.html", "org_name", "/phone/link-requests", "请填写名称并选择所在地区"),
         Sent(
             "frame/region_field.html", "region", "/phone/join-org", "请填写名称并选择所在地区", {"org_name": "某党委"}
         ),
@@ -191,13 +212,40 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
         Sent("frame/fields.html", "name", f"{certifying}/transfers/{transfer['id']}/release", UNLIKE),
         Sent("certification/new_invitation.html", "max_uses", f"{certifying}/invitations", "请填写 1 至 10000 的整数"),
         Sent("account/security.html", "name", keys, NAME),
+        Sent("account/security.html", "enrolment_code", keys, SEARCHED, {"name": "钥匙"}, keeps=False, by="newcomer"),
+        Sent("frame/phone_fields.html", "phone", f"{OPERATORS}/accounts", PHONE, by="operator"),
+        Sent("frame/phone_fields.html", "phone", f"{OPERATORS}/phone-returns/codes", PHONE, by="operator"),
+        Sent(
+            "operators/phone_return_code.html",
+            "code",
+            f"{OPERATORS}/phone-returns",
+            "请输入六位数字",
+            phone,
+            keeps=False,
+            by="operator",
+        ),
+        Sent("operators/new_offer.html", "org_name", f"{OPERATORS}/recovery-offers", NAME, by="operator"),
+        Sent(
+            "frame/region_field.html",
+            "region",
+            f"{OPERATORS}/recovery-offers",
+            "请填写名称并选择所在地区",
+            {"org_name": "某党委", "reason": "离任", **phone},
+            by="operator",
+        ),
+        Sent("operators/new_offer.html", "reason", f"{OPERATORS}/recovery-offers", REASON, by="operator"),
+        Sent("frame/phone_fields.html", "phone", f"{OPERATORS}/recovery-offers", PHONE, by="operator"),
+        Sent("operators/new_client.html", "name", f"{OPERATORS}/clients", NAME, by="operator"),
         Sent("account/security.html", "name", f"{keys}/{key}/name", NAME),
         Sent("account/security.html", "name", f"{keys}/{key}/removal", UNLIKE),
         Sent("frame/phone_fields.html", "phone", "/phone/codes", PHONE),
         Sent("phone/code.html", "code", "/phone/session", "验证码不正确或已过期", phone, keeps=False),
-        Sent("phone/closure.html", "code", "/phone/security/closure", "请输入六位数字", keeps=False),
-        Sent("phone/id_card.html", "name", "/phone/verification/id-card", PERSON),
-        Sent("phone/id_card.html", "id_number", "/phone/verification/id-card", "号码不正确", keeps=False),
+        Sent(
+            "phone/recoveries.html", "code", "/phone/security/recoveries", "请输入六位数字", phone | handle, keeps=False
+        ),
+        Sent("phone/closure.html", "code", "/phone/security/closure", "请输入六位数字", handle, keeps=False),
+        Sent("phone/proof_fields.html", "name", "/phone/verification/id-card", PERSON),
+        Sent("phone/proof_fields.html", "id_number", "/phone/verification/id-card", "号码不正确", keeps=False),
         Sent("phone/scan.html", "code", "/phone/scans", "未找到"),
         Sent("phone/approve.html", "number", f"{console}/approval", "与电脑上显示的不一致", keeps=False),
         Sent("phone/approve.html", "user_code_end", f"{desktop}/approval", "与电脑上显示的不一致", keeps=False),
@@ -213,11 +261,18 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
     }
     assert list_text_fields() == {(sent_field.template, sent_field.field) for sent_field in sent} | set(searches)
 
-    desk = (await open_desk(main)).visitor
+    desks = {
+        "main": (await open_desk(main)).visitor,
+        "operator": (await open_desk(operator)).visitor,
+        "newcomer": (await open_desk(newcomer)).visitor,
+    }
+    desk = desks["main"]
+    await db.execute(_PROVE, {"user_id": operator.user_id})
+    await db.commit()
     wrong: list[object] = []
     for typed in (LONG, UNSEEN):
         for sent_field in sent:
-            browser = visitor if sent_field.to.startswith("/phone/") else desk
+            browser = visitor if sent_field.to.startswith("/phone/") else desks[sent_field.by]
             headers = ORIGIN if sent_field.to.startswith(("/phone/", keys)) else ORIGIN | {"HX-Request": "true"}
             answer = await browser.post(
                 sent_field.to, data={**sent_field.others, sent_field.field: typed}, headers=headers

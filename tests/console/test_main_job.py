@@ -8,8 +8,10 @@ import pytest
 import zxingcpp
 from PIL import Image
 from playwright.async_api import FilePayload
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.acts import add_admin, get_body
+from tests.auth.authenticator import forget_key_proof
 from tests.browser import HAND, Screen
 from tests.console.conftest import OpenScreen, SignIn
 from tests.members.sheets import xlsx
@@ -41,6 +43,7 @@ async def register(phone: Screen, *, name: str) -> None:
     await page.click("text=支付宝认证")
     await page.fill("[name=name]", name)
     await page.fill("[name=id_number]", fresh_id_card_number())
+    await page.click("text=下一步")
     await page.click("text=同意")
     await page.wait_for_selector("text=已完成")
     await phone.go("/phone/")
@@ -189,8 +192,8 @@ async def test_removed_admin_sees_a_message_in_mid_session(
         await console.page.wait_for_selector(".qr")
 
 
-async def test_provincial_page_requires_a_security_key(
-    open_screen: OpenScreen, signed_in: SignIn, people: People
+async def test_provincial_page_requires_a_security_key_and_continues_what_was_begun(
+    open_screen: OpenScreen, signed_in: SignIn, people: People, db: AsyncConnection
 ) -> None:
     person = await people.register()
     org = await person.create_org(region_code="320000")
@@ -203,7 +206,11 @@ async def test_provincial_page_requires_a_security_key(
         await signed_in(console, person)
         console.watched.expect(403)
         assert await console.go(f"/console/orgs/{org['id']}/members") == 403
-        await page.click("text=去登记")
+        async with console.context.expect_page() as opened:
+            await page.click("text=去登记")
+        assert (await opened.value).url.endswith("/console/security")
+        await (await opened.value).close()
+        await console.go("/console/security")
         await page.fill("#key-name", "办公室的钥匙")
         await page.click("button:text-is('登记安全密钥')")
         await page.wait_for_selector(".entries >> text=办公室的钥匙")
@@ -211,6 +218,21 @@ async def test_provincial_page_requires_a_security_key(
         await page.click("button:text-is('使用安全密钥')")
         await page.wait_for_selector("#people")
         assert page.url.endswith(f"/console/orgs/{org['id']}/members")
+
+        await page.click("button:text-is('添加人员')")
+        await page.fill("#new-name", "王小明")
+        await page.check("[name=no_phone]")
+        await forget_key_proof(db, person)
+        await db.commit()
+        await page.click("#dialog button:text-is('添加')")
+        await page.wait_for_selector("#key-dialog[open]")
+        await page.keyboard.press("Escape")
+        assert await page.input_value("#new-name") == "王小明"
+        await page.click("#dialog button:text-is('添加')")
+        await page.click("#key-dialog >> text=使用安全密钥")
+        await page.wait_for_selector("#people >> text=王小明")
+        assert await page.locator("dialog[open]").count() == 0
+
         await page.click("text=登录与密钥")
         await page.click("summary:has-text('删除')")
         await page.fill("details[open] [name=name]", "办公室的钥匙")

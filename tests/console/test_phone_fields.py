@@ -13,6 +13,7 @@ from tests.acts import add_unit, get_body
 from tests.console.conftest import ORIGIN
 from tests.console.desk import OpenDesk
 from tests.people import People, fresh_name
+from tests.phone_codes import find_handles
 
 
 def make_national_number(prefix: str) -> str:
@@ -23,7 +24,7 @@ async def test_person_is_added_and_edited_with_the_chosen_country(people: People
     admin = await people.register()
     org = await admin.create_org()
     at, desk = f"/console/orgs/{org['id']}/members", await open_desk(admin)
-    number = make_national_number("92")
+    number = make_national_number("96")
     form = {"name": fresh_name(), "party": "yes", "phone": f"{number[:4]} {number[4:]}", "phone_country": "852"}
     assert "已添加" in await desk.send(at, **form)
     (member,) = get_body(await admin.get(f"/v1/orgs/{org['id']}/members", params={"q": form["name"]}))["items"]
@@ -65,7 +66,7 @@ async def test_admin_is_invited_and_a_promotion_offered_to_a_foreign_phone(peopl
     unit = await add_unit(admin, org, "第一党支部")
     desk = await open_desk(admin)
     at = f"/console/orgs/{org['id']}"
-    phone = {"phone": make_national_number("92"), "phone_country": "852"}
+    phone = {"phone": make_national_number("96"), "phone_country": "852"}
     invited = await people.register(phone=f"+852{phone['phone']}")
     await desk.send(f"{at}/settings/admin-invitations", **phone)
     assert "已发出" in await desk.send(
@@ -78,12 +79,12 @@ async def test_admin_is_invited_and_a_promotion_offered_to_a_foreign_phone(peopl
 async def test_sign_in_with_the_chosen_country_registers_the_number_with_its_code(
     app: FastAPI, visitor: httpx.AsyncClient
 ) -> None:
-    number = make_national_number("92")
+    number = make_national_number("96")
     sent = await visitor.post("/phone/codes", data={"phone": number, "phone_country": "852"}, headers=ORIGIN)
     assert sent.status_code == 200
     assert f'name="phone" value="+852{number}"' in sent.text
     outbox = await visitor.get("/v1/simulator/sms", params={"phone": f"+852{number}"})
-    form = {"phone": f"+852{number}", "code": outbox.json()["items"][0]["code"]}
+    form = {"phone": f"+852{number}", "code": outbox.json()["items"][0]["code"]} | find_handles(sent.text)
     assert (await visitor.post("/phone/session", data=form, headers=ORIGIN)).status_code == 303
     assert f"+852{number}" in (await visitor.get("/phone/")).text
     wrong = await visitor.post("/phone/codes", data={"phone": "123", "phone_country": "853"}, headers=ORIGIN)

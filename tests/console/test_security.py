@@ -8,19 +8,11 @@ import httpx
 
 from tests.auth.authenticator import SoftKey
 from tests.console.conftest import ORIGIN, sign_in_to_console
-from tests.console.desk import TO_TYPE
+from tests.console.desk import TO_TYPE, answer_challenge
 from tests.people import People
 
 PAGE = "/console/security"
 PART = {"HX-Request": "true"}
-
-
-async def answer_challenge(visitor: httpx.AsyncClient, key: SoftKey, purpose: str) -> dict[str, str]:
-    """Return the form fields that the page's script fills in."""
-    response = await visitor.post(f"{PAGE}/challenges", data={"purpose": purpose}, headers=ORIGIN)
-    assert response.status_code == 200, response.text
-    answer = (key.create if purpose == "registration" else key.get)(response.json()["options"])
-    return {"challenge_id": response.json()["id"], "credential": json.dumps(answer)}
 
 
 async def test_devices_are_signed_out_singly_or_all_together(visitor: httpx.AsyncClient, people: People) -> None:
@@ -74,9 +66,9 @@ async def test_provincial_page_requires_the_key_and_then_continues(visitor: http
     wanted = f"/console/orgs/{org['id']}/members?q=a"
     response = await visitor.get(wanted)
     assert (response.status_code, "使用安全密钥" in response.text) == (403, True)
-    assert f'value="{wanted}"' in response.text
-    part = await visitor.get(wanted, headers={"HX-Request": "true"})
-    assert (part.status_code, part.headers["HX-Refresh"]) == (204, "true")
+    assert f'href="{wanted}" data-continues' in response.text
+    part = await visitor.get(wanted, headers=PART)
+    assert (part.status_code, part.headers["HX-Retarget"], "使用安全密钥" in part.text) == (403, "#key-body", True)
 
     key = SoftKey()
     registration = await answer_challenge(visitor, key, "registration")
@@ -89,18 +81,18 @@ async def test_provincial_page_requires_the_key_and_then_continues(visitor: http
     assert added.status_code == 303, added.text
     assert "办公室的钥匙" in (await visitor.get(PAGE)).text
 
-    stranger = await answer_challenge(visitor, key, "check") | {"back": wanted}
+    stranger = await answer_challenge(visitor, key, "check")
     foreign = SoftKey(credential_id=key.credential_id)
     stranger["credential"] = json.dumps(foreign.get({"rpId": "localhost", "challenge": "AAAA"}))
-    refused = await visitor.post(f"{PAGE}/check", data=stranger, headers=ORIGIN)
+    refused = await visitor.post(f"{PAGE}/check", data=stranger, headers=ORIGIN | PART)
     assert (refused.status_code, "安全密钥验证未通过" in refused.text) == (403, True)
+    assert 'data-key="check"' in refused.text
+    assert (await visitor.get(wanted)).status_code == 403
 
-    proof = await answer_challenge(visitor, key, "check") | {"back": wanted}
-    proved = await visitor.post(f"{PAGE}/check", data=proof, headers=ORIGIN)
-    assert (proved.status_code, proved.headers["location"]) == (303, wanted)
+    proof = await answer_challenge(visitor, key, "check")
+    proved = await visitor.post(f"{PAGE}/check", data=proof, headers=ORIGIN | PART)
+    assert (proved.status_code, proved.headers["HX-Trigger"]) == (204, "key-proved")
     assert (await visitor.get(wanted)).status_code == 200
-    away = await answer_challenge(visitor, key, "check") | {"back": "//evil.example/console/"}
-    assert (await visitor.post(f"{PAGE}/check", data=away, headers=ORIGIN)).headers["location"] == PAGE
 
     (at,) = re.findall(rf"{PAGE}/keys/[0-9a-f-]+/removal", (await visitor.get(PAGE)).text)
     await visitor.post(at.replace("removal", "name"), data={"name": "备用钥匙"}, headers=ORIGIN)
@@ -119,5 +111,26 @@ async def test_key_removal_requires_a_key_check(visitor: httpx.AsyncClient, peop
     await visitor.post(f"{PAGE}/keys", data=registration, headers=ORIGIN)
     (at,) = re.findall(rf"{PAGE}/keys/[0-9a-f-]+/removal", (await visitor.get(PAGE)).text)
     response = await visitor.post(at, data={"name": "钥匙"}, headers=ORIGIN)
-    assert (response.status_code, f'value="{PAGE}"' in response.text) == (403, True)
+    assert (response.status_code, f'action="{at}" data-continues' in response.text) == (403, True)
+    assert '<input type="hidden" name="name" value="钥匙">' in response.text
     assert "钥匙" in (await visitor.get(PAGE)).text
+
+
+async def test_second_key_is_registered_with_the_form_that_was_sent_before_the_proof(
+    visitor: httpx.AsyncClient, people: People
+) -> None:
+    """The page that requests the proof sends the same fields again, and their challenge is still valid."""
+    person = await people.register()
+    await sign_in_to_console(visitor, person)
+    first = SoftKey()
+    await visitor.post(
+        f"{PAGE}/keys", data=await answer_challenge(visitor, first, "registration") | {"name": "一"}, headers=ORIGIN
+    )
+    second = await answer_challenge(visitor, SoftKey(), "registration") | {"name": "<二>"}
+    shown = await visitor.post(f"{PAGE}/keys", data=second, headers=ORIGIN)
+    assert (shown.status_code, f'action="{PAGE}/keys" data-continues' in shown.text) == (403, True)
+    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]+)">', shown.text)
+    assert {name: unescape(value) for name, value in fields if name != "back"} == second  # `back`: the language
+    await visitor.post(f"{PAGE}/check", data=await answer_challenge(visitor, first, "check"), headers=ORIGIN | PART)
+    assert (await visitor.post(f"{PAGE}/keys", data=second, headers=ORIGIN)).status_code == 303
+    assert "&lt;二&gt;" in (await visitor.get(PAGE)).text

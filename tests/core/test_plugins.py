@@ -19,7 +19,7 @@ def _without_devtools(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_without_devtools")
 def test_production_without_devtools_starts(settings: Settings) -> None:
-    none = {"env": Environment.PRODUCTION, "sms_provider": Provider.NONE, "alipay_provider": Provider.NONE}
+    none = {"env": Environment.PRODUCTION, "sms_provider": Provider.NONE, "identity_provider": Provider.NONE}
     create_app(settings.model_copy(update=none))
 
 
@@ -29,13 +29,13 @@ def test_production_without_devtools_starts(settings: Settings) -> None:
     [
         ({"env": Environment.DEVELOPMENT}, "XUEZU_ENV=development"),
         ({"env": Environment.PRODUCTION, "sms_provider": Provider.SIMULATED}, "XUEZU_SMS_PROVIDER=simulated"),
-        ({"env": Environment.PRODUCTION, "alipay_provider": Provider.SIMULATED}, "XUEZU_ALIPAY_PROVIDER=simulated"),
+        ({"env": Environment.PRODUCTION, "identity_provider": Provider.SIMULATED}, "XUEZU_IDENTITY_PROVIDER=simulated"),
     ],
 )
 def test_setting_that_needs_absent_devtools_is_refused(
     changed: dict[str, object], named: str, settings: Settings
 ) -> None:
-    none = {"sms_provider": Provider.NONE, "alipay_provider": Provider.NONE}
+    none = {"sms_provider": Provider.NONE, "identity_provider": Provider.NONE}
     with pytest.raises(CannotStart, match=rf"^{named} needs the development tools, and devtools\S* is not installed"):
         create_app(settings.model_copy(update=none | changed))
 

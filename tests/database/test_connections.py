@@ -49,7 +49,7 @@ def test_dependency_of_both_kinds_of_routes_is_accepted() -> None:
 
 def test_read_connection_has_only_read_methods() -> None:
     offered = {name for name in vars(ReadConnection) if not name.startswith("_")}
-    assert offered == {"execute", "scalar", "scalars", "fetch"}
+    assert offered == {"execute", "scalar", "scalars", "fetch", "close", "close_with"}
 
 
 @pytest.mark.long

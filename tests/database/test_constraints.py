@@ -21,11 +21,14 @@ _FUNCTIONS = text("SELECT prosrc FROM pg_proc WHERE pronamespace = 'public'::reg
 
 # What no request can violate, and why.
 UNREACHABLE = {
+    "account_recoveries_secret_hash_key": "the hash of a random secret",
     "activations_org_id_member_id_key": "an activation is inserted only where its row was just linked under its lock",
+    "data_copies_user_id_key": "the copy before is deleted under the lock of the account",
     "device_authorizations_device_code_hash_key": "the hash of a random secret",
     "device_authorizations_scan_code_key": "a random code of 96 bits",
     "invitations_token_hash_key": "the hash of a random secret",
     "join_links_token_hash_key": "the hash of a random secret",
+    "verifications_provider_token_key": "the provider makes a new token for each check",
     "verifications_reference_key": "a random reference",
     "orgs_main_admin_stays": "no operation sets the main admin to null",
     "orgs_id_name_key": "contains the primary key; a foreign key refers to it",

@@ -8,12 +8,13 @@ import pytest
 
 from app.core.settings import Settings
 from app.database import driver
+from app.database.connections import Database, Role
 from app.database.driver import ReadPool
 
 
 @pytest.fixture
 async def pool(settings: Settings) -> AsyncIterator[ReadPool]:
-    async with ReadPool(settings, 2) as pool:
+    async with ReadPool(Database.from_settings(settings), 2) as pool:
         yield pool
 
 
@@ -43,7 +44,7 @@ async def test_failed_statement_returns_its_connection_to_the_pool(pool: ReadPoo
 
 async def test_connection_ended_by_the_server_is_replaced(pool: ReadPool, settings: Settings) -> None:
     before = await _process(pool)
-    other = await driver.connect(settings)
+    other = await Database.from_settings(settings).connect(Role.COMMAND)
     await other.execute("SELECT pg_terminate_backend($1)", before)
     await other.close()
     await asyncio.sleep(0.2)
@@ -51,7 +52,7 @@ async def test_connection_ended_by_the_server_is_replaced(pool: ReadPool, settin
 
 
 async def test_slots_of_ended_and_cancelled_connections_are_freed(pool: ReadPool, settings: Settings) -> None:
-    other = await driver.connect(settings)
+    other = await Database.from_settings(settings).connect(Role.COMMAND)
     for _ in range(3):
         both = await asyncio.gather(*(pool.fetch("SELECT pg_backend_pid() FROM pg_sleep(0.1)") for _ in range(2)))
         await other.execute(
@@ -80,7 +81,7 @@ async def test_read_without_a_free_connection_is_refused(pool: ReadPool, monkeyp
 
 async def test_returned_connection_costs_no_round_trip(pool: ReadPool, settings: Settings) -> None:
     pid = await _process(pool)
-    other = await driver.connect(settings)
+    other = await Database.from_settings(settings).connect(Role.COMMAND)
     last = await other.fetchval("SELECT query FROM pg_stat_activity WHERE pid = $1", pid)
     await other.close()
     assert last == "SELECT pg_backend_pid()"

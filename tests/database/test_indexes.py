@@ -11,7 +11,8 @@ import pytest
 from app.core.settings import CannotStart
 from app.core.startup import show_nothing
 from app.database.indexes import repair_indexes
-from app.database.migration import get_head_revision, migrate, migrate_to_head
+from app.database.migration import migrate, migrate_to_head
+from app.database.schema_compatibility import get_head_revision
 from tests.processes import build_environment
 
 ROOT = Path(__file__).parents[2]

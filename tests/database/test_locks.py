@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 IN_FUNCTIONS = {
     "certifications_hierarchy": Lock.HIERARCHY,
     "orgs_closing": Lock.HIERARCHY,
-    "make_partition": Lock.PARTITION,
+    "create_partition": Lock.PARTITION,
     "claim_idempotency_key": Lock.IDEMPOTENCY_KEY,
 }
 """The advisory lock that each database function takes."""

@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 
 from app.core.settings import CannotStart
 from app.database import migration
+from app.database.schema_compatibility import get_head_revision, list_revisions
 from tests.processes import ROOT, find_free_port, run_refused
 
 
@@ -32,23 +33,20 @@ async def refused(*arguments: str, **settings: object) -> str:
 async def test_concurrent_migrations_run_one_after_the_other(database: str) -> None:
     lines: list[str] = []
     await asyncio.gather(*(migration.migrate_to_head(database, show=lines.append) for _ in range(2)))
-    assert lines == [f"Migrating the database from nothing to {migration.get_head_revision()}"]
-    await migration.require_head(database)
+    assert lines == [f"Migrating the database from nothing to {get_head_revision()}"]
+    await migration.require_compatible_database(database)
 
 
 async def test_database_at_another_revision_is_refused(database: str) -> None:
     await migration.migrate_to_head(database)
     await execute(database, "UPDATE alembic_version SET version_num = '0001'")
     behind = await refused("serve", XUEZU_DATABASE_URL=database, XUEZU_PORT=find_free_port())
-    assert (
-        f"is at revision 0001 and this version of Xuezu needs {migration.get_head_revision()}: run `xuezu migrate`"
-        in behind
-    )
+    assert f"is at revision 0001 and this version of Xuezu needs {get_head_revision()}: run `xuezu migrate`" in behind
     await execute(database, "UPDATE alembic_version SET version_num = 'f00d'")
     ahead = await refused("run", XUEZU_DATABASE_URL=database, XUEZU_PORT=find_free_port())
     assert "is at revision f00d, which this version of Xuezu does not know: a newer version has" in ahead
     with pytest.raises(CannotStart, match="does not know"):
-        await migration.require_head(database)
+        await migration.require_compatible_database(database)
 
 
 async def test_database_without_utf8_is_refused(server_url: str) -> None:
@@ -97,14 +95,14 @@ async def test_unreachable_database_is_refused(server_url: str) -> None:
         ("postgresql://boss:s3cret@[::1/xuezu", "is no address: write postgresql://"),
     ):
         with pytest.raises(CannotStart, match=sentence) as refusal_:
-            await migration.require_head(url)
+            await migration.require_compatible_database(url)
         assert "s3cret" not in str(refusal_.value)
     assert "s3cret" not in lines
 
 
 async def test_old_postgresql_is_refused() -> None:
     with server_of_version("16.4") as port:
-        lines = await refused("run", XUEZU_DATABASE_URL=f"postgresql://boss@127.0.0.1:{port}/xuezu?ssl=disable")
+        lines = await refused("run", XUEZU_DATABASE_URL=f"postgresql://boss@127.0.0.1:{port}/xuezu?sslmode=disable")
     assert f"The database 127.0.0.1:{port}/xuezu is PostgreSQL 16.4 and Xuezu needs 18 or newer" in lines
 
 
@@ -149,4 +147,4 @@ def server_of_version(version: str) -> Iterator[int]:
 
 def test_revisions_are_those_of_alembic_in_order() -> None:
     scripts = ScriptDirectory.from_config(Config(ROOT / "alembic.ini"))
-    assert [script.revision for script in scripts.walk_revisions()] == list(reversed(migration.list_revisions()))
+    assert [script.revision for script in scripts.walk_revisions()] == list(reversed(list_revisions()))

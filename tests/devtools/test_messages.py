@@ -124,8 +124,8 @@ _HAN = re.compile("[\u4e00-\u9fff]")
 _NOT_MESSAGES = {
     "app/api_docs": "the OpenAPI document and its examples",
     "app/auth/devices.py": "names of browsers",
-    "app/auth/phone_codes/codes.py": "messages to phones, which carriers deliver in Chinese",
     "app/auth/security_keys/keys.py": "the name of the service",
+    "app/sms/messages.py": "messages to phones, which carriers deliver in Chinese",
     "app/auth/token_endpoint/router.py": "the name of the service",
     "app/cli.py": "the name of the service",
     "app/console/frame/formats.py": "patterns of dates",
@@ -138,7 +138,7 @@ _NOT_MESSAGES = {
     "app/main.py": "the name of the service",
     "app/members/group_transfers/router.py": "cells of the sheet",
     "app/members/imports/merge.py": "kinds of units by their names",
-    "app/members/imports/queries.py": "cells of the sheet",
+    "app/members/imports/row_queries.py": "cells of the sheet",
     "app/members/imports/parser/tables.py": "cells of the sheet",
     "app/members/imports/rows.py": "cells of the sheet",
     "app/members/imports/staging/units.py": "cells of the sheet",
@@ -151,7 +151,7 @@ _NOT_MESSAGES = {
     "app/org_loads/sheets.py": "the sheet's format",
     "app/orgs/names.py": "parts of names",
     "app/orgs/regions.py": "names of regions",
-    "app/schema/members.py": "a column of the sheet",
+    "app/schema/imports.py": "a column of the sheet",
     "app/run.py": "what the terminal shows",
 }
 _LOOKED_UP = {*messages._KEYWORDS, "Field", "Query", "computed_field"}

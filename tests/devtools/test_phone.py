@@ -2,13 +2,17 @@
 
 import io
 import re
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 from PIL import Image
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.auth.accounts.registration import SILENCE
 from app.core.qr import draw_png
 from app.core.settings import Environment, Settings
 from app.main import create_app
@@ -24,10 +28,13 @@ from tests.acts import (
     send_application,
     send_change_request,
 )
+from tests.auth.recovery_calls import consent, create_verified
+from tests.auth.sign_in_calls import age_account
 from tests.auth.test_accounts import list_messages
 from tests.console.conftest import ORIGIN, sign_in_to_phone
 from tests.console.desk import TO_TYPE
-from tests.people import People, fresh_id_card_number, fresh_org_name, fresh_phone
+from tests.people import People, draw_picture, fresh_id_card_number, fresh_org_name, fresh_phone, name_person
+from tests.phone_codes import change_code, find_handles
 
 
 async def test_submitted_id_card_waits_for_review(visitor: httpx.AsyncClient, people: People) -> None:
@@ -36,14 +43,18 @@ async def test_submitted_id_card_waits_for_review(visitor: httpx.AsyncClient, pe
     path = "/phone/verification/id-card"
     number = fresh_id_card_number()
     wrong = number[:-1] + ("0" if number[-1] != "0" else "1")
-    refused = await visitor.post(path, data={"name": "王小明", "id_number": wrong}, headers=ORIGIN)
+    pictures = {side: (f"{side}.png", draw_picture(), "image/png") for side in ("front", "back")}
+    refused = await visitor.post(path, data={"name": "王小明", "id_number": wrong}, files=pictures, headers=ORIGIN)
     assert refused.status_code == 422
+    for files in ({"front": pictures["front"]}, pictures | {"back": ("b.png", b"no picture", "image/png")}):
+        bad = await visitor.post(path, data={"name": "王小明", "id_number": number}, files=files, headers=ORIGIN)
+        assert (bad.status_code, "照片" in bad.text) == (422, True)
     assert 'value="王小明"' in refused.text
     assert wrong not in refused.text
-    handed_in = await visitor.post(path, data={"name": "王小明", "id_number": number}, headers=ORIGIN)
+    handed_in = await visitor.post(path, data={"name": "王小明", "id_number": number}, files=pictures, headers=ORIGIN)
     assert handed_in.status_code == 303, handed_in.text
     assert "等待审核" in (await visitor.get("/phone/")).text
-    again = await visitor.post(path, data={"name": "王小明", "id_number": number}, headers=ORIGIN)
+    again = await visitor.post(path, data={"name": "王小明", "id_number": number}, files=pictures, headers=ORIGIN)
     assert (again.status_code, "正在审核" in again.text) == (409, True)
 
 
@@ -259,9 +270,11 @@ async def test_redirect_after_sign_in_stays_on_the_phone(visitor: httpx.AsyncCli
     person = await people.register()
     elsewhere = ("/phone/\r\nSet-Cookie: x=1", "//elsewhere.example/", "/phone/\\elsewhere")
     for number, back in enumerate((*elsewhere, "/phone/points")):
-        await visitor.post("/phone/codes", data={"phone": person.phone}, headers=ORIGIN)
+        sent = await visitor.post("/phone/codes", data={"phone": person.phone}, headers=ORIGIN)
         outbox = await person.api.get("/v1/simulator/sms", params={"phone": person.phone})
-        form = {"phone": person.phone, "code": outbox.json()["items"][0]["code"], "back": back}
+        form = {"phone": person.phone, "code": outbox.json()["items"][0]["code"], "back": back} | find_handles(
+            sent.text
+        )
         entered = await visitor.post("/phone/session", data=form, headers=ORIGIN)
         expected = "/phone/points" if number == len(elsewhere) else "/phone/"
         assert (entered.status_code, entered.headers.get("location")) == (303, expected), back
@@ -273,15 +286,65 @@ async def test_phone_is_changed_on_the_phone_with_both_codes(visitor: httpx.Asyn
     assert "原手机号" in (await visitor.get("/phone/security/phone")).text
     sent = await visitor.post("/phone/security/phone-codes", data={"phone": new}, headers=ORIGIN)
     assert "原手机号收到的验证码" in sent.text
-    form = {"phone": new}
+    form = {"phone": new} | find_handles(sent.text)
     for field, phone in (("old_phone_code", person.phone), ("code", new)):
         form[field] = (await list_messages(people.api, phone))[0]["code"]
     mistyped = form | {"old_phone_code": f"{(int(form['old_phone_code']) + 1) % 1_000_000:06d}"}
     refused = await visitor.post("/phone/security/phone", data=mistyped, headers=ORIGIN)
     assert (refused.status_code, "原手机号收到的验证码错误" in refused.text) == (403, True)
+    assert find_handles(refused.text) == find_handles(sent.text)
     assert (await visitor.post("/phone/security/phone", data=form, headers=ORIGIN)).status_code == 303
     assert "获取验证码" in (await visitor.get("/phone/security")).text
     assert (await people.register(phone=new, verified=False)).user_id == person.user_id
+
+
+async def test_copy_of_the_own_data_is_downloaded_on_the_phone(
+    visitor: httpx.AsyncClient, people: People, worker: Callable[[], Awaitable[None]]
+) -> None:
+    person = await people.register(verified=False)
+    await sign_in_to_phone(visitor, person)
+    page = "/phone/security/data"
+    assert f'href="{page}"' in (await visitor.get("/phone/security")).text
+    assert (await visitor.post(page, headers=ORIGIN)).status_code == 303
+    assert "正在生成" in (await visitor.get(page)).text
+    await worker()
+    (address,) = re.findall(rf'href="({page}/[^"]+/content)"', (await visitor.get(page)).text)
+    downloaded = await visitor.get(address)
+    assert (downloaded.status_code, downloaded.content[:2]) == (200, b"PK")
+    assert "my-data-" in downloaded.headers["Content-Disposition"]
+    await sign_in_to_phone(visitor, await people.register(verified=False))
+    assert (await visitor.get(address)).status_code == 404
+    await sign_in_to_phone(visitor, person)
+    assert (await visitor.post(address.replace("content", "deletion"), headers=ORIGIN)).status_code == 303
+    assert "下载副本" not in (await visitor.get(page)).text
+
+
+async def test_link_to_the_own_row_is_requested_on_the_phone_and_its_state_shown(
+    visitor: httpx.AsyncClient, people: People
+) -> None:
+    admin, person = await people.register(), await people.register()
+    org = await admin.create_org()
+    body = {"name": person.name, "phone": fresh_phone()}
+    get_body(await admin.post(f"/v1/orgs/{org['id']}/members", json=body), 201)
+    await sign_in_to_phone(visitor, person)
+    page = "/phone/link-requests"
+    assert f'href="{page}"' in (await visitor.get("/phone/")).text
+    form = {"org_name": org["name"], "region_code": org["region_code"]}
+    assert (await visitor.post(page, data={"org_name": org["name"]}, headers=ORIGIN)).status_code == 422
+    for withdrawn in (True, False):
+        assert (await visitor.post(page, data=form, headers=ORIGIN)).status_code == 303
+        shown = (await visitor.get(page)).text
+        assert org["name"] in shown
+        assert "待处理" in shown
+        (withdrawal,) = re.findall(rf'action="({page}/[^"]+/withdrawal)"', shown)
+        if withdrawn:
+            assert (await visitor.post(page, data=form, headers=ORIGIN)).status_code == 409
+            assert (await visitor.post(withdrawal, headers=ORIGIN)).status_code == 303
+            assert "已撤回" in (await visitor.get(page)).text
+    (waiting,) = get_body(await admin.get(f"/v1/orgs/{org['id']}/link-requests"))["items"]
+    assert (await admin.put(f"/v1/orgs/{org['id']}/link-requests/{waiting['id']}/acceptance")).status_code == 200
+    assert "已同意" in (await visitor.get(page)).text
+    assert org["name"] in (await visitor.get("/phone/memberships")).text
 
 
 async def test_other_device_is_signed_out_and_account_closed_on_the_phone(
@@ -293,7 +356,53 @@ async def test_other_device_is_signed_out_and_account_closed_on_the_phone(
     assert (await visitor.post(path, headers=ORIGIN)).status_code == 303
     assert (await person.get("/v1/me")).status_code == 401
     assert "无法恢复" in (await visitor.get("/phone/security/closure")).text
-    assert (await visitor.post("/phone/security/closing-codes", headers=ORIGIN)).status_code == 200
-    code = (await list_messages(people.api, person.phone))[0]["code"]
-    assert (await visitor.post("/phone/security/closure", data={"code": code}, headers=ORIGIN)).status_code == 303
+    sent = await visitor.post("/phone/security/closing-codes", headers=ORIGIN)
+    form = {"code": (await list_messages(people.api, person.phone))[0]["code"]} | find_handles(sent.text)
+    assert (await visitor.post("/phone/security/closure", data=form, headers=ORIGIN)).status_code == 303
     assert (await people.register(phone=person.phone, verified=False)).user_id != person.user_id
+
+
+async def test_lost_phone_is_replaced_by_the_real_name(visitor: httpx.AsyncClient, people: People) -> None:
+    (person, id_number), new, page = await create_verified(people), fresh_phone(), "/phone/security/recoveries"
+    await sign_in_to_phone(visitor, person)
+    assert f'href="{page}"' in (await visitor.get("/phone/security")).text
+    sent = await visitor.post(f"{page}/codes", data={"phone": new}, headers=ORIGIN)
+    code = {"phone": new, "code": (await list_messages(people.api, new))[0]["code"], **find_handles(sent.text)}
+    code |= name_person(person.name, id_number)
+    wrong = await visitor.post(page, data=code | {"code": change_code(code["code"])}, headers=ORIGIN)
+    assert (wrong.status_code, "验证码错误" in wrong.text) == (403, True)
+    at_alipay = await visitor.post(page, data=code, headers=ORIGIN)
+    assert at_alipay.status_code == 303, at_alipay.text
+    await consent(person, {"redirect_url": at_alipay.headers["Location"]})
+    shown = (await visitor.get(page)).text
+    assert "等待生效" in shown
+    (stop,) = re.findall(rf'action="({page}/[^"]+/stop)"', shown)
+    assert (await visitor.post(stop, headers=ORIGIN)).status_code == 303
+    assert "已停止" in (await visitor.get(page)).text
+
+
+async def test_silent_account_needs_its_name_or_gives_up_the_number(
+    visitor: httpx.AsyncClient, people: People, db: AsyncConnection
+) -> None:
+    person, id_number = await create_verified(people)
+    for own in (False, True):
+        await age_account(db, person, SILENCE + timedelta(hours=1))
+        sent = await visitor.post("/phone/codes", data={"phone": person.phone}, headers=ORIGIN)
+        given = find_handles(sent.text) | {"code": (await list_messages(people.api, person.phone))[0]["code"]}
+        shown_proof = await visitor.post("/phone/session", data=given | {"phone": person.phone}, headers=ORIGIN)
+        assert (shown_proof.status_code, "180 天" in shown_proof.text) == (200, True)
+        form = {"proof_token": re.findall(r'name="proof_token" value="([^"]+)"', shown_proof.text)[0]}
+        early = await visitor.post("/phone/proved-session", data=form, headers=ORIGIN)
+        assert (early.status_code, "尚未完成" in early.text) == (422, True)
+        if own:
+            form["new_account"] = "true"
+        else:
+            given = form | name_person(person.name, id_number)
+            begun = await visitor.post("/phone/sign-in-proof", data=given, headers=ORIGIN)
+            (address,) = re.findall(r'href="([^"]+/verify\?code=[^"]+)"', begun.text)
+            await consent(person, {"redirect_url": address})
+        signed_in = await visitor.post("/phone/proved-session", data=form, headers=ORIGIN)
+        assert signed_in.status_code == 303, signed_in.text
+        name = (await visitor.get("/phone/")).text
+        assert (person.name in name) is not own
+        visitor.cookies.clear()

@@ -18,6 +18,7 @@ from app.core.settings import Settings
 from app.exports import jobs
 from app.exports.kinds import Column, ExportKind, ExportRequest, Sheet
 from app.exports.queries import stream_content
+from app.members import export as member_export
 from app.queue.jobs import Busy, Worker
 from app.sheets.layout import Cell
 from tests.acts import Json, add_admin, add_member, add_unit, certify, get_body, get_refusal, list_all
@@ -77,7 +78,8 @@ async def test_directory_export_has_masked_phones(people: People, worker: Work) 
     await add_member(admin, org, branch, general, name="解晓东", phone=phone)
     subordinate = {"unit_id": general["id"], "units_below": True}
     in_csv = [{"format": "csv"} | query for query in ({"q": "jxd"}, {"q": "xxd"}, subordinate, {"active": True})]
-    content, nothing, found, under, active = await export_files(admin, org, worker, {}, *in_csv)
+    by_time = {"order": "added"}
+    content, nothing, found, under, active = await export_files(admin, org, worker, by_time, *in_csv)
     head, first, second = read_xlsx_rows(content)
     assert head[:4] == ["Name", "Phone number", "Unit name", "Party member"]
     assert first[0] == admin.name
@@ -91,6 +93,28 @@ async def test_directory_export_has_masked_phones(people: People, worker: Work) 
     assert read_csv_rows(found)[1][:2] == ["解晓东", masked]
     assert [row[0] for row in read_csv_rows(under)[1:]] == ["解晓东"]
     assert [row[0] for row in read_csv_rows(active)[1:]] == [admin.name]
+
+
+async def test_rows_of_an_export_are_in_the_order_of_the_list(
+    people: People, worker: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(member_export, "BATCH_ROWS", 2)
+    admin = await people.register()
+    org = await admin.create_org()
+    branch = await add_unit(admin, org, "第一支部")
+    zhang, *_ = [await add_member(admin, org, branch, name=name) for name in ("张三", "安然", "李四")]
+    path = f"/v1/orgs/{org['id']}/members/{zhang['id']}/units/{branch['id']}/position"
+    get_body(await admin.put(path, json={"position": 1}))
+    in_branch = {"format": "csv", "unit_id": branch["id"]}
+    orders = [in_branch, *({**in_branch, "order": order} for order in ("added", "name", "position"))]
+    everybody, *in_unit = await export_files(admin, org, worker, {"format": "csv"}, *orders)
+    names = [[row[0] for row in read_csv_rows(content)[1:]] for content in in_unit]
+    by_place = ["张三", "安然", "李四"]
+    assert names == [by_place, ["张三", "安然", "李四"], ["安然", "李四", "张三"], by_place]
+    listed = get_body(await admin.get(f"/v1/orgs/{org['id']}/members", params={"order": "name"}))["items"]
+    assert [row[0] for row in read_csv_rows(everybody)[1:]] == [person["name"] for person in listed]
+    refused = await admin.post(f"/v1/orgs/{org['id']}/members/exports", json={"order": "position"})
+    assert refused.status_code == 422
 
 
 async def test_headings_are_in_the_language_of_the_request(admin: Person, org: Json, worker: Work) -> None:

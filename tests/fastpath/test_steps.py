@@ -11,6 +11,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
 
 from app.api_docs.document import list_api_routes
+from app.core.services import SETTINGS
+from app.core.settings import Settings
 from app.database.db import READS
 from app.fastpath.dispatch import Dispatch
 from app.fastpath.route import FastRoute
@@ -54,7 +56,7 @@ def test_address_is_dispatched_to_the_route_of_fastapi(app: FastAPI) -> None:
 
 
 @pytest.fixture
-async def small() -> AsyncIterator[httpx.AsyncClient]:
+async def small(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """An app with one planned route that can be refused for several reasons at once."""
     app = FastAPI()
     app.router.route_class = FastRoute
@@ -81,6 +83,7 @@ async def small() -> AsyncIterator[httpx.AsyncClient]:
         response.status_code = 203
         return {"number": number, "twice": twice, "seen": seen.copy()}
 
+    SETTINGS.provide(app, settings)
     install_error_handler(app)
     app.middleware_stack = Dispatch(app.build_middleware_stack(), app)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://small") as client:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from app.core.services import SETTINGS
 from app.core.settings import Settings
 from app.database import migration
+from app.database.schema_compatibility import get_head_revision, list_revisions
 from app.main import create_app
 from tests.acts import certify
 from tests.conftest import migrated_database
@@ -29,6 +30,7 @@ from app.database.indexes import create_index
 revision = "blocked"
 down_revision = "{head}"
 branch_labels = depends_on = None
+oldest_code = "{head}"
 
 
 def upgrade():
@@ -80,12 +82,13 @@ async def connections(database: str) -> AsyncIterator[tuple[asyncpg.Connection, 
 
 def add_revision(directory: Path, upgrade: str, database: str, patched: pytest.MonkeyPatch) -> None:
     """Add a revision "blocked" after the newest one, which `migrate_to_head` then runs."""
-    (directory / "blocked.py").write_text(REVISION.format(head=migration.get_head_revision(), upgrade=upgrade))
+    (directory / "blocked.py").write_text(REVISION.format(head=get_head_revision(), upgrade=upgrade))
     config = Config(ROOT / "alembic.ini")
     config.set_main_option("version_locations", f"{ROOT / 'migrations' / 'versions'}{os.pathsep}{directory}")
     config.attributes["database_url"] = database
-    patched.setattr(migration, "migrate", lambda _: command.upgrade(config, "head"))
+    patched.setattr(migration, "migrate", lambda *_: command.upgrade(config, "head"))
     patched.setattr(migration, "get_head_revision", lambda: "blocked")
+    patched.setattr(migration, "list_revisions", lambda: (*list_revisions(), "blocked"))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -32,7 +32,7 @@ from app.worker.worker import run_worker
 from tests.acts import Json, add_admin, add_member, add_unit, certify, get_body, invite_admin
 from tests.conftest import migrated_database
 from tests.members.sheets import check, merge, xlsx
-from tests.people import People, Person, fresh_id_card_number, fresh_phone
+from tests.people import People, Person, fresh_phone, name_person
 
 ALL_COLUMNS = (*SHARED_COLUMNS, *SINGLE_ROW_COLUMNS, Member.phone_index)
 
@@ -142,7 +142,7 @@ async def make_scene(api: httpx.AsyncClient, work: Callable[[], Awaitable[None]]
     invited = await invite_admin(admin, subordinate, users[2])
     offer = {"name": "中共测试县一支部委员会", "to": {"phone": users[3].phone}}
     get_body(await admin.post(f"/v1/orgs/{subordinate['id']}/promotions", json=offer | {"unit_id": unit["id"]}), 201)
-    card = {"method": "id-card", "name": users[4].name, "id_number": fresh_id_card_number()}
+    card = name_person(users[4].name, method="id-card")
     get_body(await users[4].post("/v1/me/verifications", json=card), 201)
     rows = [("表中人", fresh_phone(), "一支部"), ("同一人", shared_phone, "一支部")]
     imports = [await check(admin, subordinate["id"], work, xlsx(rows))]

@@ -119,9 +119,12 @@ def ods_row(attributes: str = "") -> str:
 
 
 def xls(
-    rows: Sequence[Sequence[str]] = (HEADER, ROW), hide: int | None = None, errors: Mapping[str, int] | None = None
+    rows: Sequence[Sequence[str]] = (HEADER, ROW),
+    hide: int | None = None,
+    errors: Mapping[str, int] | None = None,
+    size: int = 4096,
 ) -> bytes:
-    """Return a minimal BIFF8 workbook in a compound file.
+    """Return a minimal BIFF8 workbook in a compound file, of at least `size` bytes.
 
     `hide` is the index of a hidden row; `errors` has the codes of the error values that have these texts.
     """
@@ -147,17 +150,24 @@ def xls(
     length = len(record(0x0809, begin)) + 4 + len(bound) + 4
     stream = record(0x0809, begin)
     stream += record(0x0085, struct.pack("<L", length) + bound[4:]) + record(0x000A, b"")
-    stream = (stream + sheet).ljust(4096, b"\0")
+    stream = (stream + sheet).ljust(size, b"\0")
     return compound("Workbook", stream)
 
 
 def compound(name: str, stream: bytes) -> bytes:
-    """Return a compound file (OLE2) with one stream of at least 4,096 bytes."""
-    sectors = -(-len(stream) // 512)
-    fat = [0xFFFFFFFD, 0xFFFFFFFE, *range(3, 2 + sectors), 0xFFFFFFFE]
+    """Return a compound file (OLE2) with one stream. A stream of less than 4,096 bytes is in the mini stream."""
+    end, short = 0xFFFFFFFE, len(stream) < 4096
+    if short:
+        count = -(-len(stream) // 64)
+        mini = struct.pack(f"<{count}L", *range(1, count), end).ljust(512, b"\xff")
+        body, start, root = mini + stream, 0, (3, count * 64)
+    else:
+        body, start, root = stream, 2, (end, 0)
+    sectors = -(-len(body) // 512)
+    fat = [0xFFFFFFFD, end, *([end] if short else ()), *range(4 if short else 3, 2 + sectors), end]
     table = struct.pack(f"<{len(fat)}L", *fat).ljust(512, b"\xff")
     header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
-    header += struct.pack("<LLLLLLLLL", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0) + struct.pack("<L", 0)
+    header += struct.pack("<LLLLLLLLLL", 0, 1, 1, 0, 4096, 2 if short else end, int(short), end, 0, 0)
     header += b"\xff" * (512 - len(header))
 
     def entry(title: str, kind: int, child: int, start: int, size: int) -> bytes:
@@ -169,9 +179,9 @@ def compound(name: str, stream: bytes) -> bytes:
             + struct.pack("<LQ", start, size)
         )
 
-    directory = entry("Root Entry", 5, 1, 0xFFFFFFFE, 0) + entry(name, 2, 0xFFFFFFFF, 2, len(stream))
+    directory = entry("Root Entry", 5, 1, *root) + entry(name, 2, 0xFFFFFFFF, start, len(stream))
     directory += 2 * entry("", 0, 0xFFFFFFFF, 0, 0)
-    return header + table + directory + stream.ljust(sectors * 512, b"\0")
+    return header + table + directory + body.ljust(sectors * 512, b"\0")
 
 
 def make_false_size(unpacked: int) -> bytes:
@@ -384,7 +394,7 @@ BY_ROW = [
     Case("NUL in csv", "a.csv", lambda: csv_of([("王\0伟", PHONE, "甲")]), ["name-unshowable"]),
     Case("control", "a.xlsx", lambda: make_sheet(make_row("王_x0007_伟", unit="甲_x001b_")), ["name-unshowable"]),
     Case("bidi", "a.csv", lambda: csv_of([("王\u202e伟", PHONE, "甲")]), ["name-unshowable"]),
-    Case("bidi in unit", "a.csv", lambda: csv_of([("王伟", PHONE, "甲\u2066")]), ["unit-unshowable"]),
+    Case("bidi in unit", "a.csv", lambda: csv_of([("王伟", PHONE, "甲\u2066乙")]), ["unit-unshowable"]),
     Case("rare Han and emoji", "a.csv", lambda: csv_of([("𠮷𪚥🙂", PHONE, "𠮷支部🌟")]), "ok"),
     Case("500 characters", "a.xlsx", lambda: make_sheet(make_row("名" * 500)), ["name-too-long"]),
     Case("a cell of a megabyte", "a.xlsx", lambda: make_sheet(make_row("名" * 350_000)), ["name-too-long"]),

@@ -17,7 +17,7 @@ from app.members.activation import activate_user
 from app.members.imports import merge
 from app.worker import worker as working
 from tests.acts import Json, add_admin, add_member, add_unit, certify, get_body, get_refusal
-from tests.auth.test_accounts import close_account, request_phone_change
+from tests.auth.test_accounts import close_account, request_closure, request_phone_change
 from tests.members.sheets import Work, check, list_members, read, xlsx
 from tests.people import People, Person, fresh_org_name, fresh_phone
 
@@ -208,9 +208,7 @@ async def test_account_change_waits_for_the_lock_of_the_previous_phone(
         body = await request_phone_change(person, new)
         change = person.put("/v1/me/phone", json=body)
     else:
-        get_body(await person.post("/v1/me/closing-codes"), 202)
-        outbox = get_body(await people.api.get("/v1/simulator/sms", params={"phone": person.phone}))
-        change = person.put("/v1/me/closure", json={"code": outbox["items"][0]["code"]})
+        change = person.put("/v1/me/closure", json=await request_closure(person))
     async with engine.begin() as locking:
         index = await locking.scalar(text("SELECT phone_index FROM users WHERE id = :id"), {"id": person.user_id})
         await activation.lock_phones(locking, index)  # as a transaction that waited for the registration

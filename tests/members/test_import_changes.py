@@ -165,6 +165,44 @@ async def test_known_person_with_a_new_phone_is_one_person_or_two_as_the_admin_d
     ].endswith(new)
 
 
+async def test_new_phone_is_not_given_to_two_people(admin: Person, org: Json, worker: Work) -> None:
+    unit = await add_unit(admin, org, "甲")
+    two = [await add_member(admin, org, unit, name=fresh_name()) for _ in range(2)]
+    new = fresh_phone()
+    rows = [(member["id"], member["name"], new, "甲") for member in two]
+    checked = await check(admin, org["id"], worker, xlsx(rows, ("编号", "姓名", "手机号码", "支部名称")))
+    assert counted(checked) == {"refused": 2}
+    for row in await rows_of(admin, org["id"], checked["id"]):
+        assert [code["code"] for code in row["problems"]] == ["phone-taken"]
+
+
+async def test_new_unit_is_a_change_of_people_who_keep_their_places(admin: Person, org: Json, worker: Work) -> None:
+    units = [await add_unit(admin, org, name) for name in ("甲", "乙")]
+    phones = {name: fresh_phone() for name in ("在两处", "在组织")}
+    await add_member(admin, org, *units, name="在两处", phone=phones["在两处"])
+    await add_member(admin, org, name="在组织", phone=phones["在组织"])
+    sheet = xlsx([(name, phone, "新支部") for name, phone in phones.items()])
+    checked = await check(admin, org["id"], worker, sheet, unknown_units="create")
+    assert counted(checked) == {"moved": 2}
+    assert counted(await merge(admin, org["id"], worker, sheet, unknown_units="create")) == {"moved": 2}
+    found = await get_units(admin, org)
+    assert (found["在两处"], found["在组织"]) == (["乙", "新支部", "甲"], ["新支部"])
+
+
+async def test_decision_about_any_row_of_a_person_counts(admin: Person, org: Json, worker: Work) -> None:
+    """A person has a row for each unit. What the admin decides in the second one is no unseen change."""
+    one, other = [await add_unit(admin, org, name) for name in ("甲", "乙")]
+    name, new = fresh_name(), fresh_phone()
+    member = await add_member(admin, org, one, other, name=name)
+    sheet = xlsx([(name, new, "甲"), (name, new, "乙")])
+    done = await merge(admin, org["id"], worker, sheet, decisions={"separate_rows": [3]})
+    assert (done["state"], counted(done)) == ("done", {"added": 1})
+    (twin,) = [row for row in await list_members(admin, org["id"], q=name) if row["id"] != member["id"]]
+    get_body(await admin.delete(f"/v1/orgs/{org['id']}/members/{twin['id']}"), 204)
+    done = await merge(admin, org["id"], worker, sheet, decisions={"accepted_rows": [3]})
+    assert (done["state"], counted(done)) == ("done", {"changed": 1})
+
+
 async def test_phone_of_an_admin_and_a_taken_phone_are_not_changed_by_number(
     admin: Person, org: Json, worker: Work, people: People
 ) -> None:
@@ -222,6 +260,30 @@ async def test_one_unit_is_replaced_and_places_elsewhere_remain(admin: Person, o
     for options, code in (({"unit_id": org["id"]}, "unknown-unit"), ({}, "invalid")):
         answer = await upload(admin, org["id"], xlsx(rows), mode="replace-unit", **options)
         assert get_refusal(answer) == (422, code)
+
+
+async def test_place_elsewhere_that_a_person_has_is_no_problem_where_one_unit_is_replaced(
+    admin: Person, org: Json, worker: Work
+) -> None:
+    """An export of one unit names all places of its people. A place that would be new is refused."""
+    one, other = [await add_unit(admin, org, name) for name in ("甲", "乙")]
+    phones = {name: fresh_phone() for name in ("两处", "一处", "新来")}
+    await add_member(admin, org, one, other, name="两处", phone=phones["两处"])
+    await add_member(admin, org, one, name="一处", phone=phones["一处"])
+    option = {"mode": "replace-unit", "unit_id": one["id"], "unknown_units": "create"}
+    rows = [
+        ("两处", phones["两处"], "甲;乙"),
+        ("一处", phones["一处"], "甲;乙"),
+        ("新来", phones["新来"], "甲;管理组"),
+        (admin.name, admin.phone, "管理组;甲"),
+        (fresh_name(), fresh_phone(), "甲;丙"),
+        (fresh_name(), fresh_phone(), "乙"),
+    ]
+    checked = await check(admin, org["id"], worker, xlsx(rows), **option)
+    assert counted(checked) == {"unchanged": 1, "moved": 1, "refused": 4}
+    shown = await rows_of(admin, org["id"], checked["id"])
+    assert [row["outcome"] for row in shown] == ["unchanged", "refused", "refused", "moved", "refused", "refused"]
+    assert {code["code"] for row in shown for code in row["problems"]} == {"unit-outside"}
 
 
 async def test_people_of_one_name_and_unit_with_two_phones_are_pointed_out(

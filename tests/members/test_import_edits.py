@@ -1,5 +1,7 @@
 """Corrections of a preview: rows, and units that the org does not have (S9)."""
 
+import asyncio
+
 import pytest
 
 from tests.acts import Json, add_member, add_unit, get_body, get_refusal
@@ -41,6 +43,55 @@ async def test_refused_row_is_corrected_in_the_preview(admin: Person, org: Json,
     assert get_refusal(await admin.patch(f"{path}/rows/9", json={"unit": "甲"}))[0] in {404, 409}
 
 
+async def test_value_that_another_admin_has_changed_is_not_overwritten(admin: Person, org: Json, worker: Work) -> None:
+    await add_unit(admin, org, "甲")
+    checked = await check(admin, org["id"], worker, xlsx([("张?伟", "13800138", "甲")]))
+    path = f"/v1/orgs/{org['id']}/imports/{checked['id']}/rows/2"
+    seen = {"name": "张?伟", "phone": "13800138", "unit": "甲"}
+    phone = fresh_phone()
+    row = get_body(await admin.patch(path, json={"phone": phone, "seen": seen}))
+    assert row["outcome"] == "added"
+    edited = await admin.patch(path, json={"phone": fresh_phone(), "seen": seen})
+    assert get_refusal(edited) == (409, "import-row-edited")
+    # The name is as it was seen, so only the name changes.
+    row = get_body(await admin.patch(path, json={"name": "张伟", "seen": seen}))
+    assert (row["name"], row["phone"]) == ("张伟", f"{phone[:3]}****{phone[7:]}")
+    # Two at once: the second one sees that the first one was there.
+    edits = [admin.patch(path, json={"name": name, "seen": {"name": "张伟"}}) for name in ("张玮", "张炜")]
+    assert sorted(answer.status_code for answer in await asyncio.gather(*edits)) == [200, 409]
+    seen = {"phone": row["phone"]}
+    assert get_body(await admin.patch(path, json={"phone": "无手机", "seen": seen}))["phone"] is None
+
+
+async def test_rows_are_counted_by_outcome_and_listed_by_cause(admin: Person, org: Json, worker: Work) -> None:
+    await add_unit(admin, org, "甲")
+    rows = [
+        (fresh_name(), fresh_phone(), "甲"),
+        (fresh_name(), "138001380", "研究院"),
+        (fresh_name(), fresh_phone(), "研究院"),
+        (fresh_name(), fresh_phone(), "机关"),
+        (fresh_name(), "1380013800", "甲"),
+        ("#N/A", "#REF!", "甲"),
+    ]
+    checked = await check(admin, org["id"], worker, xlsx(rows))
+    path = f"/v1/orgs/{org['id']}/imports/{checked['id']}"
+    summary = get_body(await admin.get(f"{path}/summary"))
+    causes = {cause["code"]: cause for cause in summary.pop("causes")}
+    assert summary == {"added": 1, "refused": 5} | dict.fromkeys(("changed", "moved", "unchanged", "undecided"), 0)
+    expected = {"unit-unknown": 3, "phone-too-short": 2, "cell-error": 1}
+    assert {code: cause["rows"] for code, cause in causes.items()} == expected
+    assert list(causes) == list(expected)
+    named = [{"path": "研究院", "rows": 2}, {"path": "机关", "rows": 1}]
+    assert (causes["unit-unknown"]["units"], causes["phone-too-short"]["units"]) == (named, [])
+    for query, numbers in (
+        ({"problem": "phone-too-short"}, [3, 6]),
+        ({"problem": "unit-unknown", "outcome": "refused"}, [3, 4, 5]),
+        ({"problem": "unit-unknown", "outcome": "added"}, []),
+        ({"problem": "phone-too"}, []),
+    ):
+        assert [row["row_no"] for row in await rows_of(admin, org["id"], checked["id"], **query)] == numbers
+
+
 async def test_unknown_units_are_created_replaced_or_left_out(admin: Person, org: Json, worker: Work) -> None:
     unit = await add_unit(admin, org, "第一研究院党支部")
     rows = [
@@ -68,7 +119,12 @@ async def test_unknown_units_are_created_replaced_or_left_out(admin: Person, org
         ([{"path": "新支部", "choice": "use", "unit_id": org["id"]}], "unknown-unit"),
     ):
         assert get_refusal(await admin.put(path, json={"items": items})) == (422, code)
-    assert get_refusal(await admin.put(path, json={"others": "use"})) == (422, "invalid")
+    for field in ("all", "others"):
+        assert get_refusal(await admin.put(path, json={field: "use"})) == (422, "invalid")
+    found = get_body(await admin.put(path, json={"all": "create"}))
+    assert (counted(found), found["new_units"]) == ({"added": 5}, ["研究院党支部", "新支部", "不要的", "外单位"])
+    choice = {"all": "skip", "items": [{"path": "新支部", "choice": "create"}]}
+    assert counted(get_body(await admin.put(path, json=choice))) == {"added": 1, "refused": 4}
 
 
 async def test_first_import_of_an_org_proposes_to_create_its_units(admin: Person, org: Json, worker: Work) -> None:

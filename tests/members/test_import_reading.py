@@ -136,6 +136,8 @@ async def test_columns_are_chosen_without_a_new_upload_and_remembered(
     ]
     ready = await reread(admin, org_id, worker, refused["id"], columns=columns)
     assert (ready["state"], ready["refusal"], ready["counts"]["added"]) == ("ready", None, 1)
+    shown = ready["reading"]["sheets"][0]["columns"]
+    assert [column["heading"] for column in shown if column["chosen"]] == ["人", "联系方式", "组"]
     assert (await list_actions(admin, {"id": org_id}))[0] == "import.reread"
     # A later file of the org is read in the same way. Another org does not know the words.
     later = xlsx([(other[0], "1", *other[1:])], header=header)

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.acts import Json, add_admin, add_member, add_unit, get_body, get_refusal, list_all
@@ -79,7 +79,7 @@ async def test_import_is_undone_as_a_whole(admin: Person, org: Json, worker: Wor
     assert after == before
     assert {unit["path"] for unit in get_body(await admin.get(f"{at}/units"))["items"]} == {"甲", "乙"}
     found = await read(admin, org["id"], done["id"])
-    assert (found["reversed_at"] is None, found["reversible_until"]) == (False, None)
+    assert (found["reversed_at"] is None, found["reversed_by"], found["reversible_until"]) == (False, admin.name, None)
     for answer in (await admin.put(path, json={}), await admin.get(path), await admin.get(f"{path}/blocked-people")):
         assert get_refusal(answer) == (409, "import-not-reversible")
     entries = await list_all(admin, f"{at}/audit")
@@ -92,28 +92,36 @@ async def test_import_is_undone_as_a_whole(admin: Person, org: Json, worker: Wor
 async def test_people_edited_since_stay_as_they_are(admin: Person, org: Json, worker: Work, people: People) -> None:
     unit = await add_unit(admin, org, "甲")
     await add_unit(admin, org, "乙")
-    phones = {name: fresh_phone() for name in ("改过", "没改", "又来")}
+    phones = {name: fresh_phone() for name in ("改过", "没改", "又来", "换号")}
     for name, phone in phones.items():
         await add_member(admin, org, unit, name=name, phone=phone)
     new_admin = await people.register()
-    rows = [("改过", phones["改过"], "乙"), ("没改", phones["没改"], "乙"), (new_admin.name, new_admin.phone, "乙")]
-    done = await merge(admin, org["id"], worker, xlsx(rows), mode="replace-all", leaving=1)
+    rows = [
+        ("改过", phones["改过"], "乙"),
+        ("没改", phones["没改"], "乙"),
+        (new_admin.name, new_admin.phone, "乙"),
+        ("换号", fresh_phone(), "甲"),
+    ]
+    accepted = {"accepted_rows": [5]}
+    done = await merge(admin, org["id"], worker, xlsx(rows), mode="replace-all", leaving=1, decisions=accepted)
     members = {row["name"]: row for row in await list_members(admin, org["id"])}
     at = f"/v1/orgs/{org['id']}"
     get_body(await admin.patch(f"{at}/members/{members['改过']['id']}", json={"post": "书记"}))
     await add_member(admin, org, unit, name="又来", phone=phones["又来"])
+    await add_member(admin, org, unit, name="新来", phone=phones["换号"])
     await add_admin(admin, org, new_admin)
     path = f"{at}/imports/{done['id']}/reversal"
-    assert get_body(await admin.get(path)) == {"people": 1, "blocked": 3}
+    assert get_body(await admin.get(path)) == {"people": 1, "blocked": 4}
     blocked = get_body(await admin.get(f"{path}/blocked-people"))["items"]
     assert {one["name"]: one["reason"] for one in blocked} == {
         "改过": "edited-since",
         "又来": "phone-taken",
+        "换号": "phone-taken",
         new_admin.name: "is-admin",
     }
     refused = await admin.put(path, json={})
-    assert (get_refusal(refused), refused.json()["blocked"]) == ((409, "import-edited-since"), 3)
-    assert get_body(await admin.put(path, json={"partial": True})) == {"people": 1, "blocked": 3}
+    assert (get_refusal(refused), refused.json()["blocked"]) == ((409, "import-edited-since"), 4)
+    assert get_body(await admin.put(path, json={"partial": True})) == {"people": 1, "blocked": 4}
     units = {row["name"]: [one["name"] for one in row["units"]] for row in await list_members(admin, org["id"])}
     assert (units["改过"], units["没改"], units[new_admin.name]) == (["乙"], ["甲"], ["乙"])
 
@@ -147,3 +155,22 @@ async def test_undoing_waits_for_an_edit_and_does_not_overwrite_it(
             assert not undoing.done()
         assert get_refusal(await undoing) == (409, "import-edited-since")
     assert [row["name"] for row in await list_members(admin, org["id"], q="王维")] == ["王维"]
+
+
+async def test_people_of_a_reversal_have_statistics_before_they_are_joined(
+    admin: Person, org: Json, worker: Work
+) -> None:
+    done = await merge(admin, org["id"], worker, xlsx([("王伟", fresh_phone(), "甲")]), unknown_units="create")
+    sent: list[str] = []
+
+    def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        sent.append(" ".join(statement.split()))
+
+    event.listen(Engine, "before_cursor_execute", record)
+    try:
+        get_body(await admin.put(f"/v1/orgs/{org['id']}/imports/{done['id']}/reversal", json={}))
+    finally:
+        event.remove(Engine, "before_cursor_execute", record)
+    of_people = [statement for statement in sent if " undone" in statement]
+    assert of_people[0].startswith("CREATE TEMPORARY TABLE undone")
+    assert of_people[1].startswith("ANALYZE undone")

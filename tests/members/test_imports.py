@@ -442,7 +442,7 @@ async def test_failed_merge_is_repeated_completely(
     async def fail_once(*arguments: Any, **options: Any) -> None:
         await store_row_outcomes(*arguments, **options)
         if next(failures):
-            raise ConnectionError("the worker is gone, with everything written and nothing committed")
+            raise RuntimeError("a failure with everything written and nothing committed")
 
     monkeypatch.setattr(outcomes, "store_row_outcomes", fail_once)
     monkeypatch.setattr(working, "POLL_INTERVAL", timedelta(milliseconds=200))

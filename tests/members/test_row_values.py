@@ -120,6 +120,13 @@ def test_name_is_read_in_its_stored_form(text: str, name: str) -> None:
         ("张三1", "张三1", "name-unusual"),
         ("张三、李四", "张三、李四", "name-unusual"),
         ("合计", "合计", "name-unusual"),
+        ("张伟😀", "张伟😀", "name-unusual"),
+        ("张<br>伟", "张<br>伟", "name-unusual"),
+        ("NULL", "NULL", "name-unusual"),
+        ("—", "—", "name-unusual"),
+        (".", ".", "name-unusual"),
+        ("王〓", "王〓", "name-question-mark"),
+        ("王▯", "王▯", "name-question-mark"),
     ],
 )
 def test_unusual_name_is_read_with_a_warning(text: str, name: str, warning: str) -> None:
@@ -157,9 +164,10 @@ def test_units_of_a_cell_are_separated_by_semicolons() -> None:
 @pytest.mark.parametrize(
     ("answers", "expected"),
     [
-        ("是 有 党员 中共党员 √ Y TRUE 1", (True, None)),
-        ("正式党员 中共正式党员 中共党员（正式）", (True, False)),
-        ("预备党员 中共预备党员 是（预备）", (True, True)),
+        ("是 有 党员 中共党员 中共 退休党员 流动党员 中共党员（在职党员） √ ☑ Y TRUE 1", (True, None)),
+        ("正式党员 中共正式党员 中共党员（正式） 党员（正式党员） 是（正式）", (True, False)),
+        ("预备党员 中共预备党员 是（预备） 中共党员（预备党员） 预备期", (True, True)),
+        ("群众（入党积极分子） 否（群众） 其他党派 已递交入党申请书 未入党 居民", (False, None)),
         ("否 无 群众 积极分子 入党积极分子 发展对象 共青团员 民盟 民革党员 九三学社 无党派人士", (False, None)),
         ("/ - —", (None, None)),
     ],
@@ -174,4 +182,6 @@ def test_contradiction_of_party_and_kind_is_a_problem() -> None:
     assert read_party("", "群众") == (False, False, ())
     assert read_party("否", "正式党员").problems == ("party-kind-contradiction",)
     assert read_party("预备党员", "正式党员").problems == ("party-kind-contradiction",)
+    for unclear in ("党员（群众）", "群众（党员）", "群众（正式党员）", "某（党员）"):
+        assert read_party(unclear, "").problems == ("party-unreadable",), unclear
     assert read_party("也许", "别的").problems == ("party-unreadable", "party-kind-unreadable")

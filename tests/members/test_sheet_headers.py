@@ -39,6 +39,18 @@ from tests.members.workbooks import (
         ("姓名＊", "手机号码（常用）", "支部\n名称"),
         ("姓名/Name", "手机/联系电话", "Unit 支部名称"),
         ("姓名 Name", "手机号码1", "支部（党小组）"),
+        ("党员名字", "联系手机号", "所属支部名称"),
+        ("中文姓名", "常用手机号码", "党支部简称"),
+        ("教职工姓名", "学习强国注册手机号", "所在党组织全称"),
+        ("学生姓名", "本人联系方式", "所在学习组织"),
+        ("姓名", "党员联系电话", "所在党小组"),
+        ("姓名", "手机、联系电话", "所在党总支、支部"),
+        ("姓名", "手机或电话", "单位及部门"),
+        ("姓名", "微信手机号", "所在党委（支部）"),
+        ("姓名", "手机长号", "所在科室"),
+        ("必填-姓名", "必填-手机号码", "（必填）支部/党小组"),
+        ("Name", "Mobile No.", "Party Branch"),
+        ("FULL NAME", "Contact Number", "Organization"),
     ],
 )
 def test_usual_words_of_a_header_are_read(header: tuple[str, ...]) -> None:
@@ -59,6 +71,21 @@ def test_more_definite_word_is_read_and_the_others_are_named() -> None:
 
 
 @pytest.mark.parametrize(
+    "others",
+    [
+        ("紧急联系人", "紧急联系人电话", "书记电话", "办公电话", "短号"),
+        ("曾用名", "入党介绍人姓名", "学习强国账号", "常用手机号", "微信号"),
+        ("党委", "党总支", "党小组", "工作单位", "填报单位"),
+    ],
+)
+def test_columns_about_something_else_are_not_read(others: tuple[str, ...]) -> None:
+    read = Result("csv", csv([(*others, "姓名", "手机", "支部"), (*["x", "13900000009"] * 3, *A)[1:]]))
+    assert (read.people, [read.fields[other] for other in others]) == ([A], [None] * len(others))
+    for phone in ("紧急联系人电话", "办公电话", "书记电话", "微信号"):
+        assert refusal("csv", csv([("姓名", phone, "支部"), A]))["refused"] == "header-missing"
+
+
+@pytest.mark.parametrize(
     ("header", "columns"),
     [
         (("姓名", "联系电话", "支部名称", "联系方式"), ["联系电话", "联系方式"]),
@@ -73,6 +100,13 @@ def test_two_equally_definite_words_are_refused_with_both_names(header: tuple[st
 def test_optional_column_that_is_not_clear_is_not_read() -> None:
     read = Result("csv", csv([(*HEAD, "行政职务", "职位"), (*A, "科长", "书记")]))
     assert (read.people, read.column("post"), read.fields["行政职务"]) == ([A], [""], None)
+
+
+def test_optional_column_that_an_admin_left_out_stays_left_out() -> None:
+    left_out = Result("csv", csv([(*HEAD, "职务"), (*A, "科长")]), remembered={"职务": None})
+    assert (left_out.people, left_out.column("post")) == ([A], [""])
+    needed = Result("csv", csv([("姓名", "联系电话", "支部名称"), A]), remembered={"联系电话": None})
+    assert needed.people == [A]  # without another column of phones the sheet needs it
 
 
 def test_political_status_is_read_as_party_membership() -> None:
@@ -121,6 +155,28 @@ def test_header_of_two_rows_is_read() -> None:
     assert (read.people, read.numbers) == ([A], [3])
     group = [("基本信息", "", ""), HEAD, A]
     assert Result("xlsx", by_openpyxl({"a": group}, merge=["A1:C1"])).people == [A]
+
+
+def test_header_of_two_rows_is_read_and_skipped_again_where_the_upper_row_suffices() -> None:
+    head = [("姓名", "联系方式", "", "支部名称"), ("", "邮箱", "手机号码", "")]
+    rows = [*head, ("张伟", "a@b.c", A[1], "一支部"), *head, ("李娜", "", B[1], "一支部")]
+    read = Result("xlsx", by_openpyxl({"a": rows}))
+    assert (read.people, read.numbers, read.skipped) == ([A, B], [3, 6], {"repeated-header": [4, 5]})
+    named = Result("csv", csv([HEAD, ("Name", "Phone", "Unit"), ("必填", "11位数字", "下拉选择"), A]))
+    assert (named.people, named.numbers, named.skipped) == ([A], [4], {"note": [3]})
+    # The row below is about a person whose unit has the name of a column.
+    assert Result("csv", csv([HEAD, ("张伟", "", "党支部"), B])).people == [("张伟", "", "党支部"), B]
+
+
+def test_heading_that_is_merged_over_people_does_not_hide_them() -> None:
+    content = by_openpyxl({"a": [HEAD, (*A[:2], ""), (*B[:2], ""), C]}, merge=["C1:C3"])
+    assert Result("xlsx", content).people == [(*A[:2], ""), (*B[:2], ""), C]
+
+
+def test_line_of_a_form_above_the_header_is_no_header() -> None:
+    form = ("姓名", "王五", "手机", "13900000009", "支部", "机关")
+    read = Result("xlsx", by_openpyxl({"a": [form, ("党员花名册",), HEAD, A]}))
+    assert (read.people, read.reading["sheets"][0]["header_row"]) == ([A], 3)
 
 
 def test_labels_above_the_header_do_not_end_the_search() -> None:

@@ -155,6 +155,24 @@ async def test_rows_without_phone_with_the_name_and_units_of_one_member_match_th
     assert (units[member["id"]], units[twin["id"]]) == (1, 1)
 
 
+async def test_import_removes_the_phone_of_an_active_person_as_decided_and_is_undone(
+    admin: Person, org: Json, worker: Work, people: People
+) -> None:
+    unit, user = await add_unit(admin, org, "甲"), await people.register()
+    member = await add_member(admin, org, unit, name=user.name, phone=user.phone)
+    assert member["active"]
+    done = await merge(admin, org["id"], worker, xlsx([(user.name, "无手机", "甲")]), decisions={"accepted_rows": [2]})
+    assert (done["state"], done["counts"]["changed"]) == ("done", 1)
+    path = f"/v1/orgs/{org['id']}/members/{member['id']}"
+    found = get_body(await admin.get(path))
+    assert (found["phone"], found["active"], found["inactive_reason"]) == (None, False, "no-phone")
+    reversal = f"/v1/orgs/{org['id']}/imports/{done['id']}/reversal"
+    get_body(await admin.put(reversal, json={}))
+    await worker()
+    found = get_body(await admin.get(path))
+    assert (found["phone"], found["active"]) == (member["phone"], True)
+
+
 async def test_empty_phone_cell_is_refused_and_a_refused_row_says_so_again(
     admin: Person, org: Json, worker: Work
 ) -> None:

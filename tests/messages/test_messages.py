@@ -31,6 +31,9 @@ ACCOUNT_KINDS = {
     MessageKind.SECURITY_KEY_ADDED,
     MessageKind.SECURITY_KEYS_RECOVERED,
     MessageKind.PHONE_CHANGED,
+    MessageKind.ACCOUNT_RECOVERY_WAITING,
+    MessageKind.ACCOUNT_RECOVERY_STOPPED,
+    MessageKind.ACCOUNT_RECOVERY_REFUSED,
 }
 READ_MARK = "/v1/messages/read-mark"
 

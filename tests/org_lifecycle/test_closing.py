@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.acts import Json, add_admin, certify, get_body, get_refusal, invite, send_application
+from tests.auth.test_accounts import request_closure
 from tests.meanwhile import answer_after_change
 from tests.people import People, Person, fresh_org_name
 
@@ -72,6 +73,13 @@ async def test_closing_by_another_admin_waits_for_the_main_admin(people: People)
     assert (closed["status"], closed["superior_id"]) == ("closed", None)
     closing = await scene.read_closing(scene.founder)
     assert (closing["state"], closing["requested_by"], closing["expires_at"]) == ("accepted", scene.second.name, None)
+
+
+async def test_closed_org_is_closed_again_by_its_main_admin_alone(people: People) -> None:
+    scene = await Scene.make(people)
+    closed = get_body(await scene.close(scene.founder))
+    assert get_body(await scene.close(scene.founder)) == closed
+    assert get_refusal(await scene.close(scene.second)) == (409, "org-closed")
 
 
 async def test_request_to_close_is_declined_by_the_main_admin_and_withdrawn_by_an_admin(people: People) -> None:
@@ -149,10 +157,7 @@ async def test_reopened_org_has_no_superior_if_its_superior_was_closed(people: P
 async def test_admin_whose_account_was_closed_meanwhile_does_not_return(people: People, db: AsyncConnection) -> None:
     scene = await Scene.make(people)
     get_body(await scene.close(scene.founder))
-    get_body(await scene.second.post("/v1/me/closing-codes"), 202)
-    outbox = await people.api.get("/v1/simulator/sms", params={"phone": scene.second.phone})
-    code = outbox.json()["items"][0]["code"]
-    get_body(await scene.second.put("/v1/me/closure", json={"code": code}), 204)
+    get_body(await scene.second.put("/v1/me/closure", json=await request_closure(scene.second)), 204)
     get_body(await scene.take_back(scene.founder))
     admins = get_body(await scene.founder.get(f"{scene.path}/admins"))["items"]
     assert [admin["user_id"] for admin in admins] == [scene.founder.user_id]
@@ -201,11 +206,9 @@ async def test_admin_who_closes_the_account_during_the_reopening_does_not_stay_a
     for _ in range(5):
         scene = await Scene.make(people)
         get_body(await scene.close(scene.founder))
-        get_body(await scene.second.post("/v1/me/closing-codes"), 202)
-        outbox = await people.api.get("/v1/simulator/sms", params={"phone": scene.second.phone})
-        code = {"code": outbox.json()["items"][0]["code"]}
+        body = await request_closure(scene.second)
         reopened, closed = await asyncio.gather(
-            scene.take_back(scene.founder), scene.second.put("/v1/me/closure", json=code)
+            scene.take_back(scene.founder), scene.second.put("/v1/me/closure", json=body)
         )
         assert reopened.status_code == 200
         admins = get_body(await scene.founder.get(f"{scene.path}/admins"))["items"]

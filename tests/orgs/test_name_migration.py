@@ -8,7 +8,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from app.database.migration import list_revisions, migrate
+from app.database.migration import migrate
+from app.database.schema_compatibility import list_revisions
 
 (FILE,) = (Path(__file__).parents[2] / "migrations" / "versions").glob("*_name_keys.py")
 AFTER = FILE.name.partition("_")[0]

@@ -82,7 +82,7 @@ async def test_day_with_wrong_sums_is_not_archived(
     assert await archive_old_days(ledger) == [(day, 1, 7)]
 
 
-async def test_event_without_key_is_not_archived_and_interrupted_archive_is_finished(
+async def test_day_with_a_repeated_id_is_not_archived_and_interrupted_archive_is_finished(
     people: People, service: PointsService, ledger: asyncpg.Connection
 ) -> None:
     person = await people.register(verified=False, party=False)
@@ -91,7 +91,7 @@ async def test_event_without_key_is_not_archived_and_interrupted_archive_is_fini
     name = f"point_events_{day:%Y%m%d}"
     await ledger.execute(
         f"INSERT INTO partitions.{name} (user_id, day, source, event_id, points, kind, occurred_at) "
-        "VALUES ($1, $2, 'nobody', 'keyless', 1, 'article', now())",
+        "SELECT user_id, day, source, event_id, 1, kind, now() FROM point_events WHERE user_id = $1 AND day = $2",
         person.user_id,
         day,
     )

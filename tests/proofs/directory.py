@@ -22,7 +22,7 @@ from app.core.cipher import Cipher
 from app.schema.auth import User
 from app.web.errors import NotFound, build_problem
 from tests.members.sheets import upload
-from tests.people import Person, fresh_id_card_number, fresh_org_name
+from tests.people import Person, fresh_org_name, name_person, open_alipay
 
 NAMES = ("王伟", "李娜", "张敏")
 UNITS = ("一支部", "二支部")
@@ -78,15 +78,15 @@ class Directory:
         return [phone for phone in self.phones if phone not in used]
 
     async def sign_in(self, phone: str, after: float = 0) -> Person | None:
-        """Sign in by phone code, which registers a new phone too. Return None if another call replaced the code."""
+        """Sign in by phone code, which registers a new phone too. Return None if another call's code arrived."""
         await asyncio.sleep(after)
-        await self.api.post("/v1/phone-codes", json={"phone": phone})
+        sent = await self.api.post("/v1/phone-codes", json={"phone": phone})
         form = {
             "grant_type": "urn:xuezu:params:oauth:grant-type:phone-code",
             "client_id": "xuezu-app",
             "phone": phone,
-            "code": await self.find_code(phone),
         }
+        form |= await self.find_code(phone, sent)
         granted = await self.api.post("/oauth/token", data=form)
         self.answers["sign in", granted.status_code] += 1
         assert granted.status_code < 500 or granted.status_code == 503, granted.text
@@ -94,9 +94,11 @@ class Directory:
             return None
         return Person(phone, "", "", self.api, granted.json()["access_token"])
 
-    async def find_code(self, phone: str) -> str:
+    async def find_code(self, phone: str, sent: httpx.Response) -> dict[str, str]:
+        """Return the newest code of the phone, which another call may have requested, and the handle of this one."""
         outbox = await self.api.get("/v1/simulator/sms", params={"phone": phone})
-        return next((each["code"] for each in outbox.json()["items"] if each["code"]), "000000")
+        code = next((each["code"] for each in outbox.json()["items"] if each["code"]), "000000")
+        return {"code": code, "handle": sent.json().get("handle", "none")}
 
     async def choose_row(self, *, live: bool = True) -> tuple[str, str] | None:
         """Return the ids of a random row and its org, or None."""
@@ -182,11 +184,11 @@ async def verify_user(directory: Directory, dice: random.Random) -> httpx.Respon
     user = await directory.sign_in(dice.choice(directory.phones))
     if user is None:
         return None
-    begun = await user.post("/v1/me/verifications", json={"method": "alipay"})
+    begun = await user.post("/v1/me/verifications", json=name_person(dice.choice(NAMES)))
     if begun.status_code != 201:
         return begun
-    consent = {"name": dice.choice(NAMES), "id_number": fresh_id_card_number()}
-    return await directory.api.post(begun.json()["redirect_url"], json=consent)
+    page = await open_alipay(directory.api, begun.json()["redirect_url"])
+    return await directory.api.post(page, json={"consents": True})
 
 
 async def change_phone(directory: Directory, dice: random.Random) -> httpx.Response | None:
@@ -194,19 +196,19 @@ async def change_phone(directory: Directory, dice: random.Random) -> httpx.Respo
     user = await directory.sign_in(before)
     if user is None:
         return None
-    await user.post("/v1/me/phone-codes", json={"phone": after})
-    code = await directory.find_code(after)
-    await user.post("/v1/me/old-phone-codes")
-    old_code = await directory.find_code(before)
-    return await user.put("/v1/me/phone", json={"phone": after, "code": code, "old_phone_code": old_code})
+    body = await directory.find_code(after, await user.post("/v1/me/phone-codes", json={"phone": after}))
+    old = await directory.find_code(before, await user.post("/v1/me/old-phone-codes"))
+    of_old = {f"old_phone_{name}": value for name, value in old.items()}
+    return await user.put("/v1/me/phone", json={"phone": after} | body | of_old)
 
 
 async def close_account(directory: Directory, dice: random.Random) -> httpx.Response | None:
     user = await directory.sign_in(phone := dice.choice(directory.phones))
     if user is None:
         return None
-    await user.post("/v1/me/closing-codes")
-    return await user.put("/v1/me/closure", json={"code": await directory.find_code(phone)})
+    return await user.put(
+        "/v1/me/closure", json=await directory.find_code(phone, await user.post("/v1/me/closing-codes"))
+    )
 
 
 async def suspend_user(directory: Directory, dice: random.Random) -> None:
@@ -215,7 +217,8 @@ async def suspend_user(directory: Directory, dice: random.Random) -> None:
     phone = dice.choice(directory.phones)
     try:
         async with directory.engine.begin() as db:
-            user_id = await operators.suspend_user(db, directory.cipher, scope, phone=phone, reason="随机")
+            user_id = await operators.lock_user_by_phone(db, directory.cipher, phone)
+            await operators.suspend_user(db, directory.cipher, scope, user_id, reason="随机")
         await asyncio.sleep(dice.random() / 5)
         async with directory.engine.begin() as db:
             await operators.restore_user(db, directory.cipher, scope, user_id)
@@ -261,6 +264,32 @@ async def accept_transfer(directory: Directory, dice: random.Random) -> httpx.Re
     )
 
 
+async def request_group_transfer(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    row = await directory.choose_row()
+    if row is None:
+        return None
+    org_id = row[0]
+    async with directory.engine.connect() as db:
+        found = await db.scalars(text("SELECT id::text FROM members WHERE org_id = :org"), {"org": org_id})
+    members = found.all()  # with people who have left
+    body = {
+        "org_id": dice.choice(directory.orgs),
+        "member_ids": dice.sample(members, min(len(members), dice.randrange(1, 5))),
+    }
+    return await dice.choice(directory.admins).post(f"/v1/orgs/{org_id}/group-transfers", json=body)
+
+
+async def accept_group_transfer(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    waits = "SELECT to_id, id FROM group_transfers WHERE state = 'pending' ORDER BY random() LIMIT 1"
+    found = await directory.find_row(waits)
+    if found is None:
+        return None
+    unit = await directory.choose_unit(str(found[0]))
+    return await dice.choice(directory.admins).put(
+        f"/v1/orgs/{found[0]}/group-transfers/{found[1]}/acceptance", json={"unit_ids": [unit] if unit else []}
+    )
+
+
 async def promote_unit(directory: Directory, dice: random.Random) -> httpx.Response | None:
     org, (admin, other) = directory.orgs[0], dice.sample(directory.admins, 2)
     unit = await directory.choose_unit(org)
@@ -293,5 +322,7 @@ ACTS: dict[Act, int] = {
     accept_link: 5,
     request_transfer: 4,
     accept_transfer: 5,
+    request_group_transfer: 3,
+    accept_group_transfer: 4,
     promote_unit: 2,
 }

@@ -48,6 +48,7 @@ class Domain:
             *[self.request_change] * 4,
             *[self.decide_change] * (3 if pending else 1 if self.model.changes else 0),
             *[self.close_org] * (1 if len(self.model.orgs) > 3 else 0),
+            *[self.take_closing_back] * any(org.closed or org.closing_requested for org in self.model.orgs),
         ]
         await dice.choice(acts)()
 
@@ -82,6 +83,9 @@ class Domain:
             return
         org.id = found["id"]
         self.allowed[org.id] = {self.persons[org.main].user_id}
+        await self._invite(org)
+
+    async def _invite(self, org: Org) -> None:
         self.tokens[org.id] = (await invite(self.persons[org.main], {"id": org.id}, max_uses=10_000))["token"]
 
     def choose_caller(self, *orgs: Org) -> PersonId:
@@ -121,6 +125,14 @@ class Domain:
         org = self.choose_org()
         caller = self.choose_caller(org)
         await self.call_api(caller, lambda: self.model.close(caller, org), "PUT", self.build_path(org, "closure"))
+
+    async def take_closing_back(self) -> None:
+        org = self.dice.choice([org for org in self.model.orgs if org.closed or org.closing_requested])
+        caller, path = self.choose_caller(org), self.build_path(org, "closure")
+        await self.call_api(caller, lambda: self.model.take_closing_back(caller, org), "DELETE", path)
+        if not org.closed and not org.has_invitation and self.is_likely():
+            self.model.invite(org.main, org)
+            await self._invite(org)
 
     # Certification
 

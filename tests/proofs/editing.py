@@ -104,7 +104,9 @@ class Worker:
         self._edits += 1
         self._outcome.answers[answer.status] += 1
         if answer.status < 300:
-            key = path if method == "PUT" and path.rpartition("/")[2] in DECISIONS else answer.request_id
+            decision = method == "PUT" and path.rpartition("/")[2] in DECISIONS
+            # An admin of both orgs of a transfer can repeat in one what they decided in the other: the key has no org.
+            key = (path.partition("/transfers/")[2] or path) if decision else answer.request_id
             self._outcome.made.append((key, answer.request_id))
 
     async def _answer_inbox(self, caller: Caller) -> None:

@@ -5,6 +5,7 @@ of the expected answer. A person is a number.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 PersonId = int
@@ -34,6 +35,9 @@ class Org:
     superior: "Org | None" = None
     edge: int = 0  # the number of superiors that it has had, which identifies the edge
     closed: bool = False
+    closing_requested: bool = False
+    former_superior: "Org | None" = None  # at the time of the closing
+    has_invitation: bool = True
     pending_changes: dict[str, "Change"] = field(default_factory=dict)
     id: str = ""
 
@@ -150,10 +154,16 @@ class Model:
         if org.closed and caller == org.main:
             raise Repeated
         self._authorize(caller, org, visible_to_members=True)
+        if org.closing_requested and caller != org.main:
+            raise Repeated
         if self._list_subordinates(org):
             raise Refused(409, "org-has-subordinates")
+        if caller != org.main:
+            org.closing_requested = True
+            return
+        org.former_superior = org.superior
         self._end_edge(org)
-        org.closed = True
+        org.closed, org.closing_requested, org.has_invitation = True, False, False
         for transfer in self._list_pending_transfers(org):
             transfer.state = "declined"
         for application in self.applications:
@@ -166,13 +176,34 @@ class Model:
             if promotion.org is org and promotion.state == "pending":
                 promotion.state = "withdrawn"
 
+    def take_closing_back(self, caller: PersonId, org: Org) -> None:
+        """Withdraw or decline the request to close the org, or open the closed org."""
+        if caller not in org.admins:
+            raise Refused(404, "not-found")
+        if not org.closed and not org.closing_requested:
+            raise Refused(404, "not-found")
+        if org.closed and caller != org.main:
+            raise Refused(403, "main-admin-only")
+        if org.closed and org.former_superior is not None:
+            self._return_to_former_superior(org, org.former_superior)
+        org.closed = org.closing_requested = False
+
+    def invite(self, caller: PersonId, org: Org) -> None:
+        self._authorize(caller, org, visible_to_members=True)
+        org.has_invitation = True
+
+    def _return_to_former_superior(self, org: Org, superior: Org) -> None:
+        if not superior.closed:
+            with suppress(Refused):  # a subordinate of the superior has the name now
+                self._begin_edge(org, superior)
+
     # Certification
 
     def apply(self, caller: PersonId, org: Org, superior: Org) -> Application:
         self._authorize(caller, org, visible_to_members=True)
         if any(a.org is org and a.state == "pending" for a in self.applications):
             raise Refused(409, "application-open")
-        if superior.closed:
+        if not superior.has_invitation:
             raise Refused(404, "invitation-unknown")
         if org.superior is not None:
             raise Refused(409, "already-certified")
@@ -223,7 +254,7 @@ class Model:
         self._authorize(caller, org, main=True)
         if any(transfer.org is org for transfer in self._list_pending_transfers(org)):
             raise Refused(409, "transfer-open")
-        if new.closed:
+        if not new.has_invitation:
             raise Refused(404, "invitation-unknown")
         if org.superior is None:
             raise Refused(409, "no-superior")

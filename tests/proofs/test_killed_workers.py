@@ -22,8 +22,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit_log.entries import Actor
-from app.auth.phone_codes import codes as phone_codes
-from app.auth.rate_limits import Limit
+from app.auth.phone_codes import limits
+from app.auth.rate_limits import Limit, NetworkLimit
 from app.auth.verification import verifications
 from app.core.cipher import Cipher
 from app.core.settings import Settings, make_key
@@ -139,7 +139,10 @@ async def open_directory(settings: Settings, seed: int) -> AsyncIterator[tuple[D
 async def test_rows_edited_while_workers_are_killed_have_the_right_account(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: int
 ) -> None:
-    monkeypatch.setattr(phone_codes, "PHONE_LIMIT", Limit("code-phone", 10**6, timedelta(microseconds=1)))
+    unlimited = Limit("code-phone", 10**6, timedelta(microseconds=1))
+    monkeypatch.setattr(limits, "PHONE_CALLER_LIMIT", NetworkLimit(unlimited, unlimited))
+    for name in ("PHONE_USER_LIMIT", "PHONE_FIRST_LIMIT", "PHONE_LIMIT"):
+        monkeypatch.setattr(limits, name, unlimited)
     monkeypatch.setattr(verifications, "USER_LIMIT", Limit("verification-user", 10**6, timedelta(microseconds=1)))
     workers = Workers(settings, tmp_path / "workers.log")
     seed = SEED + run if SEED else random.randrange(1, 10**9)

@@ -44,7 +44,9 @@ ENDINGS = {
 } - {("rename", "superseded")}  # a name changes only by a request, and one is pending at a time
 
 _ORGS = """
-SELECT o.id::text, o.name, o.status = 'closed', c.superior_id::text, o.main_admin_id::text,
+SELECT o.id::text, o.name, o.status = 'closed',
+    EXISTS (SELECT FROM closures p WHERE p.org_id = o.id AND p.state = 'pending'), c.superior_id::text,
+    o.main_admin_id::text,
     (SELECT array_agg(a.user_id::text ORDER BY a.user_id::text) FROM org_admins a WHERE a.org_id = o.id)
 FROM orgs o LEFT JOIN certifications c ON c.subordinate_id = o.id AND c.state = 'live'
 WHERE o.id = ANY (CAST(:orgs AS uuid[]))
@@ -108,6 +110,7 @@ class Machine(RuleBasedStateMachine):
             org.id: (
                 org.name,
                 org.closed,
+                org.closing_requested,
                 org.superior.id if org.superior else None,
                 user_ids[org.main],
                 sorted(user_ids[admin] for admin in org.admins),

@@ -17,19 +17,18 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import structlog
-from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from app.core import calendar
 from app.core.calendar import SHANGHAI
-from app.core.settings import Settings
-from app.database.db import build_engine_url
+from app.database.connections import Database
 from app.reports.periods import RETENTION_DAYS
 from app.reports.rollup import worker
 from app.reports.rollup.verify import find_differences
 from app.worker.retention import CLEAN_UPS, run_clean_up
 from tests.conftest import migrated_database
+from tests.databases import create_test_engine
 from tests.reports import test_rollup as rollup_tests
 from tests.reports.test_rollup import History, create_viewer, earn
 from tests.reports.world import make_world, write_world
@@ -83,7 +82,7 @@ async def connection(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 async def engine(url: str, connection: asyncpg.Connection) -> AsyncIterator[AsyncEngine]:
-    created = create_async_engine(build_engine_url(url))
+    created = create_test_engine(url)
     yield created
     await created.dispose()
 
@@ -129,7 +128,6 @@ async def test_days_are_stored_in_time_and_tables_stop_growing(
     url: str,
     connection: asyncpg.Connection,
     engine: AsyncEngine,
-    settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(worker, "IDLE_SECONDS", 0.01)
@@ -142,8 +140,7 @@ async def test_days_are_stored_in_time_and_tables_stop_growing(
     sizes: list[Mapping[str, tuple[int, int]]] = []
     await moved.move_to(first, 0, 0)
     with capture_logs() as logged:
-        own = settings.model_copy(update={"database_url": SecretStr(url)})
-        rolling = asyncio.create_task(worker.run_rollup(own))
+        rolling = asyncio.create_task(worker.run_rollup(Database.from_url(url)))
         try:
             await wait_until_stored(connection, first)
             for day in (first + timedelta(days=n) for n in range(1, DAYS + 1)):

@@ -7,14 +7,14 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.calendar import SHANGHAI, today
-from app.database.db import build_engine_url
 from app.reports.rollup import cycle, next_day, score_steps
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.verify import find_differences
 from tests.conftest import migrated_database
+from tests.databases import create_test_engine
 from tests.reports.test_rollup import History, apply_all_deltas, check_scores, check_totals, create_viewer, earn
 from tests.reports.world import MemberRow, Range, World, get_history_start, make_world, write_world
 
@@ -29,7 +29,7 @@ def next_day_url(server_url: str, worker_id: str) -> str:
 
 @pytest.fixture
 async def own_engine(next_day_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(build_engine_url(next_day_url))
+    engine = create_test_engine(next_day_url)
     yield engine
     await engine.dispose()
 

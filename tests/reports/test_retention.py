@@ -10,17 +10,18 @@ import asyncpg
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.calendar import today
 from app.core.settings import Settings
-from app.database.db import ENGINE, build_engine_url
+from app.database.db import ENGINE
 from app.reports.periods import RETENTION_DAYS
 from app.reports.rollup.retention import CLEAN_UPS, drop_scores, drop_totals
 from app.worker import retention as registry
 from app.worker.retention import run_clean_up
 from app.worker.worker import run_worker
 from tests.conftest import migrated_database
+from tests.databases import create_test_engine
 from tests.people import People
 from tests.points.services import PointsService, event
 from tests.reports.test_recount import read_report
@@ -59,7 +60,7 @@ async def list_partitions(connection: asyncpg.Connection, table: str) -> list[st
 async def test_partitions_past_retention_are_dropped_with_every_join_method(
     aged: asyncpg.Connection, aged_url: str, forced: str
 ) -> None:
-    engine = create_async_engine(build_engine_url(aged_url))
+    engine = create_test_engine(aged_url)
     async with engine.begin() as db:
         # Without these two settings the planner hashes all of pg_class and evaluates rows of other tables too.
         for setting in (forced, "enable_bitmapscan", "enable_mergejoin"):
@@ -81,7 +82,7 @@ async def test_scores_in_use_by_the_rollup_are_not_dropped(aged: asyncpg.Connect
         " FROM generate_series(0, 1) AS n",
         last_scored,
     )
-    engine = create_async_engine(build_engine_url(aged_url))
+    engine = create_test_engine(aged_url)
     for scored, wanted in ((True, 1), (False, 0)):
         await aged.execute("UPDATE stored_days SET scored = $1", scored)
         for entry in CLEAN_UPS:
@@ -93,7 +94,7 @@ async def test_scores_in_use_by_the_rollup_are_not_dropped(aged: asyncpg.Connect
 
 
 async def test_locked_partition_is_dropped_in_the_next_run(aged: asyncpg.Connection, aged_url: str) -> None:
-    engine = create_async_engine(build_engine_url(aged_url))
+    engine = create_test_engine(aged_url)
     async with aged.transaction(), asyncio.timeout(10):
         await aged.execute("SELECT count(*) FROM org_totals")
         async with engine.begin() as db:

@@ -13,15 +13,15 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from sqlalchemy import insert, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.calendar import SHANGHAI, today
-from app.database.db import build_engine_url
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.schema.auth import User
 from app.schema.certification import Certification
 from app.schema.members import Activation, UnitMembership
 from tests.conftest import migrated_database
+from tests.databases import create_test_engine
 from tests.reports.world import MemberRow, Range, World, make_world, write_row, write_world
 
 PROOF = os.environ.get("XUEZU_PROOF") == "1"
@@ -36,7 +36,7 @@ def rollup_url(server_url: str, worker_id: str) -> str:
 
 @pytest.fixture(scope="module")
 async def own_engine(rollup_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(build_engine_url(rollup_url))
+    engine = create_test_engine(rollup_url)
     yield engine
     await engine.dispose()
 

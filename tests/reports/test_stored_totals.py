@@ -13,6 +13,7 @@ from app.certification.previews import count_transfer_figures
 from app.core.calendar import today
 from app.core.services import SETTINGS
 from app.core.settings import Settings
+from app.database.connections import Database
 from app.database.db import ENGINE
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.worker import run_rollup
@@ -108,7 +109,7 @@ async def test_worker_builds_days_and_applies_events(
 ) -> None:
     owner = await stored_people.register()
     org = UUID((await owner.create_org())["id"])
-    running = asyncio.create_task(run_rollup(stored_settings))
+    running = asyncio.create_task(run_rollup(Database.from_settings(stored_settings)))
     try:
         await stored_service.outcomes(event(owner.user_id, points=9))
         for _ in range(200):

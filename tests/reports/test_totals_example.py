@@ -9,14 +9,14 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from sqlalchemy import insert, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.calendar import SHANGHAI, today
-from app.database.db import build_engine_url
 from app.reports.rollup.cycle import build_missing_days
 from app.reports.rollup.verify import find_differences
 from app.schema.certification import Certification
 from tests.conftest import migrated_database
+from tests.databases import create_test_engine
 from tests.reports.test_rollup import apply_all_deltas, create_viewer, earn
 from tests.reports.world import MemberRow, Range, World, get_history_start, write_world
 
@@ -122,7 +122,7 @@ def example_url(server_url: str, worker_id: str) -> str:
 
 @pytest.fixture
 async def own_engine(example_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(build_engine_url(example_url))
+    engine = create_test_engine(example_url)
     yield engine
     await engine.dispose()
 

@@ -13,16 +13,16 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.calendar import today
-from app.database.db import build_engine_url
 from app.reports.rollup import edges
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.points import MAX_BATCHES
 from app.reports.rollup.rebuild import rebuild_all, rebuild_day
 from app.reports.rollup.verify import find_differences
 from tests.conftest import migrated_database
+from tests.databases import create_test_engine
 from tests.reports.test_rollup import History, apply_all_deltas, check_scores, check_totals, create_viewer, earn
 from tests.reports.world import World, make_world, write_world
 
@@ -34,7 +34,7 @@ def verify_url(server_url: str, worker_id: str) -> str:
 
 @pytest.fixture
 async def own_engine(verify_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(build_engine_url(verify_url))
+    engine = create_test_engine(verify_url)
     yield engine
     await engine.dispose()
 

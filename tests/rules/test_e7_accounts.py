@@ -11,16 +11,19 @@ from tests.acts import get_body, get_refusal, list_all
 from tests.auth.authenticator import forget_key_proof, prove_key, register_key
 from tests.auth.operator_accounts import create_operator
 from tests.auth.test_accounts import close_account, list_messages, request_phone_change, sign_in_console
+from tests.auth.test_floods import ABROAD, HOME, redeem, register, send_code, use_phone_buckets
 from tests.auth.test_security_keys import age_session
 from tests.people import People, Person, fresh_phone
+from tests.phone_codes import request_code
 
 RETURNS = "/v1/operator/phone-returns"
 
 
 async def request_return(operator: Person, phone: str) -> dict[str, str]:
     """Send a code to the former phone. Return the body of the return."""
-    get_body(await operator.post("/v1/operator/phone-return-codes", json={"phone": phone}), 202)
-    return {"phone": phone, "code": (await list_messages(operator.api, phone))[0]["code"]}
+    sent = get_body(await operator.post("/v1/operator/phone-return-codes", json={"phone": phone}), 202)
+    code = (await list_messages(operator.api, phone))[0]["code"]
+    return {"phone": phone, "code": code, "handle": sent["handle"]}
 
 
 async def test_phone_change_without_a_recent_sign_in_to_the_app_is_refused(
@@ -54,6 +57,25 @@ async def test_phone_change_needs_a_code_to_both_phones(people: People) -> None:
         wrong = {field: f"{(int(body[field]) + 1) % 1_000_000:06d}"}
         assert get_refusal(await person.put("/v1/me/phone", json=body | wrong)) == refusal
     assert (await person.put("/v1/me/phone", json=body)).status_code == 204
+
+
+async def test_stranger_leaves_the_code_of_the_owner_valid(people: People) -> None:
+    """A code to a phone is redeemed with the handle of its request, so the requests and guesses of a stranger leave the
+    owner's code valid."""
+    owner = await request_code(people.api, phone := fresh_phone())
+    sent = get_body(await people.api.post("/v1/phone-codes", json={"phone": phone}), 202)
+    for handle in (sent["handle"], "guessed"):
+        assert (await redeem(people.api, owner | {"handle": handle}, HOME)).status_code == 400
+    assert get_body(await redeem(people.api, owner, HOME))["access_token"]
+
+
+async def test_strangers_requests_do_not_limit_the_network_of_the_account(people: People, db: AsyncConnection) -> None:
+    """Requests of strangers for the same phone do not limit a network from which its account has been used (other
+    networks: 429 `too-many-requests`)."""
+    phone = await register(people.api, HOME)
+    await use_phone_buckets(people.api, db, phone)
+    assert get_refusal(await send_code(people.api, phone, ABROAD)) == (429, "too-many-requests")
+    assert get_body(await send_code(people.api, phone, HOME), 202)["handle"]
 
 
 async def test_new_device_key_recovery_and_phone_reach_the_person(app: FastAPI, people: People) -> None:

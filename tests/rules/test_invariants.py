@@ -32,7 +32,7 @@ from tests.acts import (
     send_change_request,
 )
 from tests.auth.test_accounts import request_phone_change
-from tests.people import People, fresh_id_card_number, fresh_org_name, fresh_phone
+from tests.people import People, fresh_id_card_number, fresh_org_name, fresh_phone, name_person
 from tests.points.services import PointsService, event, sign_in_service
 from tests.rules.world import World, create_pair
 
@@ -295,7 +295,7 @@ async def test_phone_and_id_number_are_in_no_row_list_or_error(people: People, e
     path = f"/v1/orgs/{org['id']}/members"
     member = await add_member(founder, org, phone=person.phone)
     id_number = fresh_id_card_number()
-    card = {"method": "id-card", "name": person.name, "id_number": id_number}
+    card = name_person(person.name, id_number, "id-card")
     get_body(await person.post("/v1/me/verifications", json=card), 201)
     (row,) = [row for row in await list_all(founder, path) if row["id"] == member["id"]]
     assert row["phone"] == f"{person.phone[:3]}****{person.phone[-4:]}"

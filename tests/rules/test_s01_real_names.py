@@ -3,12 +3,12 @@
 import pytest
 
 from tests.acts import get_body, get_refusal, invite_admin
-from tests.people import People, Person, fresh_id_card_number, fresh_org_name
+from tests.people import People, Person, fresh_id_card_number, fresh_org_name, name_person
 from tests.rules.world import World
 
 
 def fill_in_card(person: Person, id_number: str) -> dict[str, str]:
-    return {"method": "id-card", "name": person.name, "id_number": id_number}
+    return name_person(person.name, id_number, "id-card")
 
 
 async def test_admins_are_verified_and_a_learner_without_verification_uses_the_service(world: World) -> None:

@@ -22,7 +22,7 @@ from tests.acts import (
     list_actions,
     list_all,
 )
-from tests.auth.test_accounts import close_account, request_closing_code
+from tests.auth.test_accounts import close_account, request_closure
 from tests.people import People, Person, fresh_phone
 from tests.points.services import PointsService, event
 from tests.rules.world import World, create_pair, find_superior_id, move_org
@@ -161,7 +161,7 @@ async def test_account_of_an_admin_is_not_closed(people: People) -> None:
     """The account of an admin is not closed (409 `still-admin`)."""
     admin = await people.register()
     await admin.create_org()
-    closed = await admin.put("/v1/me/closure", json={"code": await request_closing_code(admin)})
+    closed = await admin.put("/v1/me/closure", json=await request_closure(admin))
     assert get_refusal(closed) == (409, "still-admin")
 
 

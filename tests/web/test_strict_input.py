@@ -49,6 +49,8 @@ async def test_every_route_of_the_api_refuses_unknown_parameters(app: FastAPI, a
     for path, route in list_api_routes(app):
         if not route.include_in_schema or path.startswith(("/simulator/", "/livez", "/readyz")):
             continue
+        if path == "/v1/verifications/{method}/notifications":  # a provider may add parameters to its notifications
+            continue
         assert issubclass(type(route.original_route), TransactionalRoute), path
         assert type(route.original_route).strict_query, path  # type: ignore[attr-defined]  # set on each class of routes
         method = next(iter(route.methods or ()))

@@ -5,7 +5,7 @@ import json
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPResponse
 from urllib.parse import urlsplit
 
@@ -110,6 +110,41 @@ def test_unreadable_request_is_answered_with_a_problem(live: str, sent: bytes) -
     ((status, headers, body),) = exchange(live, sent)
     assert (status, headers["content-type"]) == (400, "application/problem+json")
     assert json.loads(body)["type"] == "/problems/bad-request"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"\x16\x03\x01",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_unreadable_request_is_answered_after_the_requests_before_it(live: str, broken: bytes) -> None:
+    """A client that sends requests without waiting takes the first answer for that of the first request."""
+    answers = exchange(live, get("/readyz"), get("/v1/me"), broken)
+    assert [status for status, _, _ in answers] == [200, 401, 400]
+    ((status, _, _),) = exchange(live, broken)
+    assert status == 400
+
+
+@pytest.mark.parametrize("part", [b"a" * 4096, b"a: b\r\n" * 700])
+def test_endless_head_is_refused(live: str, part: bytes) -> None:
+    """No head takes more memory than MAX_HEAD and one more part."""
+    with connect(live) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: ")
+        with suppress(ConnectionError):
+            for _ in range(200):
+                connection.sendall(part)
+        received = b""
+        with suppress(ConnectionError):
+            while more := connection.recv(1 << 16):
+                received += more
+    assert received.startswith(b"HTTP/1.1 400") or not received  # the reset can overtake the answer
+    large = get("/livez", f"Cookie: {'a' * 30_000}", f"X-Forwarded-For: {'192.0.2.1, ' * 2000}")
+    assert [status for status, _, _ in exchange(live, large, get("/livez"))] == [200, 200]
+    upload = post("/v1/phone-codes", b'{"phone": "1"}' + b" " * 200_000)
+    assert [status for status, _, _ in exchange(live, upload + get("/livez")[:20], get("/livez")[20:])] == [422, 200]
 
 
 def test_idle_connection_is_kept_longer_than_proxies_keep_theirs(settings: Settings) -> None:

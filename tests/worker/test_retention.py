@@ -21,6 +21,7 @@ from tests.retention import clean_up
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "RETENTION.md"
 INTERVALS = {
+    Schedule.EVERY_MINUTE: "every minute",
     Schedule.EVERY_TEN_MINUTES: "every ten minutes",
     Schedule.HOURLY: "every hour",
     Schedule.DAILY: "every day",

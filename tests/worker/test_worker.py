@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.i18n import Locale, get_locale, use_locale
 from app.core.settings import Settings, make_key
-from app.database.driver import build_application_name
+from app.database.connections import Database, build_application_name
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
 from app.worker import worker as working
 from app.worker.worker import run_worker
@@ -226,7 +226,7 @@ async def test_worker_restarts_its_queue_after_a_database_failure(
             raise error
         await run(manager, **options)
 
-    async def skip_rollup(_: Settings) -> None:
+    async def skip_rollup(_: Database) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(QueueManager, "run", fail_once)

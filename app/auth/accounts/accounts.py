@@ -1,13 +1,13 @@
 """Operations on the user's own account: party declaration, change of the phone, closure (注销, S20)."""
 
-from functools import partial
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, bindparam, delete, exists, func, literal_column, select, update
+from sqlalchemy import ColumnElement, LargeBinary, bindparam, delete, exists, func, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.user_requests import withdraw_user_requests
 from app.audit_log.entries import Actor, record
+from app.auth.accounts.registration import is_account_silent
 from app.auth.errors import (
     AppSignInNeeded,
     CodeRefused,
@@ -18,7 +18,8 @@ from app.auth.errors import (
     PhoneTaken,
     StillAdmin,
 )
-from app.auth.phone_codes.codes import CodeCheck, Purpose, check_phone_code
+from app.auth.phone_codes.codes import CodeCheck, GivenCode, PhoneProof, Purpose, check_phone_code, find_wrong_code
+from app.auth.recovery_states import RecoveryState, end_recoveries
 from app.auth.retention import IN_NO_DIRECTORY
 from app.auth.sessions import end_sessions, lock_account
 from app.authz.access import UserScope
@@ -28,15 +29,15 @@ from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.database.db import on_constraint
 from app.members.activation import activate_user, consent_to_own_rows, lock_phones
+from app.members.lost_phones import unlink_lost_phone
 from app.messages.delivery import add_account_message
 from app.messages.kinds import MessageKind
 from app.messages.operations import erase_messages
 from app.orgs.names import Kind
 from app.schema.admins import OrgAdmin
 from app.schema.auth import (
-    OAuthClient,
+    AccountRecovery,
     Operator,
-    PhoneCode,
     RefreshToken,
     SecurityKey,
     SecurityKeyChallenge,
@@ -47,6 +48,8 @@ from app.schema.auth import (
 )
 from app.schema.orgs import Org
 from app.schema.own_rows import OrgBlock
+from app.schema.personal_data import DataCopy
+from app.schema.sign_in import OAuthClient, PhoneCode
 from app.web.errors import Unauthorized
 
 _OLD_PHONE_INDEX = literal_column("old.phone_index", LargeBinary)
@@ -137,7 +140,13 @@ async def require_recent_proof(db: AsyncConnection, scope: UserScope) -> None:
 
 
 async def change_phone(
-    db: AsyncConnection, cipher: Cipher, scope: UserScope, *, phone: str, code: str, old_phone_code: str
+    db: AsyncConnection,
+    cipher: Cipher,
+    scope: UserScope,
+    *,
+    phone: str,
+    given: GivenCode,
+    given_by_old_phone: GivenCode,
 ) -> CodeRefused | OldPhoneCodeRefused | None:
     """Change the phone of the account, and end all sessions, including this one. One code proves the new phone, and one
     the present phone.
@@ -149,17 +158,11 @@ async def change_phone(
     """
     await require_recent_proof(db, scope)
     old_phone = await get_phone(db, cipher, scope.user_id)
-    check = partial(check_phone_code, db, cipher, scope.actor, bound_to=str(scope.user_id))
-    check_old = partial(check, phone=old_phone, purpose=Purpose.LEAVE_PHONE, code=old_phone_code)
-    check_new = partial(check, phone=phone, purpose=Purpose.CHANGE_PHONE, code=code)
-    async with db.begin_nested() as trial:
-        wrong = [each for each in (check_old, check_new) if await each() is not CodeCheck.RIGHT]
-        if wrong:
-            await trial.rollback()
-    for each in wrong:  # The wrong code counts, and the right one can be sent again.
-        await each()
-    if wrong:
-        return OldPhoneCodeRefused() if wrong[0] is check_old else CodeRefused()
+    of_old = PhoneProof(old_phone, Purpose.LEAVE_PHONE, given_by_old_phone)
+    of_new = PhoneProof(phone, Purpose.CHANGE_PHONE, given)
+    wrong = await find_wrong_code(db, cipher, scope.actor, (of_old, of_new), bound_to=str(scope.user_id))
+    if wrong is not None:
+        return OldPhoneCodeRefused() if wrong is of_old else CodeRefused()
     await lock_index_key(db, cipher)
     await lock_account(db, scope)
     await replace_phone(db, cipher, scope.actor, scope.user_id, phone, reason="phone-changed")
@@ -177,6 +180,7 @@ async def replace_phone(
     reason: str,
 ) -> int:
     """Give an account another phone, end all its sessions and bring its rows in line. Return the number of sessions.
+    Open recoveries that would give it yet another phone are stopped.
 
     Raises PhoneTaken. Raises Unauthorized if the account is closed.
     """
@@ -184,10 +188,12 @@ async def replace_phone(
     changed = {"phone_index": indexer.index_phone(phone), "phone_cipher": cipher.encrypt(phone, user_id)}
     with on_constraint(("users_phone_index_key", PhoneTaken)):
         changing = update(User).where(User.id == user_id, User.status != "closed")
-        before = await db.scalar(changing.values(changed).returning(_OLD_PHONE_INDEX))
-    if before is None:
+        replaced = (await db.execute(changing.values(changed).returning(_OLD_PHONE_INDEX))).one_or_none()
+    if replaced is None:
         raise Unauthorized
+    before = replaced[0]
     ended = await end_sessions(db, actor, user_id, reason=reason)
+    await end_recoveries(db, actor, RecoveryState.STOPPED, reason, _touches(user_id))
     await lock_phones(db, changed["phone_index"], before)
     await consent_to_own_rows(db, user_id)
     await activate_user(db, cipher, user_id, before)
@@ -195,7 +201,31 @@ async def replace_phone(
     return ended
 
 
-async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *, code: str) -> CodeRefused | None:
+class AccountUsed(Exception):
+    """The account is not silent any more."""
+
+
+async def give_up_phone(db: AsyncConnection, actor: Actor, user_id: UUID) -> None:
+    """Take the phone from an account, whose number another person has by now. Its points and offices stay, its sessions
+    end, and its rows become inactive. Its owner gets back in by the real name.
+
+    The caller has locked the index key and the account. Locks the phone and the rows. Raises AccountUsed if the owner
+    has used a session meanwhile.
+    """
+    await end_sessions(db, actor, user_id, reason="phone-recycled")
+    # A session that is used at the same time does not lock the account. It has been used by now, or has ended unused.
+    if not await is_account_silent(db, user_id):
+        raise AccountUsed
+    nothing = {"phone_index": None, "phone_cipher": None}
+    before = await db.scalar(update(User).where(User.id == user_id).values(nothing).returning(_OLD_PHONE_INDEX))
+    assert before is not None, "the account is found by its phone"
+    await lock_phones(db, before)
+    await consent_to_own_rows(db, user_id)
+    await unlink_lost_phone(db, actor, user_id, before)
+    await record(db, actor, "user.phone_given_up", subject=("user", user_id))
+
+
+async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, given: GivenCode) -> CodeRefused | None:
     """Erase the data that identifies the person. The point ledger remains under an id that identifies no person (S20).
 
     Rows in the directories of orgs belong to the orgs and become inactive. The phone and the ID card are free for a
@@ -208,10 +238,24 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
         raise IsOperator
     phone = await get_phone(db, cipher, scope.user_id)
     purpose = Purpose.CLOSE_ACCOUNT
-    if await check_phone_code(db, cipher, scope.actor, phone=phone, purpose=purpose, code=code) is not CodeCheck.RIGHT:
+    if (
+        await check_phone_code(db, cipher, scope.actor, phone=phone, purpose=purpose, given=given)
+        is not CodeCheck.RIGHT
+    ):
         return CodeRefused()
     # This deletes the codes before it locks the user's row, because a sign-in locks its code first and then the user.
     await db.execute(delete(PhoneCode).where(PhoneCode.phone_index.in_(cipher.list_phone_indexes(phone))))
+    await lock_account(db, scope)
+    await erase_account(db, cipher, scope.actor, scope.user_id)
+    return None
+
+
+def _touches(user_id: UUID) -> ColumnElement[bool]:
+    return or_(AccountRecovery.account_id == user_id, AccountRecovery.requester_id == user_id)
+
+
+async def erase_account(db: AsyncConnection, cipher: Cipher, actor: Actor, user_id: UUID) -> None:
+    """Close an account that the caller has locked FOR UPDATE, as `close_account` does. Raises StillAdmin."""
     erased = {
         "status": "closed",
         "phone_index": None,
@@ -222,18 +266,17 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
         "id_number_index": None,
         "party_member": False,
     }
-    await lock_account(db, scope)
     # The database ensures both: an admin cannot be closed, and a closed user cannot become an admin.
     with on_constraint(("users_admin_verified", StillAdmin)):
-        closed = update(User).where(User.id == scope.user_id).values(erased).returning(_OLD_PHONE_INDEX)
+        closed = update(User).where(User.id == user_id).values(erased).returning(_OLD_PHONE_INDEX)
         before = await db.scalar(closed)
-    await end_sessions(db, scope.actor, scope.user_id, reason="account-closed")
-    await activate_user(db, cipher, scope.user_id, before)
-    await withdraw_user_requests(db, scope)
-    await _erase_traces(db, scope.user_id)
-    await erase_messages(db, scope.user_id)
-    await record(db, scope.actor, "user.closed", subject=("user", scope.user_id))
-    return None
+    await end_sessions(db, actor, user_id, reason="account-closed")
+    await end_recoveries(db, actor, RecoveryState.STOPPED, "account-closed", _touches(user_id))
+    await activate_user(db, cipher, user_id, before)
+    await withdraw_user_requests(db, user_id, actor)
+    await _erase_traces(db, user_id)
+    await erase_messages(db, user_id)
+    await record(db, actor, "user.closed", subject=("user", user_id))
 
 
 async def _erase_traces(db: AsyncConnection, user_id: UUID) -> None:
@@ -242,6 +285,7 @@ async def _erase_traces(db: AsyncConnection, user_id: UUID) -> None:
     await db.execute(delete(SecurityKeyChallenge).where(SecurityKeyChallenge.session_id.in_(sessions)))
     await db.execute(delete(SecurityKey).where(SecurityKey.user_id == user_id))
     await db.execute(delete(OrgBlock).where(OrgBlock.user_id == user_id))
+    await db.execute(delete(DataCopy).where(DataCopy.user_id == user_id))
     await db.execute(delete(Verification).where(Verification.user_id == user_id))
     await db.execute(delete(UserPhone).where(UserPhone.user_id == user_id, IN_NO_DIRECTORY))
     await db.execute(update(Session).where(Session.user_id == user_id).values(device=None, address=None))

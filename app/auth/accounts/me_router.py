@@ -9,28 +9,22 @@ from app.auth.accounts import queries
 from app.auth.accounts.accounts import declare_party_member
 from app.auth.accounts.schemas import MeOut, MeUpdate, SessionOut
 from app.auth.errors import (
-    AlipayUnavailable,
     AlreadyVerified,
-    BadSignature,
     IdNumberTaken,
+    MethodNotOffered,
     PartyOrgsAdministered,
+    PictureRefused,
     VerificationOpen,
 )
-from app.auth.oauth.protocol import PlainForm, describe_form
 from app.auth.sessions import end_session, end_sessions
-from app.auth.verification.alipay import ALIPAY
-from app.auth.verification.schemas import AlipayVerificationCreate, VerificationCreate, VerificationOut
-from app.auth.verification.verifications import (
-    VerifiedPerson,
-    begin_alipay_verification,
-    complete_alipay_verification,
-    submit_id_card,
-)
-from app.authz.access import AsOwner, Public, SignedIn, build_actor
+from app.auth.verification.methods import build_redirect_url, require_method
+from app.auth.verification.schemas import MAX_PROOF_BYTES, VerificationCreate, VerificationOut
+from app.auth.verification.verifications import begin_verification
+from app.authz.access import AsOwner, SignedIn
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.web.errors import BadRequest, NotFound, TooManyRequests, problems
+from app.web.errors import NotFound, TooManyRequests, problems
 from app.web.locations import set_location
 
 router = APIRouter(route_class=TransactionalRoute, tags=["me"])
@@ -98,29 +92,30 @@ async def delete_sessions(
     "/v1/me/verifications",
     status_code=201,
     summary="Verify my real name",
-    responses=problems(AlreadyVerified, IdNumberTaken, VerificationOpen, TooManyRequests, AlipayUnavailable),
+    max_body_size=MAX_PROOF_BYTES,
+    responses=problems(
+        AlreadyVerified, IdNumberTaken, VerificationOpen, TooManyRequests, MethodNotOffered, PictureRefused
+    ),
 )
 async def create_verification(
     request: Request, response: Response, db: WriteDb, cipher: CipherDep, scope: AsOwner, body: VerificationCreate
 ) -> VerificationOut:
-    """Call this before creating an org or becoming an admin; other users need no verification. There are two ways.
+    """Call this before creating an org or becoming an admin; other users need no verification. `GET
+    /v1/verification-methods` lists the ways.
 
-    - `alipay`: open `redirect_url` within 30 minutes. The result is there as soon as the person has consented.
-    - `id-card`: a platform operator reviews name and number. Read the verification until it is approved or
-      rejected.
+    - A provider, such as `alipay`: open `redirect_url` for the person in a browser within 30 minutes. There they prove
+      that the name and the number are theirs. The result is there as soon as they have.
+    - `id-card`: a platform operator compares name and number with the pictures `front` and `back`: each a JPEG or PNG
+      of at most 2 MB and 20 million pixels, in base64. Scale them to 2000 pixels a side first. They are stored
+      encrypted, shown to the reviewer alone, and deleted with the decision.
 
-    One ID card verifies one account. A rejected attempt can be repeated.
+    Read the verification until it is approved or rejected. One ID card verifies one account. A rejected attempt can be
+    repeated.
     """
-    if isinstance(body, AlipayVerificationCreate):
-        provider = ALIPAY.get(request)
-        if provider is None:
-            raise AlipayUnavailable
-        started, reference = await begin_alipay_verification(db, scope)
-        made = started.model_copy(update={"redirect_url": provider.build_redirect_url(reference)})
-    else:
-        made = await submit_id_card(db, cipher, scope, VerifiedPerson(body.name, body.id_number))
+    require_method(request, body)
+    made, reference = await begin_verification(db, cipher, scope, body)
     set_location(response, f"/v1/me/verifications/{made.id}")
-    return made
+    return made.model_copy(update={"redirect_url": build_redirect_url(request, reference)})
 
 
 @router.get("/v1/me/verifications", summary="My verifications")
@@ -140,34 +135,3 @@ async def read_verification(db: ReadDb, scope: SignedIn, verification_id: Annota
     The call changes nothing. After a rejection begin a new one with `POST /v1/me/verifications`.
     """
     return await queries.get_verification(db, scope, verification_id)
-
-
-@router.post(
-    "/v1/verifications/alipay-callback",
-    summary="Result from Alipay",
-    dependencies=[Public],
-    response_model=None,
-    responses=problems(BadRequest, BadSignature, AlipayUnavailable),
-    openapi_extra=describe_form(
-        "out_request_no",
-        "passed",
-        "sign",
-        out_request_no="Our reference of the verification.",
-        passed="`T` or `F`.",
-        cert_name="The person's name.",
-        cert_no="Their ID number.",
-        sign_type="How it is signed.",
-        sign="The signature over all other fields.",
-    ),
-)
-async def alipay_callback(request: Request, db: WriteDb, cipher: CipherDep, form: PlainForm) -> dict[str, str]:
-    """Alipay reports the result of a verification: the person has consented or declined. Only Alipay makes this call.
-    A call without a valid signature is refused.
-
-    The result approves or rejects the verification. A result that arrives twice counts once.
-    """
-    provider = ALIPAY.get(request)
-    if provider is None:
-        raise AlipayUnavailable
-    await complete_alipay_verification(db, cipher, build_actor(request), provider.read_notification(form))
-    return {"result": "success"}

@@ -12,7 +12,8 @@ from app.core.cipher import Cipher
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import one_or_404
-from app.schema.auth import OAuthClient, Session, User, Verification
+from app.schema.auth import Session, User, Verification
+from app.schema.sign_in import OAuthClient
 from app.web.errors import Unauthorized
 
 _ME = select(
@@ -24,7 +25,7 @@ _ME = select(
     User.party_member,
     User.created_at,
 ).where(User.id == bindparam("user_id"))
-_SESSIONS = PagedStatement(
+_SESSIONS_OF_USER = (
     select(
         Session.id,
         OAuthClient.name.label("client"),
@@ -37,11 +38,13 @@ _SESSIONS = PagedStatement(
     .join(OAuthClient, OAuthClient.id == Session.client_id)
     .where(Session.user_id == bindparam("user_id"), Session.ended_at.is_(None), Session.expires_at > func.now())
     # A session that was unused for the lifetime of its tokens and its cookie has expired too.
-    .where(Session.refreshed_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, OAuthClient.refresh_seconds)),
-    Session.id.desc(),
-    row=SessionOut,
+    .where(Session.refreshed_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, OAuthClient.refresh_seconds))
 )
-_VERIFICATIONS_OF_USER = select(*VERIFICATION_COLUMNS).where(Verification.user_id == bindparam("user_id"))
+_SESSIONS = PagedStatement(_SESSIONS_OF_USER, Session.id.desc(), row=SessionOut)
+_SESSION = _SESSIONS_OF_USER.where(Session.id == bindparam("of_session"))
+_VERIFICATIONS_OF_USER = select(*VERIFICATION_COLUMNS).where(
+    Verification.user_id == bindparam("user_id"), Verification.recovery_id.is_(None)
+)
 _VERIFICATION = _VERIFICATIONS_OF_USER.where(Verification.id == bindparam("verification_id"))
 _VERIFICATIONS = PagedStatement(_VERIFICATIONS_OF_USER, Verification.id.desc(), row=VerificationOut)
 
@@ -66,6 +69,12 @@ async def list_sessions(db: Readable, scope: UserScope, paging: Paging) -> Page[
     """Return a page of the user's live sessions, the newest first."""
     found = await _SESSIONS.fetch(db, paging, user_id=scope.user_id, session_id=scope.session_id)
     return Page[SessionOut].from_slice(found)
+
+
+async def get_session(db: Readable, scope: UserScope, session_id: UUID) -> SessionOut:
+    """Return one of the user's live sessions. Raises NotFound."""
+    given = {"user_id": scope.user_id, "session_id": scope.session_id, "of_session": session_id}
+    return await one_or_404(db, _SESSION, SessionOut, given)
 
 
 async def list_verifications(db: Readable, scope: UserScope, paging: Paging) -> Page[VerificationOut]:

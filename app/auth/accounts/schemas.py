@@ -1,13 +1,13 @@
 """Bodies of the user's own account and sessions."""
 
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from app.auth.devices import ObservedDevice
-from app.auth.phone_codes.schemas import Code
+from app.auth.phone_codes.codes import GivenCode
+from app.auth.phone_codes.schemas import Code, Handle
 from app.core.phones import Phone
 from app.web.schemas import Body, Out
 
@@ -15,11 +15,26 @@ from app.web.schemas import Body, Out
 class PhonePut(Body):
     phone: Phone
     code: Code = Field(description="The code that the new phone has received.")
+    handle: Handle = Field(description="The `handle` of the answer of `POST /v1/me/phone-codes`.")
     old_phone_code: Code = Field(description="The code that the present phone has received.")
+    old_phone_handle: Handle = Field(description="The `handle` of the answer of `POST /v1/me/old-phone-codes`.")
+
+    @property
+    def given(self) -> GivenCode:
+        return GivenCode(self.handle, self.code)
+
+    @property
+    def given_by_old_phone(self) -> GivenCode:
+        return GivenCode(self.old_phone_handle, self.old_phone_code)
 
 
 class ClosurePut(Body):
     code: Code
+    handle: Handle
+
+    @property
+    def given(self) -> GivenCode:
+        return GivenCode(self.handle, self.code)
 
 
 class MeOut(Out):
@@ -27,7 +42,7 @@ class MeOut(Out):
     phone: str
     verified_name: str | None = Field(description="None until the real name is verified.")
     verified_at: datetime | None
-    verification_method: Literal["alipay", "id-card"] | None
+    verification_method: str | None
     party_member: bool = Field(description="As the user declared.")
     created_at: datetime
 

@@ -24,12 +24,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import Actor, record
 from app.auth.oauth.protocol import Client, OAuthError, build_invalid_grant, require_parameter
 from app.auth.oauth.token_requests import TokenRequest
-from app.auth.rate_limits import Limit, take_token_by_address
+from app.auth.rate_limits import Limit, NetworkLimit, take_token_by_network
 from app.auth.sessions import TokenOut, start_session
 from app.authz.scopes import OWN_SCOPES
 from app.core.cipher import create_secret, hash_secret
 from app.database.db import on_constraint
-from app.schema.auth import DeviceAuthorization, Session, User
+from app.schema.auth import Session, User
+from app.schema.sign_in import DeviceAuthorization
 from app.web.errors import Unavailable
 
 LIFETIME = timedelta(minutes=3)
@@ -38,7 +39,15 @@ _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, no similar letters (RFC 8628 §6
 USER_CODE_END = 4
 """The number of letters at the end of the user code that a phone asks for after the scan."""
 
-ADDRESS_LIMIT = Limit("device-address", burst=120, every=timedelta(seconds=1))
+NETWORK_LIMIT = NetworkLimit(
+    Limit("device-address", burst=120, every=timedelta(seconds=1)),
+    Limit("device-network", burst=480, every=timedelta(milliseconds=250)),
+)
+PICTURE_LIMIT = NetworkLimit(
+    Limit("picture-address", burst=120, every=timedelta(seconds=1)),
+    Limit("picture-network", burst=480, every=timedelta(milliseconds=250)),
+)
+"""A page shows the picture of a code once or twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ async def start_device_authorization(
 
     Raises TooManyRequests; Unavailable if another authorization has the same random user code.
     """
-    await take_token_by_address(db, ADDRESS_LIMIT, actor.address)
+    await take_token_by_network(db, NETWORK_LIMIT, actor)
     device_code = create_secret()
     scan_code = secrets.token_urlsafe(12)
     user_code = normalize_user_code("".join(secrets.choice(_LETTERS) for _ in range(8)))

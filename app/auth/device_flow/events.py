@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.auth.device_flow.tickets import STATE_COLUMNS
 from app.auth.device_flow.watch import SignInWatch
-from app.schema.auth import DeviceAuthorization
+from app.schema.sign_in import DeviceAuthorization
 from app.web.event_stream import Event
 
 _FINAL_STATES = frozenset({"approved", "refused", "redeemed", "expired"})

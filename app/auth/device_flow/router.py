@@ -1,10 +1,10 @@
 """The client's calls: requesting a code, showing it and waiting for the scan."""
 
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
-from fastapi import APIRouter, Cookie, Path, Request, Response
+from fastapi import APIRouter, Cookie, Depends, Path, Request, Response
 
-from app.auth.device_flow.authorizations import start_device_authorization
+from app.auth.device_flow.authorizations import PICTURE_LIMIT, start_device_authorization
 from app.auth.device_flow.events import stream_sign_in_events
 from app.auth.device_flow.schemas import (
     AuthorizationState,
@@ -27,6 +27,7 @@ from app.auth.oauth.protocol import (
     describe_oauth_errors,
     refuse_foreign_origin,
 )
+from app.auth.rate_limits import take_token_by_network
 from app.authz.access import Public, build_actor
 from app.authz.errors import ForeignOrigin
 from app.authz.origin import SameOrigin
@@ -34,7 +35,7 @@ from app.core.app_links import SCAN_PATH, build_scan_link
 from app.core.qr import draw_png, draw_svg
 from app.core.services import SETTINGS
 from app.database.db import ENGINE, Readable, ReadDb, TransactionalRoute, WriteDb
-from app.web.errors import NotFound, problems
+from app.web.errors import NotFound, TooManyRequests, problems
 from app.web.event_stream import STREAMS, EventStream, describe_events
 
 oauth_router = APIRouter(route_class=OAuthRoute, tags=["sign-in"], dependencies=[Public])
@@ -89,6 +90,19 @@ async def create_device_authorization(
     )
 
 
+async def _limit_pictures(request: Request) -> None:
+    """Take a token of the caller's networks, in a transaction of its own. Raises TooManyRequests."""
+    async with ENGINE.get(request).begin() as db:
+        await take_token_by_network(db, PICTURE_LIMIT, build_actor(request))
+
+
+_PICTURE: dict[str, Any] = {
+    "response_class": Response,
+    "dependencies": [Depends(_limit_pictures)],
+    "responses": problems(NotFound, TooManyRequests),
+}
+
+
 async def _get_live_scan_uri(request: Request, db: Readable, user_code: UserCode) -> str:
     """Return the address of a code that can still be scanned. Raises NotFound."""
     found = await find_scan_code(db, user_code)
@@ -97,7 +111,7 @@ async def _get_live_scan_uri(request: Request, db: Readable, user_code: UserCode
     return build_scan_link(SETTINGS.get(request).issuer, found)
 
 
-@router.get(f"{_PATH}/qr.svg", summary="QR code as SVG", response_class=Response)
+@router.get(f"{_PATH}/qr.svg", summary="QR code as SVG", **_PICTURE)
 async def read_qr_svg(request: Request, db: ReadDb, user_code: UserCode) -> Response:
     """Get the QR code as SVG, for a page that cannot draw it. The picture can be shown until the code expires.
 
@@ -108,7 +122,7 @@ async def read_qr_svg(request: Request, db: ReadDb, user_code: UserCode) -> Resp
     )
 
 
-@router.get(f"{_PATH}/qr.png", summary="QR code as PNG", response_class=Response)
+@router.get(f"{_PATH}/qr.png", summary="QR code as PNG", **_PICTURE)
 async def read_qr_png(request: Request, db: ReadDb, user_code: UserCode) -> Response:
     """Get the QR code as PNG, for a client that cannot show SVG. The picture can be shown until the code expires.
 

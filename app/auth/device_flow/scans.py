@@ -21,7 +21,7 @@ from app.auth.rate_limits import Limit, take_token
 from app.authz.access import UserScope
 from app.database.db import Readable
 from app.database.rows import fetch_row
-from app.schema.auth import DeviceAuthorization, OAuthClient
+from app.schema.sign_in import DeviceAuthorization, OAuthClient
 from app.web.errors import NotFound, Problem
 
 MAX_WRONG_NUMBERS = 3

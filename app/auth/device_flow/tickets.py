@@ -12,7 +12,8 @@ from app.auth.device_flow.authorizations import normalize_user_code
 from app.core.cipher import create_secret, hash_secret
 from app.database.db import Readable
 from app.database.rows import fetch_row, one_or_404
-from app.schema.auth import DeviceAuthorization, User
+from app.schema.auth import User
+from app.schema.sign_in import DeviceAuthorization
 
 STATE_COLUMNS = (
     DeviceAuthorization.id,

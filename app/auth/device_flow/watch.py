@@ -15,6 +15,7 @@ import structlog
 
 from app.authz.signing_keys import KEYS_CHANNEL
 from app.core.services import Service
+from app.database.connections import Database, Role
 
 log = structlog.get_logger()
 
@@ -49,8 +50,8 @@ class Waiter:
 class SignInWatch:
     """The LISTEN connection of the process and its waiters."""
 
-    def __init__(self, database_url: str, on_keys_changed: Callable[[], Awaitable[None]]) -> None:
-        self._url = database_url
+    def __init__(self, database: Database, on_keys_changed: Callable[[], Awaitable[None]]) -> None:
+        self._database = database
         self._on_keys_changed = on_keys_changed
         self._waiters: dict[UUID, set[Waiter]] = {}
         self._lost = asyncio.Event()
@@ -82,9 +83,7 @@ class SignInWatch:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(
-            self._url, timeout=10, server_settings={"application_name": "xuezu listening"}
-        )
+        connection = await self._database.connect(Role.LISTEN)
         self._lost.clear()
         try:
             connection.add_termination_listener(lambda _: self._lost.set())

@@ -19,12 +19,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from app.authz.origin import is_foreign_origin
+from app.authz.person_address import adopt_person_address, is_app_back_end, is_confidential
 from app.authz.scopes import OWN_SCOPES
 from app.core.cipher import hash_secret
 from app.core.i18n import gettext_in
 from app.core.text import contains_refused_characters
 from app.database.db import Handler, TransactionalRoute
-from app.schema.auth import ClientSecret, OAuthClient
+from app.schema.sign_in import ClientSecret, OAuthClient
 from app.web.errors import BadRequest, Problem
 from app.web.request_state import get_request_state
 from app.web.schemas import Out
@@ -40,11 +41,14 @@ class OAuthErrorOut(Out):
 
     error: str = Field(description="Stable code.", examples=["invalid_grant"])
     error_description: str = Field(description="For the developer, in English.")
+    proof_token: str | None = Field(
+        default=None, description="Only with `real_name_needed`: the secret for the proof and the real-name grant."
+    )
 
 
 class OAuthError(Exception):
-    """An error of an OAuth endpoint. If it is raised, the transaction is rolled back. If the transaction must commit,
-    return its `build_response()` instead."""
+    """An error of an OAuth endpoint, with further `members` of its body. If it is raised, the transaction is rolled
+    back. If the transaction must commit, return its `build_response()` instead."""
 
     def __init__(
         self,
@@ -53,8 +57,10 @@ class OAuthError(Exception):
         *,
         status: int = 400,
         headers: Mapping[str, str] | None = None,
+        **members: str,
     ) -> None:
         super().__init__(error)
+        self.members = members
         self.error = error
         self.description = description
         self.status = status
@@ -68,7 +74,7 @@ class OAuthErrorResponse(JSONResponse):
     """The response of an OAuthError, with its error code."""
 
     def __init__(self, error: OAuthError) -> None:
-        body = {"error": error.error, "error_description": error.description}
+        body = {"error": error.error, "error_description": error.description} | error.members
         super().__init__(body, error.status, NO_STORE | error.headers)
         self.error = error.error
 
@@ -172,10 +178,14 @@ _BAD_REQUESTS: Mapping[str, str] = {
     "unsupported_token_type": "A service's token ends by itself. Let an operator revoke the client instead.",
     "unauthorized_client": "The client may not use this grant type. Use the one that its program is registered for.",
     "invalid_scope": "The client does not have the scope. Request fewer, or ask a platform operator to grant it.",
-    "authorization_pending": "The person has not decided yet. Ask again after `interval` seconds.",
+    "authorization_pending": "The person has not decided yet, or their real name is not proved yet. Ask again after "
+    "`interval` seconds (of a real name: five).",
+    "real_name_needed": "The account of this phone is verified and was not used for 180 days. With the `proof_token` "
+    "prove the real name (`POST /v1/sign-in-proofs`), or begin another account; then use the real-name grant.",
     "slow_down": "The client asks too often. Wait five seconds longer from now on.",
-    "access_denied": "The person has refused the sign-in. Show a new code only if the person wants one.",
-    "expired_token": "The code has expired. Ask for a new one with `POST /oauth/device_authorization`.",
+    "access_denied": "The person has refused the sign-in, or their real name is not that of the account. Show a new "
+    "code only if the person wants one.",
+    "expired_token": "The code or the proof token has expired. Begin the sign-in again.",
 }
 _OTHERS: Mapping[int, str] = {
     401: "- `invalid_client`: The client is unknown or revoked, or its secret is wrong. Check both.",
@@ -198,7 +208,7 @@ def describe_oauth_errors(*statuses: int, bad_requests: Sequence[str] = ()) -> d
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The authenticated client. Public clients authenticate with their id, services also with a secret."""
+    """The authenticated client. Public clients authenticate with their id, confidential ones also with a secret."""
 
     id: str
     name: str
@@ -209,7 +219,7 @@ class Client:
 
     @property
     def has_all_scopes(self) -> bool:
-        """Return whether the client is the app or the console, which have all scopes of a person."""
+        """Return whether the client is an app or the console, which have all scopes of a person."""
         return self.kind in ("app", "console")
 
     def choose_scopes(self, form: Mapping[str, str]) -> frozenset[str]:
@@ -243,9 +253,13 @@ _LIVE_CLIENT = select(
 async def _find_client(db: AsyncConnection, client_id: str, secret: str | None) -> Client | None:
     given = {"client_id": client_id, "secret_hash": hash_secret(secret or "")}
     row = (await db.execute(_LIVE_CLIENT, given)).one_or_none()
-    # A service needs its secret. A public client has none, so one that authenticates is refused, also with an empty
-    # secret: a client that does not know where its id belongs (golang.org/x/oauth2) tries HTTP Basic before the body.
-    if row is None or row.proved != (row.kind == "service") or (row.kind != "service" and secret is not None):
+    if row is None:
+        return None
+    # A confidential client needs its secret. A public one has none, so one that authenticates is refused, also with an
+    # empty secret: a client that does not know where its id belongs (golang.org/x/oauth2) tries HTTP Basic before the
+    # body.
+    confidential = is_confidential(row.id, row.kind)
+    if row.proved != confidential or (not confidential and secret is not None):
         return None
     return Client(row.id, row.name, row.kind, frozenset(row.scopes), row.refresh_seconds, row.session_seconds)
 
@@ -254,7 +268,8 @@ async def authenticate_client(db: AsyncConnection, request: Request, form: Mappi
     """Authenticate the client of the request and return it (RFC 6749 §2.3.1).
 
     A public client sends only its `client_id`. Any other client also sends its secret, in HTTP Basic or in the body.
-    Raises OAuthError.
+    The address that the back end of an app names is that of the request from now on. Raises OAuthError, and
+    UnreadablePersonAddress.
     """
     authorization = request.headers.get("authorization")
     headers: dict[str, str] = {}
@@ -273,6 +288,8 @@ async def authenticate_client(db: AsyncConnection, request: Request, form: Mappi
         raise OAuthError(
             "invalid_client", "the client is not known by this name and secret", status=401, headers=headers
         )
+    if is_app_back_end(client.id, client.kind):
+        adopt_person_address(request)
     return client
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import Uuid, bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,12 +16,15 @@ from app.auth.errors import IsOperator
 from app.auth.sessions import end_sessions
 from app.authz.access import OperatorScope
 from app.core.cipher import Cipher, create_secret, hash_secret
+from app.database.db import Readable
 from app.database.rows import fetch_rows
 from app.members.activation import activate_user
 from app.messages.delivery import add_account_message
 from app.messages.kinds import MessageKind
 from app.schema.auth import Operator, SecurityKey, User
 from app.web.errors import NotFound
+
+ENROLMENT_LIFETIME = timedelta(days=1)
 
 
 class NoSuchOperator(Exception):
@@ -47,14 +50,21 @@ class Recovery:
 
 
 async def add_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str, name: str) -> str:
-    """Make the user with this phone a platform operator. Return the enrolment code for the first security key.
+    """Make the user with this phone a platform operator. Return the enrolment code for the first security key, which is
+    valid for ENROLMENT_LIFETIME.
 
     If the user is an operator already, this is a recovery from lost keys: the function removes the keys, ends the
     sessions and makes a new code.
     """
     account = await find_or_register_user(db, cipher, actor, phone)
     code = create_secret()
-    columns = {"name": name, "enrolment_hash": hash_secret(code), "removed_at": None}
+    expires_at = func.now() + ENROLMENT_LIFETIME
+    columns = {
+        "name": name,
+        "enrolment_hash": hash_secret(code),
+        "enrolment_expires_at": expires_at,
+        "removed_at": None,
+    }
     await db.execute(
         insert(Operator)
         .values(user_id=account.id, **columns)
@@ -92,33 +102,47 @@ async def list_operators(db: AsyncConnection) -> Sequence[OperatorRow]:
     return await fetch_rows(db, statement, OperatorRow)
 
 
+_OPERATOR = select(
+    exists().where(Operator.user_id == bindparam("user_id", type_=Uuid()), Operator.removed_at.is_(None))
+)
+
+
+async def is_operator(db: Readable, user_id: UUID) -> bool:
+    """Return whether the user is an operator."""
+    return bool((await db.execute(_OPERATOR, {"user_id": user_id})).scalar_one())
+
+
 async def remove_keys(db: AsyncConnection, user_id: UUID) -> int:
     """Remove all security keys of a user. Return their number."""
     removed = await db.scalars(delete(SecurityKey).where(SecurityKey.user_id == user_id).returning(SecurityKey.id))
     return len(removed.all())
 
 
-async def _lock_user_by_phone(db: AsyncConnection, cipher: Cipher, phone: str) -> UUID:
-    """Lock the user with this phone FOR UPDATE and return the id. Raises NotFound, IsOperator."""
+async def lock_user_by_phone(db: AsyncConnection, cipher: Cipher, phone: str) -> UUID:
+    """Lock the user with this phone FOR UPDATE and return the id. Raises NotFound."""
     statement = select(User.id).where(User.phone_index.in_(cipher.list_phone_indexes(phone))).with_for_update()
     user_id: UUID | None = await db.scalar(statement)
     if user_id is None:
         raise NotFound
-    operating = exists().where(Operator.user_id == user_id, Operator.removed_at.is_(None))
-    if await db.scalar(select(operating)):
-        raise IsOperator
     return user_id
 
 
-async def recover_keys(
-    db: AsyncConnection, cipher: Cipher, scope: OperatorScope, *, phone: str, reason: str
-) -> Recovery:
+async def _lock_user(db: AsyncConnection, user_id: UUID) -> None:
+    """Lock the user FOR UPDATE. Raises NotFound (also for a closed account), IsOperator."""
+    live = select(User.id).where(User.id == user_id, User.status != "closed")
+    if await db.scalar(live.with_for_update()) is None:
+        raise NotFound
+    if await is_operator(db, user_id):
+        raise IsOperator
+
+
+async def recover_keys(db: AsyncConnection, scope: OperatorScope, user_id: UUID, *, reason: str) -> Recovery:
     """Remove all security keys and end all sessions of a user who has lost the keys.
 
     The user signs in by phone again and registers a first key. Raises NotFound, and IsOperator: operators are
     recovered on the command line.
     """
-    user_id = await _lock_user_by_phone(db, cipher, phone)
+    await _lock_user(db, user_id)
     keys = await remove_keys(db, user_id)
     sessions = await end_sessions(db, scope.actor, user_id, reason="key-recovery")
     await add_account_message(db, user_id, MessageKind.SECURITY_KEYS_RECOVERED)
@@ -127,15 +151,15 @@ async def recover_keys(
     return Recovery(user_id, keys, sessions)
 
 
-async def suspend_user(db: AsyncConnection, cipher: Cipher, scope: OperatorScope, *, phone: str, reason: str) -> UUID:
-    """Suspend a user until `restore_user`: the user's next call is refused. Return the user's id. Raises NotFound,
-    IsOperator."""
-    user_id = await _lock_user_by_phone(db, cipher, phone)
+async def suspend_user(
+    db: AsyncConnection, cipher: Cipher, scope: OperatorScope, user_id: UUID, *, reason: str
+) -> None:
+    """Suspend a user until `restore_user`: the user's next call is refused. Raises NotFound, IsOperator."""
+    await _lock_user(db, user_id)
     await db.execute(update(User).where(User.id == user_id).values(status="disabled"))
     await end_sessions(db, scope.actor, user_id, reason="suspended")
     await activate_user(db, cipher, user_id)
     await record(db, scope.actor, "user.suspended", subject=("user", user_id), after={"reason": reason})
-    return user_id
 
 
 async def restore_user(db: AsyncConnection, cipher: Cipher, scope: OperatorScope, user_id: UUID) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, exists, func, select
+from sqlalchemy import Uuid, bindparam, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -12,7 +12,7 @@ from app.audit_log.entries import record
 from app.auth.accounts.accounts import get_phone, replace_phone
 from app.auth.errors import CodeRefused, IsOperator
 from app.auth.operators.operators import remove_keys
-from app.auth.phone_codes.codes import CodeCheck, Purpose, check_phone_code, make_phone_code
+from app.auth.phone_codes.codes import CodeCheck, GivenCode, Purpose, SentCode, check_phone_code, make_phone_code
 from app.authz.access import OperatorScope
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
@@ -33,12 +33,19 @@ class PhoneReturn:
     replaced_phone: str
 
 
-_earlier = aliased(UserPhone)
-# A return makes the thief's phone a former phone too. It cannot take the account back: the present phone is older.
+_earlier, _next = aliased(UserPhone), aliased(UserPhone)
+# A return makes the thief's phone a former phone too. It cannot take the account back: the present phone is older. A
+# phone that the account gave up because another person has the number was not replaced: none begins at its end.
 _FIND_FORMER_USER = (
     select(UserPhone.user_id)
     .join(User, User.id == UserPhone.user_id)
     .where(User.status != "closed", UserPhone.until > func.now() - RETURN_WINDOW)
+    .where(
+        or_(
+            User.phone_since == UserPhone.until,
+            exists().where(_next.user_id == User.id, _next.since == UserPhone.until),
+        )
+    )
     .where(
         ~exists().where(
             _earlier.user_id == User.id,
@@ -64,8 +71,8 @@ async def _get_former_user(db: AsyncConnection, cipher: Cipher, phone: str) -> U
     return user_id
 
 
-async def make_return_code(db: AsyncConnection, cipher: Cipher, scope: OperatorScope, phone: str) -> str:
-    """Make a code for the former phone, and return the message to send.
+async def make_return_code(db: AsyncConnection, cipher: Cipher, scope: OperatorScope, phone: str) -> SentCode:
+    """Make a code for the former phone. Return its handle and the message to send.
 
     Raises NotFound, IsOperator, TooManyRequests.
     """
@@ -74,7 +81,7 @@ async def make_return_code(db: AsyncConnection, cipher: Cipher, scope: OperatorS
 
 
 async def return_phone(
-    db: AsyncConnection, cipher: Cipher, scope: OperatorScope, *, phone: str, code: str
+    db: AsyncConnection, cipher: Cipher, scope: OperatorScope, *, phone: str, given: GivenCode
 ) -> PhoneReturn | CodeRefused:
     """Give an account its former phone back, end all its sessions and remove its security keys, which may be those of a
     thief. CodeRefused is returned, not raised, so that a wrong code is counted.
@@ -84,7 +91,7 @@ async def return_phone(
     user_id = await _get_former_user(db, cipher, phone)
     purpose, bound_to = Purpose.RETURN_PHONE, str(user_id)
     checked = await check_phone_code(
-        db, cipher, scope.actor, phone=phone, purpose=purpose, code=code, bound_to=bound_to
+        db, cipher, scope.actor, phone=phone, purpose=purpose, given=given, bound_to=bound_to
     )
     if checked is not CodeCheck.RIGHT:
         return CodeRefused()

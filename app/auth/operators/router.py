@@ -1,7 +1,7 @@
 """Calls of platform operators: reviews of ID cards, key recovery, suspensions, clients. They need a security key."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, BackgroundTasks, Path, Query, Request, Response
@@ -21,8 +21,11 @@ from app.auth.errors import (
     UnusableScopes,
 )
 from app.auth.operators import operators
+from app.auth.operators.account_search import search_account_by_phone
 from app.auth.operators.phone_returns import make_return_code, return_phone
 from app.auth.operators.schemas import (
+    AccountSearchCreate,
+    AccountSearchOut,
     ClientCreate,
     ClientOut,
     ClientSecretCreate,
@@ -36,17 +39,19 @@ from app.auth.operators.schemas import (
     SuspensionCreate,
     SuspensionOut,
 )
-from app.auth.phone_codes.codes import KEYS_RECOVERED, PHONE_CHANGED
-from app.auth.phone_codes.router import build_phone_code_out
+from app.auth.phone_codes.delivery import deliver_phone_code
 from app.auth.phone_codes.schemas import PhoneCodeCreate, PhoneCodeOut
-from app.auth.phone_codes.sms import deliver_message, get_gateway, send_notice
-from app.auth.verification import reviews
+from app.auth.phone_codes.sms import require_gateway, send_notice
+from app.auth.verification import pictures, reviews
+from app.auth.verification.pictures import Side
 from app.auth.verification.schemas import ReviewItemOut
 from app.authz.access import AsOperator
 from app.core.cipher import CipherDep
-from app.database.db import ReadDb, TransactionalRoute, WriteDb
+from app.database.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import ItemList, Page, Paging, paged_by
 from app.idempotency.replay import without_stored_answer
+from app.sms.messages import Template
+from app.web.downloads import build_picture_response
 from app.web.errors import NotFound, TooManyRequests, build_problem_response, problems
 from app.web.locations import set_location
 
@@ -56,6 +61,11 @@ router = APIRouter(
 
 VerificationId = Annotated[UUID, Path(description="The verification.")]
 ClientId = Annotated[str, Path(min_length=1, max_length=100, description="The client.")]
+
+
+_JPEG: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}, "description": "The picture."}
+}
 
 
 @router.get("/verifications", summary="ID cards to review")
@@ -85,6 +95,29 @@ async def put_review(db: WriteDb, cipher: CipherDep, scope: AsOperator, verifica
     return ReviewOut.model_validate(await reviews.begin_review(db, cipher, scope, verification_id))
 
 
+@router.get(
+    "/verifications/{verification_id}/pictures/{side}",
+    summary="See a picture of an ID card",
+    response_class=Response,
+    responses={**_JPEG, **problems(NotYourReview)},
+)
+async def read_picture(
+    request: Request,
+    cipher: CipherDep,
+    scope: AsOperator,
+    verification_id: VerificationId,
+    side: Annotated[Side, Path(description="`front` has the face, `back` the emblem.")],
+) -> Response:
+    """Show one side of the card as a JPEG. Begin the review first: only the operator who reviews the card sees it,
+    until the decision. Then the pictures are deleted. No cache may store the answer.
+
+    The card is not changed. Each call writes an audit entry with the caller.
+    """
+    return build_picture_response(
+        await pictures.read_picture(ENGINE.get(request), cipher, scope, verification_id, side)
+    )
+
+
 @router.put(
     "/verifications/{verification_id}/approval",
     status_code=204,
@@ -110,11 +143,26 @@ async def approve_verification(
 )
 async def put_rejection(db: WriteDb, scope: AsOperator, verification_id: VerificationId, body: RejectionPut) -> None:
     """The operator states that the card does not verify the person. The user can read the reason and try again. The ID
-    number is erased.
+    number and the pictures are erased.
 
     Begin the review first.
     """
     await reviews.reject_verification(db, scope, verification_id, body.reason)
+
+
+@router.post("/account-searches", summary="Find an account by its phone")
+async def search_account(
+    response: Response, db: WriteDb, cipher: CipherDep, scope: AsOperator, body: AccountSearchCreate
+) -> AccountSearchOut:
+    """Find the account that has a phone, before it is suspended, let in again or recovered. Of its data the answer has
+    only what confirms that it is the right one: the name and the phone are masked.
+
+    Nothing is changed. Each call writes an audit entry with the caller, also if no account has the phone; the number is
+    not in it.
+    """
+    response.headers["Cache-Control"] = "no-store"
+    found = await search_account_by_phone(db, cipher, scope, body.phone)
+    return AccountSearchOut(items=[] if found is None else [found])
 
 
 @router.post("/key-recoveries", summary="Recover from lost security keys", responses=problems(IsOperator))
@@ -133,8 +181,9 @@ async def create_key_recovery(
     First check, outside the service, that the request comes from this user. For an operator's own keys use `xuezu
     operators`.
     """
-    recovery = await operators.recover_keys(db, cipher, scope, phone=body.phone, reason=body.reason)
-    send_notice(request, tasks, body.phone, KEYS_RECOVERED)
+    user_id = await operators.lock_user_by_phone(db, cipher, body.phone)
+    recovery = await operators.recover_keys(db, scope, user_id, reason=body.reason)
+    send_notice(request, tasks, body.phone, Template.KEYS_RECOVERED)
     return KeyRecoveryOut.model_validate(recovery)
 
 
@@ -152,31 +201,30 @@ async def create_phone_return_code(
 
     Nothing is changed yet.
     """
-    gateway = get_gateway(request)
-    tasks.add_task(deliver_message, gateway, body.phone, await make_return_code(db, cipher, scope, body.phone))
-    return build_phone_code_out()
+    require_gateway(request)
+    return deliver_phone_code(request, tasks, body.phone, await make_return_code(db, cipher, scope, body.phone))
 
 
 @router.post(
     "/phone-returns",
     summary="Give an account its former phone back",
     response_model=PhoneReturnOut,
-    responses=problems(CodeRefused, IsOperator, PhoneTaken),
+    responses=problems(CodeRefused, IsOperator, PhoneTaken, TooManyRequests),
 )
 async def create_phone_return(
     request: Request, db: WriteDb, cipher: CipherDep, scope: AsOperator, body: PhoneReturnCreate, tasks: BackgroundTasks
 ) -> PhoneReturnOut | JSONResponse:
     """Undo a change of the phone that the person did not make. This is the second step: send the code that the former
-    phone has received. The account's sessions end and its security keys are removed. The phone that loses the account
-    gets an SMS.
+    phone has received, with its handle. The account's sessions end and its security keys are removed. The phone that
+    loses the account gets an SMS.
 
     First check, outside the service, that the request comes from this user. It is possible for seven days after the
     change. Where the former phone has an account of its own by now, the person closes that one first.
     """
-    returned = await return_phone(db, cipher, scope, phone=body.phone, code=body.code)
+    returned = await return_phone(db, cipher, scope, phone=body.phone, given=body.given)
     if isinstance(returned, CodeRefused):
         return build_problem_response(request, returned)
-    send_notice(request, tasks, returned.replaced_phone, PHONE_CHANGED)
+    send_notice(request, tasks, returned.replaced_phone, Template.PHONE_CHANGED)
     return PhoneReturnOut.model_validate(returned)
 
 
@@ -188,7 +236,8 @@ async def create_suspension(db: WriteDb, cipher: CipherDep, scope: AsOperator, b
     Rows and points stay. `DELETE /v1/operator/suspensions/{user_id}` lets them in again. An operator is removed
     with `xuezu operators` first.
     """
-    user_id = await operators.suspend_user(db, cipher, scope, phone=body.phone, reason=body.reason)
+    user_id = await operators.lock_user_by_phone(db, cipher, body.phone)
+    await operators.suspend_user(db, cipher, scope, user_id, reason=body.reason)
     return SuspensionOut(user_id=user_id)
 
 
@@ -217,11 +266,13 @@ async def read_client(db: ReadDb, scope: AsOperator, client_id: ClientId) -> Cli
 @router.post("/clients", status_code=201, summary="Register a client", responses=problems(UnusableScopes))
 @without_stored_answer
 async def create_client(response: Response, db: WriteDb, scope: AsOperator, body: ClientCreate) -> ClientSecretOut:
-    """Register a service, which gets its first secret, or a public program that signs in by scan. Note the secret now:
-    it is shown only in this answer.
+    """Register a service or the back end of an app, which get their first secret, or a public program that signs in by
+    scan. Note the secret now: it is shown only in this answer.
 
     Give a client only the scopes that it needs. `point-events:write` is for services. A program that signs in by scan
-    needs at least one of the others, and a person sees its scopes before they approve its sign-in.
+    needs at least one of the others, and a person sees its scopes before they approve its sign-in. Register an app only
+    for the operator of this service: it signs people in by the codes of their phones, and its back end names their
+    addresses (`Xuezu-Person-Address`), by which they are limited.
     """
     client = await clients.create_client(db, scope.actor, name=body.name, kind=body.kind, scopes=body.scopes)
     set_location(response, f"/v1/operator/clients/{client.client_id}")
@@ -233,8 +284,8 @@ async def create_client(response: Response, db: WriteDb, scope: AsOperator, body
 async def create_client_secret(
     db: WriteDb, scope: AsOperator, client_id: ClientId, body: ClientSecretCreate
 ) -> ClientSecretOut:
-    """Make a new secret for a service, shown only in this answer. The old ones work for `overlap_hours` more, so that
-    the service can change to the new one without a pause.
+    """Make a new secret for a service or an app, shown only in this answer. The old ones work for `overlap_hours` more,
+    so that the program can change to the new one without a pause.
 
     Where an old secret has leaked, give 0 hours.
     """

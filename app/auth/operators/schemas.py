@@ -8,12 +8,18 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.auth.phone_codes.schemas import Code
+from app.auth.phone_codes.codes import GivenCode
+from app.auth.phone_codes.schemas import Code, Handle
+from app.auth.verification.pictures import Side
 from app.auth.verification.schemas import ReviewItemOut
 from app.authz.scopes import RegistrableScope
 from app.core.phones import Phone
 from app.core.text import Name
 from app.web.schemas import Body, Out
+
+RejectionReason = Literal["name-and-number-disagree", "unreadable", "not-the-person", "other"]
+KeyRecoveryReason = Literal["lost", "stolen", "broken", "other"]
+SuspensionReason = Literal["abuse", "security", "by-order", "other"]
 
 
 class ReviewOut(ReviewItemOut):
@@ -21,15 +27,38 @@ class ReviewOut(ReviewItemOut):
 
     name: str
     id_number: str
+    pictures: list[Side] = Field(
+        description="The pictures to look at: `GET /v1/operator/verifications/{verification_id}/pictures/{side}`."
+    )
 
 
 class RejectionPut(Body):
-    reason: Literal["name-and-number-disagree", "unreadable", "not-the-person", "other"]
+    reason: RejectionReason
+
+
+class AccountSearchCreate(Body):
+    phone: Phone
+
+
+class AccountOut(Out):
+    """An account as an operator sees it."""
+
+    user_id: UUID
+    phone: str = Field(description="Masked.", examples=["138****8000"])
+    name: str | None = Field(description="The verified name, masked; null without one.", examples=["王**"])
+    status: Literal["active", "disabled"] = Field(description="`disabled`: suspended.")
+    security_keys: int
+    operator: bool = Field(description="Whether it is an operator's, which only `xuezu operators` changes.")
+    created_at: datetime
+
+
+class AccountSearchOut(Out):
+    items: list[AccountOut] = Field(description="The account that has the phone, or an empty list.")
 
 
 class KeyRecoveryCreate(Body):
     phone: Phone
-    reason: Literal["lost", "stolen", "broken", "other"]
+    reason: KeyRecoveryReason
 
 
 class KeyRecoveryOut(Out):
@@ -41,6 +70,11 @@ class KeyRecoveryOut(Out):
 class PhoneReturnCreate(Body):
     phone: Phone = Field(description="The former phone.")
     code: Code = Field(description="The code that the former phone has received.")
+    handle: Handle
+
+    @property
+    def given(self) -> GivenCode:
+        return GivenCode(self.handle, self.code)
 
 
 class PhoneReturnOut(Out):
@@ -51,7 +85,7 @@ class PhoneReturnOut(Out):
 
 class SuspensionCreate(Body):
     phone: Phone
-    reason: Literal["abuse", "security", "by-order", "other"]
+    reason: SuspensionReason
 
 
 class SuspensionOut(Out):
@@ -60,11 +94,14 @@ class SuspensionOut(Out):
 
 class ClientCreate(Body):
     name: Name
-    kind: Literal["service", "device"] = Field(description="`device`: a public program that signs in by scan.")
+    kind: Literal["service", "device", "app"] = Field(
+        description="`device`: a public program that signs in by scan. `app`: the back end of an app."
+    )
     scopes: list[RegistrableScope] = Field(
         default_factory=list,
         max_length=20,
-        description="What it may do. A program that signs in by scan needs at least one, and the person sees them.",
+        description="What it may do. A program that signs in by scan needs at least one, and the person sees them. An "
+        "app has none here: it can do all that its people can.",
     )
 
 

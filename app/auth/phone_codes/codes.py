@@ -1,37 +1,45 @@
-"""Codes sent to a phone: six digits, valid for five minutes and five tries. A phone has one live code per purpose."""
+"""Codes sent to a phone: six digits, valid for five minutes and five tries.
+
+Each request for a code makes a code of its own with a handle of its own, and the code is redeemed with its handle. So a
+stranger who requests codes for a phone neither replaces the owner's code nor uses up its tries.
+"""
 
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import case, func, literal, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import case, func, insert, literal, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
-from app.auth.rate_limits import Limit, take_token, take_token_by_address
+from app.auth.phone_codes.limits import count_guess, require_guess, take_message
 from app.blind_index.keys import lock_index_key
-from app.core.cipher import Cipher
-from app.schema.auth import PhoneCode
+from app.core.cipher import Cipher, create_secret, hash_secret
+from app.core.metrics import Counter
+from app.schema.sign_in import PhoneCode
+from app.sms.messages import Message, Template
 
 LIFETIME = timedelta(minutes=5)
 MAX_TRIES = 5
 DIGITS = 6
 
-# With five tries per code, an attacker can try about 265 of a million codes of a phone in a day.
-PHONE_LIMIT = Limit("code-phone", burst=5, every=timedelta(minutes=30))
-# An office behind one address may sign in on one morning.
-ADDRESS_LIMIT = Limit("code-address", burst=200, every=timedelta(seconds=6))
-# This limits the cost of messages.
-OVERALL_LIMIT = Limit("code-overall", burst=1200, every=timedelta(milliseconds=50))
-
 
 class Purpose(StrEnum):
+    """What a code is for. The message of a code has the template of this name."""
+
     SIGN_IN = "sign-in"
     CHANGE_PHONE = "change-phone"
     LEAVE_PHONE = "leave-phone"
     RETURN_PHONE = "return-phone"
     CLOSE_ACCOUNT = "close-account"
+
+
+_TO_OWN_PHONE = frozenset({Purpose.LEAVE_PHONE, Purpose.RETURN_PHONE, Purpose.CLOSE_ACCOUNT})
+"""Purposes whose caller is authorized to get codes to the phone: requests of strangers do not limit such a caller."""
+
+CODE_CHECKS = Counter("phone_code_checks_total", "Codes of phones that were checked", "purpose", "outcome")
 
 
 class CodeCheck(StrEnum):
@@ -40,47 +48,55 @@ class CodeCheck(StrEnum):
     NONE_LIVE = "none-live"
 
 
-_MESSAGES = {
-    Purpose.SIGN_IN: "【学组】{code} 是您的登录验证码，5 分钟内有效。请勿告诉他人。",
-    Purpose.CHANGE_PHONE: "【学组】{code} 是您更换手机号的验证码，5 分钟内有效。请勿告诉他人。",
-    Purpose.LEAVE_PHONE: "【学组】{code} 是您的账号换到其他手机号的验证码，5 分钟内有效。非本人操作请勿告诉任何人。",
-    Purpose.RETURN_PHONE: "【学组】{code} 是恢复您原手机号的验证码，5 分钟内有效。只可告诉为您办理的平台管理员。",
-    Purpose.CLOSE_ACCOUNT: "【学组】{code} 是您注销账号的验证码，5 分钟内有效。注销后无法恢复。",
-}
-PHONE_CHANGED = "【学组】您的账号已更换手机号，所有设备已退出登录。如非本人操作，请立即联系平台管理员。"
-KEY_ADDED = "【学组】您的账号登记了一把新的安全密钥。如非本人操作，请立即退出所有设备并联系平台管理员。"
-KEYS_RECOVERED = "【学组】平台管理员已移除您的账号的全部安全密钥。如非本人申请，请立即联系平台管理员。"
+@dataclass(frozen=True, slots=True)
+class SentCode:
+    """A new code: the handle for the caller, and the message for the phone."""
+
+    handle: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class GivenCode:
+    """A code that a caller redeems, with the handle of the request for it."""
+
+    handle: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneProof:
+    """A given code as the proof that the caller has the phone."""
+
+    phone: str
+    purpose: Purpose
+    given: GivenCode
 
 
 async def make_phone_code(
     db: AsyncConnection, cipher: Cipher, actor: Actor, *, phone: str, purpose: Purpose, bound_to: str = ""
-) -> str:
-    """Make a new code for a phone and a purpose, and return the message to send. It replaces the previous code.
+) -> SentCode:
+    """Make a code for a phone and a purpose. Return its handle and the message to send. Other codes stay as they are.
 
-    `bound_to` binds the code to a user. Raises TooManyRequests by phone, by address and overall. The result does not
-    depend on whether a user has the phone.
+    `bound_to` binds the code to a user. Raises TooManyRequests by phone, by network and overall (`limits`). The result
+    does not depend on whether a user has the phone.
     """
-    await take_token(db, PHONE_LIMIT, cipher.index_phone(phone).hex())
-    await take_token_by_address(db, ADDRESS_LIMIT, actor.address)
-    await take_token(db, OVERALL_LIMIT, "all")
+    await take_message(db, cipher, actor, phone, of_own_phone=purpose in _TO_OWN_PHONE)
     indexer = await lock_index_key(db, cipher)
     code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
-    new_values = {
+    handle = create_secret()
+    values = {
+        "handle_hash": hash_secret(handle),
+        "phone_index": indexer.index_phone(phone),
+        "purpose": purpose,
         "code_hash": indexer.index(*_build_code_parts(phone, purpose, bound_to, code)),
-        "tries": 0,
-        "created_at": func.now(),
         "expires_at": func.now() + LIFETIME,
-        "used_at": None,
     }
-    await db.execute(
-        insert(PhoneCode)
-        .values(phone_index=indexer.index_phone(phone), purpose=purpose, **new_values)
-        .on_conflict_do_update(index_elements=[PhoneCode.phone_index, PhoneCode.purpose], set_=new_values)
-    )
+    await db.execute(insert(PhoneCode).values(values))
     # A code that a stranger requests has no entry in the append-only audit, which they could fill.
     if actor.user_id is not None:
         await record(db, actor, "phone_code.sent", subject=("phone_code", None), after={"purpose": purpose})
-    return _MESSAGES[purpose].format(code=code)
+    return SentCode(handle, Message(Template(purpose), {"code": code}))
 
 
 async def check_phone_code(
@@ -90,17 +106,54 @@ async def check_phone_code(
     *,
     phone: str,
     purpose: Purpose,
-    code: str,
+    given: GivenCode,
     bound_to: str = "",
 ) -> CodeCheck:
-    """Compare `code` with the live code of the phone and return the result. A right code is marked as used; a wrong one
-    is counted as a try. One statement compares and marks, so a code can be used only once."""
-    right = PhoneCode.code_hash.in_(cipher.list_indexes(*_build_code_parts(phone, purpose, bound_to, code)))
+    """Compare the given code with the live code of its handle and return the result. A right code is marked as used; a
+    wrong one is counted as a try, and as a guess of the caller. Raises TooManyRequests if the caller has guessed too
+    often.
+    """
+    await require_guess(db, actor)
+    return await _use_code(db, cipher, actor, PhoneProof(phone, purpose, given), bound_to)
+
+
+async def find_wrong_code(
+    db: AsyncConnection, cipher: Cipher, actor: Actor, proofs: Sequence[PhoneProof], *, bound_to: str
+) -> PhoneProof | None:
+    """Check several codes, all of which must be right. Return the first wrong one, or None.
+
+    If one is wrong, it is counted as in `check_phone_code`, and the right ones can be sent again. Raises
+    TooManyRequests before the first comparison only: later it would undo the count and yet show which code is wrong.
+    """
+    await require_guess(db, actor)
+    async with db.begin_nested() as trial:
+        wrong = [proof for proof in proofs if await _compare_code(db, cipher, proof, bound_to) is not CodeCheck.RIGHT]
+        if wrong:
+            await trial.rollback()
+    for proof in wrong:
+        await _use_code(db, cipher, actor, proof, bound_to)
+    return wrong[0] if wrong else None
+
+
+async def _use_code(db: AsyncConnection, cipher: Cipher, actor: Actor, proof: PhoneProof, bound_to: str) -> CodeCheck:
+    result = await _compare_code(db, cipher, proof, bound_to)
+    CODE_CHECKS.add(proof.purpose, result)
+    if result is CodeCheck.WRONG:
+        await count_guess(db, actor)
+        await record(db, actor, "phone_code.refused", subject=("phone_code", None), after={"purpose": proof.purpose})
+    return result
+
+
+async def _compare_code(db: AsyncConnection, cipher: Cipher, proof: PhoneProof, bound_to: str) -> CodeCheck:
+    """Compare a code and count the try. One statement compares and marks, so a code can be used only once."""
+    parts = _build_code_parts(proof.phone, proof.purpose, bound_to, proof.given.code)
+    right = PhoneCode.code_hash.in_(cipher.list_indexes(*parts))
     statement = (
         update(PhoneCode)
         .where(
-            PhoneCode.phone_index.in_(cipher.list_phone_indexes(phone)),
-            PhoneCode.purpose == purpose,
+            PhoneCode.handle_hash == hash_secret(proof.given.handle),
+            PhoneCode.phone_index.in_(cipher.list_phone_indexes(proof.phone)),
+            PhoneCode.purpose == proof.purpose,
             PhoneCode.used_at.is_(None),
             PhoneCode.expires_at > func.now(),
             PhoneCode.tries < MAX_TRIES,
@@ -109,12 +162,7 @@ async def check_phone_code(
         .returning(PhoneCode.used_at.is_not(None))
     )
     used = await db.scalar(statement)
-    if used is None:
-        return CodeCheck.NONE_LIVE
-    if used:
-        return CodeCheck.RIGHT
-    await record(db, actor, "phone_code.refused", subject=("phone_code", None), after={"purpose": purpose})
-    return CodeCheck.WRONG
+    return CodeCheck.NONE_LIVE if used is None else CodeCheck.RIGHT if used else CodeCheck.WRONG
 
 
 def _build_code_parts(phone: str, purpose: str, bound_to: str, code: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
 from app.auth.errors import EnrolmentNeeded, FreshSignInNeeded, NoSecurityKey, SecurityKeyRefused, SecurityKeyTaken
+from app.auth.rate_limits import Limit, take_token
 from app.auth.security_keys.schemas import SecurityKeyOut
 from app.auth.sessions import lock_account
 from app.authz.access import UserScope
@@ -32,6 +33,7 @@ from app.schema.auth import Operator, SecurityKey, SecurityKeyChallenge, Session
 from app.web.errors import NotFound
 
 CHALLENGE_LIFETIME = timedelta(minutes=5)
+CHALLENGE_LIMIT = Limit("key-challenge", burst=30, every=timedelta(seconds=20))
 
 Purpose = Literal["registration", "check"]
 KEY_COLUMNS = (SecurityKey.id, SecurityKey.name, SecurityKey.created_at, SecurityKey.used_at)
@@ -70,7 +72,7 @@ async def make_challenge(
     db: AsyncConnection, scope: UserScope, party: RelyingParty, purpose: Purpose, user_name: str
 ) -> Challenge:
     """Store a new challenge and return it with the options for the browser's `navigator.credentials`. Raises
-    NoSecurityKey if the purpose is to prove a key and the user has none."""
+    TooManyRequests, and NoSecurityKey if the purpose is to prove a key and the user has none."""
     import webauthn  # The import takes 0.15 s, so `http_server.warm_up` does it after the start.
     from webauthn.helpers.structs import (
         AuthenticatorSelectionCriteria,
@@ -79,6 +81,7 @@ async def make_challenge(
         ResidentKeyRequirement,
     )
 
+    await take_token(db, CHALLENGE_LIMIT, str(scope.user_id))
     keys = await db.execute(
         select(SecurityKey.credential_id, SecurityKey.transports).where(SecurityKey.user_id == scope.user_id)
     )
@@ -187,6 +190,7 @@ async def _require_key_change_allowed(db: AsyncConnection, scope: UserScope, enr
         (Session.created_at > func.now() - MAX_PROOF_AGE).label("sign_in_is_fresh"),
         select(Operator.enrolment_hash)
         .where(Operator.user_id == scope.user_id, Operator.removed_at.is_(None))
+        .where(Operator.enrolment_expires_at > func.now())
         .scalar_subquery()
         .label("enrolment_hash"),
         exists().where(Operator.user_id == scope.user_id, Operator.removed_at.is_(None)).label("is_operator"),

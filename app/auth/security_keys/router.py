@@ -9,7 +9,6 @@ from fastapi.responses import JSONResponse
 from app.auth.accounts.accounts import get_phone
 from app.auth.accounts.queries import get_me
 from app.auth.errors import EnrolmentNeeded, FreshSignInNeeded, NoSecurityKey, SecurityKeyRefused, SecurityKeyTaken
-from app.auth.phone_codes.codes import KEY_ADDED
 from app.auth.phone_codes.sms import send_notice
 from app.auth.security_keys import keys
 from app.auth.security_keys.keys import (
@@ -38,7 +37,8 @@ from app.core.phones import mask
 from app.core.services import SETTINGS
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.web.errors import NotFound, build_problem_response, problems
+from app.sms.messages import Template
+from app.web.errors import NotFound, TooManyRequests, build_problem_response, problems
 from app.web.locations import set_location
 
 router = APIRouter(route_class=TransactionalRoute, tags=["me"])
@@ -53,7 +53,7 @@ def _build_relying_party(request: Request) -> RelyingParty:
 @router.post(
     "/v1/me/security-key-challenges",
     summary="Ask for a challenge for a security key",
-    responses=problems(NoSecurityKey),
+    responses=problems(NoSecurityKey, TooManyRequests),
 )
 async def create_challenge(
     request: Request, db: WriteDb, cipher: CipherDep, scope: AsPerson, body: SecurityKeyChallengeCreate
@@ -61,7 +61,8 @@ async def create_challenge(
     """Create a challenge. This is the first step of registering or proving a security key. Give the options of the
     answer to the browser's `navigator.credentials` (WebAuthn).
 
-    The challenge is valid for five minutes, for this session and for one attempt. Next, call `POST
+    The challenge is valid for five minutes, for this session and for one attempt. A user gets some thirty at once, then
+    three a minute: after a 429, wait for the seconds of `Retry-After`. Next, call `POST
     /v1/me/security-keys` to register a key, or `PUT /v1/me/security-key-check` to prove one.
     """
     me = await get_me(db, cipher, scope)
@@ -98,7 +99,7 @@ async def create_security_key(
     )
     if isinstance(result, SecurityKeyRefused):
         return build_problem_response(request, result)
-    send_notice(request, tasks, await get_phone(db, cipher, scope.user_id), KEY_ADDED)
+    send_notice(request, tasks, await get_phone(db, cipher, scope.user_id), Template.KEY_ADDED)
     set_location(response, f"/v1/me/security-keys/{result.id}")
     return result
 

@@ -23,6 +23,7 @@ from app.authz.step_up import SECURITY_KEY_ACR
 from app.authz.tokens import SIGNING_KEYS, VERIFIER, build_audience
 from app.core.services import SETTINGS
 from app.database.db import WriteDb
+from app.web.errors import RESOURCE_METADATA
 
 router = APIRouter(route_class=OAuthRoute, tags=["sign-in"], dependencies=[Public])
 
@@ -32,6 +33,9 @@ _GRANT_FORM = {
     "client_secret": "Services only, where they do not use HTTP Basic.",
     "phone": "Phone-code grant: the phone.",
     "code": "Phone-code grant: the six digits it was sent.",
+    "handle": "Phone-code grant: the `handle` of the answer of `POST /v1/phone-codes`.",
+    "proof_token": "Real-name grant: the secret of the answer `real_name_needed`.",
+    "new_account": "Real-name grant: `true` begins an account of the person's own. The other one loses the phone.",
     "device_code": "Device grant: the secret of the device authorization.",
     "refresh_token": "Refresh grant: the newest refresh token.",
     "scope": "Only these of the client's scopes, with blanks between them. Refresh grant: only these of the session's.",
@@ -68,7 +72,7 @@ async def metadata(request: Request) -> dict[str, Any]:
 
 
 @router.get(
-    "/.well-known/oauth-protected-resource/v1",
+    RESOURCE_METADATA,
     summary="Addresses for a caller of the API (RFC 9728)",
     responses=describe_oauth_errors(),
 )
@@ -113,14 +117,15 @@ async def jwks(request: Request, response: Response) -> dict[str, list[dict[str,
         503,
         bad_requests=(
             *("invalid_grant", "unsupported_grant_type", "unauthorized_client", "invalid_scope"),
-            *("authorization_pending", "slow_down", "access_denied", "expired_token"),
+            *("authorization_pending", "slow_down", "access_denied", "expired_token", "real_name_needed"),
         ),
     ),
     openapi_extra=describe_form("grant_type", **_GRANT_FORM),
 )
 async def token(request: Request, db: WriteDb, form: Form) -> Response:
-    """Get tokens. Every sign-in ends with this call: send the code of a phone, the secret of an approved scan, a
-    refresh token, or a service's own credentials. The answer is an access token and, for a person, a refresh token.
+    """Get tokens. Every sign-in ends with this call: send the code of a phone with its handle, the secret of an
+    approved scan, a refresh token, or a service's own credentials. The answer is an access token and, for a person, a
+    refresh token.
 
     - A phone's code starts a session. The first time, it also registers the phone.
     - A scan's secret is polled every `interval` seconds: `authorization_pending` means that the person has not

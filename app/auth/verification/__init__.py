@@ -1,1 +1,4 @@
-"""Real-name verification by Alipay or by ID card, and the review of ID cards by operators. Table: `verifications`."""
+"""Real-name verification at a provider or by ID card, and the review of ID cards by operators.
+
+Tables: `verifications`, `verification_pictures`. Doors: `router`, and pages in `app.console.app_links`.
+"""

@@ -1,10 +1,10 @@
 """The page with the directories in which the user is: ask to be removed, block an org."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
+from pydantic import TypeAdapter
 
 from app.authz.access import SignedIn
 from app.console.frame.confirmations import Confirmation, add_confirmation_routes
@@ -14,30 +14,37 @@ from app.console.frame.templates import render_page
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.database.db import ReadableDb, ReadDb
-from app.database.paging import Page, Paging, paged_by
+from app.database.paging import CursorQuery, Page, Paging, paged_by, read_paging
 from app.members.own.operations import block_org, unblock_org
-from app.members.own.queries import get_membership, list_blocked_orgs, list_memberships
+from app.members.own.queries import get_blocked_org, get_membership, list_blocked_orgs, list_memberships
 from app.members.own.schemas import BlockedOrgOut, MembershipOut
 from app.members.removals.operations import create_removal_request, withdraw_removal_request
 from app.web.errors import NotFound
 
 router = APIRouter(prefix="/console/memberships", route_class=ConsoleRoute, include_in_schema=False)
 OrgId = Annotated[UUID, Path()]
-_ALL = Paging(200, None)
+_FIRST_PAGE = Paging(50, None)
+_CURSOR: TypeAdapter[Any] = TypeAdapter(tuple[UUID])
 
 
 class MembershipsPage(FrameContext, template="account/memberships.html"):
     memberships: Page[MembershipOut]
-    blocked: Sequence[BlockedOrgOut]
+    blocked: Page[BlockedOrgOut]
 
 
 @router.get("")
 async def show_memberships(
-    request: Request, db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
+    request: Request,
+    db: ReadDb,
+    scope: SignedIn,
+    paging: Annotated[Paging, paged_by(UUID)],
+    blocked_cursor: CursorQuery = None,
 ) -> Response:
-    """Show the caller's own rows: the orgs and units in which the caller is a member, as each org has stored them."""
+    """Show the caller's own rows: the orgs and units in which the caller is a member, as each org has stored them; and
+    the orgs that the caller has blocked."""
     found = await list_memberships(db, scope.user_id, paging)
-    blocked = (await list_blocked_orgs(db, scope.user_id, _ALL)).items
+    blocked_page = read_paging(_FIRST_PAGE.limit, blocked_cursor, _CURSOR)
+    blocked = await list_blocked_orgs(db, scope.user_id, blocked_page)
     frame = build_user_frame(scope, "memberships")
     return render_page(request, MembershipsPage(frame=frame, memberships=found, blocked=blocked))
 
@@ -92,10 +99,7 @@ async def block(request: Request, db: ReadableDb, scope: SignedIn, org_id: OrgId
 @add_confirmation_routes(router, "/{org_id}/block/removal")
 async def unblock(request: Request, db: ReadableDb, cipher: CipherDep, scope: SignedIn, org_id: OrgId) -> Confirmation:
     """Lift the block. Raises NotFound if the org is not blocked."""
-    blocked = (await list_blocked_orgs(db, scope.user_id, _ALL)).items
-    name = next((org.org_name for org in blocked if org.org_id == org_id), None)
-    if name is None:
-        raise NotFound
+    name = (await get_blocked_org(db, scope.user_id, org_id)).org_name
     return Confirmation(
         title=gettext("重新接受“{org}”的关联", org=name),
         explanation=gettext("该组织的通讯录中如有您的手机号码和姓名，立即变为已激活。"),

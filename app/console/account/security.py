@@ -1,6 +1,6 @@
 """Pages for the user's sessions and security keys (S16): end, register, rename, check, remove."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any
 from uuid import UUID
@@ -8,17 +8,18 @@ from uuid import UUID
 import orjson
 from fastapi import APIRouter, BackgroundTasks, Path, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from app.auth.accounts.accounts import get_phone
-from app.auth.accounts.queries import get_me, list_sessions
+from app.auth.accounts.queries import get_me, get_session, list_sessions
 from app.auth.accounts.schemas import SessionOut
-from app.auth.phone_codes.codes import KEY_ADDED
+from app.auth.operators.operators import is_operator
 from app.auth.phone_codes.sms import send_notice
 from app.auth.security_keys.keys import (
     KeyAnswer,
     RelyingParty,
     check_key,
+    get_security_key,
     list_security_keys,
     make_challenge,
     register_key,
@@ -34,46 +35,62 @@ from app.auth.security_keys.schemas import (
 )
 from app.auth.sessions import end_session, end_sessions
 from app.authz.access import SignedIn, UserScope
+from app.authz.errors import StepUpNeeded
 from app.console.frame.confirmations import Confirmation, add_confirmation_routes
 from app.console.frame.context import FrameContext, build_user_frame
-from app.console.frame.forms import Form, PageForm, is_name_typed, list_wrong_fields, validate_fields
-from app.console.frame.route import ConsoleRoute, StepUpPage
-from app.console.frame.templates import ProblemContext, render_page
+from app.console.frame.forms import Form, PageForm, catch_problem, is_name_typed, list_wrong_fields, validate_fields
+from app.console.frame.route import ConsoleRoute, KeyForm
+from app.console.frame.templates import ProblemContext, render_page, render_part
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.core.phones import mask
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.database.paging import Paging
-from app.web.errors import Invalid, NotFound, Problem
+from app.database.paging import CursorQuery, Page, Paging, read_paging
+from app.sms.messages import Template
+from app.web.errors import Invalid, Problem
 
 router = APIRouter(prefix="/console/security", route_class=ConsoleRoute, include_in_schema=False)
 
 KeyId = Annotated[UUID, Path()]
 HOME = "/console/security"
-_ALL = Paging(200, None)
+_FIRST_PAGE = Paging(50, None)
+_CURSOR: TypeAdapter[Any] = TypeAdapter(tuple[UUID])
 
 
 class SecurityPage(FrameContext, ProblemContext, template="account/security.html"):
-    """The caller's sessions and keys.
+    """A page of the caller's sessions, and one of the keys.
 
-    `mistyped`: the key whose typed name is wrong. `unnamed`: the key whose new name is invalid; `new` for a new key.
+    `only_key`: the caller has no other key than the shown one. `mistyped`: the key whose typed name is wrong.
+    `unnamed`: the key whose new name is invalid; `new` for a new key.
     """
 
-    sessions: Sequence[SessionOut]
-    keys: Sequence[SecurityKeyOut]
+    sessions: Page[SessionOut]
+    keys: Page[SecurityKeyOut]
+    only_key: bool
     form: Mapping[str, str]
     mistyped: UUID | None
     unnamed: str
+    needs_code: bool
+    """Whether the first key needs an enrolment code, because the caller is a platform operator."""
 
     def get_status(self) -> int:
-        return self.problem.status if self.problem else 422 if self.mistyped or self.unnamed else 200
+        if self.problem is not None:
+            return 403 if self.problem.status == 401 else self.problem.status
+        return 422 if self.mistyped or self.unnamed else 200
 
 
 @router.get("")
-async def show_security(request: Request, db: ReadDb, scope: SignedIn) -> Response:
-    """Show the caller's sessions and security keys."""
-    return await _show(request, db, scope, None)
+async def show_security(
+    request: Request,
+    db: ReadDb,
+    scope: SignedIn,
+    cursor: CursorQuery = None,
+    key_cursor: CursorQuery = None,
+) -> Response:
+    """Show the caller's sessions and security keys, fifty of each. `cursor` is for the sessions."""
+    sessions, keys = (read_paging(_FIRST_PAGE.limit, given, _CURSOR) for given in (cursor, key_cursor))
+    return await _show(request, db, scope, None, sessions=sessions, keys=keys)
 
 
 @add_confirmation_routes(router, "/sessions/end-others")
@@ -98,11 +115,7 @@ async def confirm_end_of_session(
     request: Request, db: ReadableDb, scope: SignedIn, session_id: Annotated[UUID, Path()]
 ) -> Confirmation:
     """End one session, which may be the current one. The user types the device's name to confirm."""
-    session = next(
-        (session for session in (await list_sessions(db, scope, _ALL)).items if session.id == session_id), None
-    )
-    if session is None:
-        raise NotFound
+    session = await get_session(db, scope, session_id)
     here, device = session_id == scope.session_id, session.device or gettext("未知设备")
     return Confirmation(
         title=gettext("退出登录：{device}", device=device),
@@ -140,20 +153,22 @@ async def add_key(
         unnamed = "new" if "name" in list_wrong_fields(body) else ""
         return await _show(request, db, scope, None if unnamed else Invalid(), form, unnamed=unnamed)
     answer = KeyAnswer(body.challenge_id, body.credential.model_dump())
-    created = await register_key(
+    registration = register_key(
         db, scope, _build_relying_party(request), answer, name=body.name, enrolment_code=body.enrolment_code
     )
+    created = await catch_problem(db, registration)
+    if isinstance(created, StepUpNeeded):
+        raise created
     if isinstance(created, Problem):
         return await _show(request, db, scope, created, form)
-    send_notice(request, tasks, await get_phone(db, cipher, scope.user_id), KEY_ADDED)
+    send_notice(request, tasks, await get_phone(db, cipher, scope.user_id), Template.KEY_ADDED)
     return _redirect_home()
 
 
 @router.post("/check")
 async def check_key_for_page(request: Request, db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
-    """Check the answer of a security key for this session. Then go back to the page that required the key."""
-    back = form.get("back", "")
-    back = back if back.startswith("/console/") and back.isascii() and "\\" not in back else HOME
+    """Check the answer of a security key for this session. The event `key-proved` makes the page's script repeat what
+    needed the key."""
     body = validate_fields(SecurityKeyCheckPut, _parse_key_answer(form))
     outcome: Any = Invalid()
     if not isinstance(body, ValidationError):
@@ -161,8 +176,8 @@ async def check_key_for_page(request: Request, db: WriteDb, scope: SignedIn, for
             db, scope, _build_relying_party(request), KeyAnswer(body.challenge_id, body.credential.model_dump())
         )
     if isinstance(outcome, Problem):
-        return render_page(request, StepUpPage(back=back, problem=outcome))
-    return Response(status_code=303, headers={"Location": back})
+        return render_part(request, KeyForm(problem=outcome))
+    return Response(status_code=204, headers={"HX-Trigger": "key-proved"})
 
 
 @router.post("/keys/{key_id}/name")
@@ -178,8 +193,7 @@ async def name_key(request: Request, db: WriteDb, scope: SignedIn, key_id: KeyId
 @router.post("/keys/{key_id}/removal")
 async def delete_key(request: Request, db: WriteDb, scope: SignedIn, key_id: KeyId, form: PageForm) -> Response:
     """Remove a security key. The session must have proved a key recently. The user types the key's name to confirm."""
-    keys = (await list_security_keys(db, scope, _ALL)).items
-    if any(key.id == key_id and not is_name_typed(key.name, form) for key in keys):
+    if not is_name_typed((await get_security_key(db, scope, key_id)).name, form):
         return await _show(request, db, scope, None, form, mistyped=key_id)
     await remove_key(db, scope, key_id)
     return _redirect_home()
@@ -211,14 +225,20 @@ async def _show(
     *,
     mistyped: UUID | None = None,
     unnamed: str = "",
+    sessions: Paging = _FIRST_PAGE,
+    keys: Paging = _FIRST_PAGE,
 ) -> Response:
+    found_keys = await list_security_keys(db, scope, keys)
+    operates = await is_operator(db, scope.user_id)
     page = SecurityPage(
-        frame=build_user_frame(scope, "security"),
-        sessions=(await list_sessions(db, scope, _ALL)).items,
-        keys=(await list_security_keys(db, scope, _ALL)).items,
+        frame=build_user_frame(scope, "security", is_operator=operates),
+        sessions=await list_sessions(db, scope, sessions),
+        keys=found_keys,
+        only_key=keys.after is None and len(found_keys.items) == 1,
         problem=problem,
         form=form,
         mistyped=mistyped,
         unnamed=unnamed,
+        needs_code=operates and keys.after is None and not found_keys.items,
     )
     return render_page(request, page)

@@ -66,6 +66,7 @@ _ACTIONS: dict[str, tuple[str, str]] = {
     "member.phone_disclosed": pgettext_noop("audit", "查看手机号码"),
     "member.searched_by_phone": pgettext_noop("audit", "按手机号码查找人员"),
     "member.phones_disclosed": pgettext_noop("audit", "导出手机号码"),
+    "member.phone_recycled": pgettext_noop("audit", "号码已由他人使用，解除关联"),
     "member.removed": pgettext_noop("audit", "移除人员"),
     "member.restored": pgettext_noop("audit", "恢复人员"),
     "member.unlinked": pgettext_noop("audit", "解除关联"),

@@ -36,8 +36,8 @@ from app.members.group_transfers.schemas import (
     PeopleSheetOut,
 )
 from app.members.group_transfers.sheets import MAX_SHEET_BYTES, match_sheet
-from app.members.imports.queries import describe_places
 from app.members.imports.schemas import RowPlaceOut
+from app.members.imports.sheet_contents import describe_places
 from app.members.imports.upload_form import read_file_form
 from app.members.transfers.schemas import PersonTransferOut
 from app.schema.approvals import State

@@ -19,10 +19,9 @@ from app.core.cipher import CipherDep
 from app.core.text import contains_refused_characters
 from app.database.db import Readable, ReadDb, WriteDb
 from app.database.paging import CursorQuery, LimitQuery, Page
-from app.members.member_list import MemberFilter, MemberListing, MemberOrder, count_members, list_members
+from app.members.member_list import MemberFilter, MemberListing, count_members, list_members, read_member_paging
 from app.members.operations import search_by_phone
-from app.members.parameters import read_member_paging
-from app.members.schemas import MemberOut, PhoneSearchCreate
+from app.members.schemas import MemberOrder, MemberOut, PhoneSearchCreate
 from app.orgs.queries import get_unit
 from app.orgs.unit_queries import ChildUnitRow, UnitPathRow, list_child_units, list_unit_chain, list_units_by_path
 from app.orgs.unit_schemas import UnitOut

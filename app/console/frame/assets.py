@@ -27,6 +27,8 @@ _BEHAVIOURS = (
     "navigation",
     "fields",
     "links",
+    "security_keys",
+    "step_up",
 )
 """The files of `static/js`, one behaviour each. They are joined to one module and share its names."""
 _STYLES = (
@@ -49,13 +51,13 @@ _STYLES = (
     "reports",
     "audit",
     "certification",
+    "operators",
     "utilities",
 )
 """The files of `static/css`, one component each. The first declares the order of the cascade layers."""
 _SOURCES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "console.css": ("app.console", tuple(f"static/css/{name}.css" for name in _STYLES), _CSS),
     "console.js": ("app.console", tuple(f"static/js/{name}.js" for name in _BEHAVIOURS), _JS),
-    "keys.js": ("app.console", ("static/keys.js",), _JS),
     "icon.svg": ("app.console", ("static/icon.svg",), "image/svg+xml"),
     "htmx.js": ("js_lib_htmx", ("static/htmx/htmx.min.js",), _JS),
 }

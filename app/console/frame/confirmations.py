@@ -33,6 +33,8 @@ class Confirmation:
     """The name that the user must type."""
     reason: str | None = None
     """The label of the reason that the user must give."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """The codes of the reasons to choose from, with their texts; empty where the user writes the reason."""
     danger: bool = True
     """The act takes something away from a person: it needs a typed name or an undo."""
     changed: str = PAGE_CHANGED
@@ -41,6 +43,8 @@ class Confirmation:
     """The page to go to after success, if it is another one."""
     hidden_fields: Mapping[str, str] = field(default_factory=dict)
     """Hidden fields of the form."""
+    details: str = ""
+    """The address of a part that the dialog loads below its explanation, such as the people whom the act concerns."""
     undo: Undo | None = None
     """How the act is undone; offered in the message."""
 
@@ -85,6 +89,8 @@ async def run_confirmation(db: WriteDb, confirmation: Confirmation, form: Form) 
         try:
             reason = _reason.validate_python(form.get("reason", ""))
         except ValidationError:
+            wrong.add("reason")
+        if confirmation.reasons and reason not in confirmation.reasons:
             wrong.add("reason")
     if wrong:
         return wrong

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from app.authz.access import OrgCard, OrgScope, UserScope
+from app.authz.access import OperatorScope, OrgCard, OrgScope, UserScope
 from app.authz.permissions import Role
 from app.certification.queries import list_superiors
 from app.console.frame.templates import Context
@@ -23,6 +23,8 @@ class Frame:
     org: OrgCard | UserOrgRow | None = None
     is_admin: bool = False
     is_main_admin: bool = False
+    is_operator: bool = False
+    """Whether the menu links to the pages of the platform operators."""
 
 
 class FrameContext(Context):
@@ -50,10 +52,19 @@ class FrameContext(Context):
     def is_main_admin(self) -> bool:
         return self.frame.is_main_admin
 
+    @property
+    def is_operator(self) -> bool:
+        return self.frame.is_operator
 
-def build_user_frame(scope: UserScope, here: str = "home") -> Frame:
+
+def build_user_frame(scope: UserScope, here: str = "home", *, is_operator: bool = False) -> Frame:
     """Return the frame of a page without an org."""
-    return Frame(scope, here)
+    return Frame(scope, here, is_operator=is_operator)
+
+
+def build_operator_frame(scope: OperatorScope) -> Frame:
+    """Return the frame of a page of the platform operators."""
+    return Frame(scope.user, "operators", is_operator=True)
 
 
 def build_org_frame(scope: OrgScope, here: str) -> Frame:

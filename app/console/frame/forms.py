@@ -13,6 +13,7 @@ from app.core.i18n import gettext_noop
 from app.core.names import make_name_key
 from app.database.db import WriteDb
 from app.web.errors import BadRequest, Invalid, Problem, UnsupportedMediaType
+from app.web.request_state import get_request_state
 from app.web.schemas import TYPED_TEXT
 
 _MAX_IDS = 500
@@ -48,6 +49,7 @@ async def _read_form(request: Request) -> Form:
     pairs = [(name, value) for name, value in sent.multi_items() if isinstance(value, str)]
     if any("\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text) for pair in pairs for text in pair):
         raise BadRequest
+    get_request_state(request).sent_fields = pairs
     return Form(pairs)
 
 

@@ -1,15 +1,29 @@
 """The route of every page of the console."""
 
+from collections.abc import Sequence
+
 from fastapi import Request, Response
 
 from app.console.frame.page_route import PageRoute
 from app.console.frame.sign_in_code import show_sign_in_page
 from app.console.frame.templates import ProblemContext, is_partial, render_page
+from app.web.request_state import get_request_state
 
 
-class StepUpPage(ProblemContext, template="frame/step_up.html"):
-    back: str
-    """The address of the page that requires the key."""
+class KeyForm(ProblemContext, template="frame/key_form.html"):
+    """The form that proves a security key in this session. `problem`: why the last proof was refused."""
+
+
+class KeyDialog(KeyForm, template="frame/key_dialog.html"):
+    """The same form in a dialog over the page, which keeps what the user has typed."""
+
+
+class StepUpPage(KeyForm, template="frame/step_up.html"):
+    """The page in place of the one that needs a key. `continued`: the address to which it goes on. `sent_fields`: the
+    fields of the form that was sent there; the page sends them again. None if the address is read."""
+
+    continued: str
+    sent_fields: Sequence[tuple[str, str]] | None
 
 
 class ConsoleRoute(PageRoute):
@@ -22,9 +36,12 @@ class ConsoleRoute(PageRoute):
 
     @staticmethod
     async def show_step_up(request: Request) -> Response:
-        """Show the page that requests the security key, in place of the page that requires it (S16)."""
+        """Show the form that requests the security key (S16): in place of a page, or over the page that has requested a
+        part or sent a form. After the proof the page's script repeats the request."""
         if is_partial(request):
-            return Response(status_code=204, headers={"HX-Refresh": "true"})
+            response = render_page(request, KeyDialog(), 403)
+            response.headers.update({"HX-Retarget": "#key-body", "HX-Reswap": "innerHTML", "HX-Reselect": "#key-part"})
+            return response
         query = f"?{request.url.query}" if request.url.query else ""
-        back = f"{request.url.path}{query}" if request.method == "GET" else "/console/security"
-        return render_page(request, StepUpPage(back=back), 403)
+        sent_fields = None if request.method == "GET" else get_request_state(request).sent_fields
+        return render_page(request, StepUpPage(continued=f"{request.url.path}{query}", sent_fields=sent_fields), 403)

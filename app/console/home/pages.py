@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from app.auth.operators.operators import is_operator
 from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.permissions import Permission
 from app.console.frame.charts import Chart, draw_chart
@@ -110,7 +111,7 @@ async def show_home(
     own_orgs = await list_user_orgs(db, scope.user_id)
     administered = [org for org in own_orgs if set(org.roles) & {"main-admin", "admin"}]
     page = HomePage(
-        frame=build_user_frame(scope),
+        frame=build_user_frame(scope, is_operator=await is_operator(db, scope.user_id)),
         administered=administered,
         other_orgs=[org for org in own_orgs if org not in administered],
         glances={org.id for org in administered[:_MAX_GLANCES]},

@@ -24,8 +24,9 @@ from app.core.calendar import today
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext, number
 from app.core.services import SETTINGS
-from app.database.db import ReadDb, WriteDb
+from app.database.db import WriteDb
 from app.database.paging import Page
+from app.database.replica_reads import ReplicaDb
 from app.reports import visible_reports
 from app.reports.export import create_report_export
 from app.reports.export_schemas import OverviewExport, ReportExport, TrendExport, UnitsExport
@@ -110,7 +111,9 @@ class NewReportExport(FrameContext, template="reports/report_export.html"):
 
 
 @router.get("")
-async def show_report(request: Request, db: ReadDb, scope: Reader, span: SpanQuery, listing: ListingQuery) -> Response:
+async def show_report(
+    request: Request, db: ReplicaDb, scope: Reader, span: SpanQuery, listing: ListingQuery
+) -> Response:
     """Show the whole page. A partial request gets the subordinates in another order, or the next page."""
     requester = Requester.from_scope(scope, SETTINGS.get(request))
     query = _build_query(span, listing)
@@ -143,7 +146,7 @@ async def show_report(request: Request, db: ReadDb, scope: Reader, span: SpanQue
 
 @router.get("/trend")
 async def show_trend(
-    request: Request, db: ReadDb, scope: Reader, until: DayQuery, days: Annotated[int, Query(ge=7, le=30)] = 30
+    request: Request, db: ReplicaDb, scope: Reader, until: DayQuery, days: Annotated[int, Query(ge=7, le=30)] = 30
 ) -> Response:
     """Show charts by day. Each day has the people and the hierarchy of that day."""
     trend = await visible_reports.get_trend(db, Requester.from_scope(scope, SETTINGS.get(request)), until, days)
@@ -165,7 +168,7 @@ async def show_trend(
 
 
 @router.get("/units")
-async def show_units(request: Request, db: ReadDb, scope: Owner, span: SpanQuery) -> Response:
+async def show_units(request: Request, db: ReplicaDb, scope: Owner, span: SpanQuery) -> Response:
     """Show the figures of the org's own units, for its own admins."""
     report = await visible_reports.list_units(db, Requester.from_scope(scope, SETTINGS.get(request)), span)
     return render_part(request, ReportUnits(frame=build_org_frame(scope, "reports"), rows=_list_nested(report.units)))

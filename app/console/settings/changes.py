@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import ValidationError
 
 from app.admins import queries
+from app.admins.change_queries import get_change_request, list_change_requests
 from app.admins.change_requests import create_change_request, withdraw_change_request
 from app.admins.schemas import AdminOut, ChangeRequestOut, HandOverCreate, RecoveryCreate, RenameCreate
 from app.authz.access import Can, OrgScope
@@ -65,7 +66,7 @@ async def show_settings(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Show the org, its change requests, and the form to close it."""
-    requests = await queries.list_change_requests(db, scope.org_id, paging)
+    requests = await list_change_requests(db, scope.org_id, paging)
     admins = await queries.list_admins(db, scope.org_id)
     page = SettingsPage(
         frame=build_org_frame(scope, "settings"),
@@ -123,7 +124,7 @@ async def request_recovery(request: Request, db: WriteDb, scope: Writer, form: P
 @add_confirmation_routes(router, "/change-requests/{request_id}/withdrawal")
 async def confirm_withdrawal(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Withdraw a request. The user types the new name, or the name of the new main admin, to confirm."""
-    change: ChangeRequestOut = await queries.get_change_request(db, scope.org_id, request_id)
+    change: ChangeRequestOut = await get_change_request(db, scope.org_id, request_id)
     if change.org_id != scope.org_id:
         raise NotFound
     name = change.name_after or (change.main_admin_after and change.main_admin_after.name) or change.org_name
@@ -204,7 +205,7 @@ async def _request_change(request: Request, db: WriteDb, scope: OrgScope, act: s
         outcome = await catch_problem(db, create_change_request(db, scope, body))
     if isinstance(outcome, ValidationError | Problem):
         return await _show_form(request, db, scope, act, form, outcome)
-    created = await queries.get_change_request(db, scope.org_id, outcome)
+    created = await get_change_request(db, scope.org_id, outcome)
     return show_message(
         request, gettext("已生效") if created.state is State.ACCEPTED else gettext("申请已提交"), PAGE_CHANGED
     )

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
 
-from app.admins import queries
 from app.admins.change_decisions import approve_change_request, refuse_change_request
+from app.admins.change_queries import get_change_request, list_received_change_requests
 from app.admins.schemas import ChangeRequestOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
@@ -35,7 +35,7 @@ async def show_received_requests(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Show the requests that wait for this org's decision."""
-    requests = await queries.list_received_change_requests(db, scope.org_id, paging)
+    requests = await list_received_change_requests(db, scope.org_id, paging)
     return render_page(request, ReceivedRequestsPage(frame=build_org_frame(scope, "settings"), requests=requests))
 
 
@@ -79,7 +79,7 @@ async def confirm_refusal(request: Request, db: ReadableDb, scope: Writer, reque
 
 
 async def _get_received_request(db: Readable, scope: OrgScope, request_id: UUID) -> ChangeRequestOut:
-    change = await queries.get_change_request(db, scope.org_id, request_id)
+    change = await get_change_request(db, scope.org_id, request_id)
     if change.org_id == scope.org_id:
         raise NotFound
     return change

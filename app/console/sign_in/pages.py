@@ -28,6 +28,7 @@ from app.console.frame.sign_in_code import (
     show_new_code,
 )
 from app.console.frame.templates import render_page
+from app.core.names import mask_name
 from app.database.db import ENGINE, Readable, ReadDb, WriteDb
 from app.web.errors import NotFound
 from app.web.event_stream import STREAMS, EventStream
@@ -58,7 +59,7 @@ async def read_state(request: Request, db: ReadDb, user_code: UserCode, renewals
         state=row.state,
         user_code=row.user_code,
         match_number=row.match_number,
-        scanner=_mask_name(row.scanner),
+        scanner=mask_name(row.scanner) if row.scanner else None,
         renewals=renewals,
         renews=renewals < _RENEWALS,
     )
@@ -120,8 +121,3 @@ async def _get_waiting(request: Request, db: Readable, user_code: str) -> Waitin
     if row is None or row.user_code != user_code:
         raise NotFound
     return row
-
-
-def _mask_name(name: str | None) -> str | None:
-    """Return the name masked, so that its owner recognizes it but other people at the screen cannot read it."""
-    return None if not name else name[0] + "*" * (len(name) - 1)

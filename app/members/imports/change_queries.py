@@ -10,10 +10,9 @@ from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.members.encryption import decrypt_masked_phone
 from app.members.imports.change_texts import make_changes
-from app.members.imports.queries import get_places
 from app.members.imports.schemas import ChangeOutcome, ImportChangeOut
-from app.members.imports.sheet_contents import RowPlaces
-from app.schema.members import ImportChange, ImportRow
+from app.members.imports.sheet_contents import RowPlaces, get_places
+from app.schema.imports import ImportChange, ImportRow
 
 
 class _ChangeRecord(NamedTuple):

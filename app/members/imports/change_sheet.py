@@ -10,8 +10,8 @@ from app.database.db import Readable
 from app.database.paging import MAXIMUM, Paging
 from app.members.imports.change_queries import list_changes
 from app.members.imports.change_texts import describe_value, get_field_title
-from app.members.imports.queries import describe_places
 from app.members.imports.schemas import ChangeOutcome, ImportChangeOut
+from app.members.imports.sheet_contents import describe_places
 from app.sheets.layout import ByteBuffer, Column, Layout, Row
 from app.sheets.xlsx_writer import XlsxWriter
 

@@ -17,7 +17,7 @@ from app.members.imports.parser.headings import normalize_heading
 from app.members.imports.schemas import ColumnChoice, ImportReadingPut, ImportState
 from app.orgs.locks import lock_org_shared
 from app.queue.jobs import enqueue
-from app.schema.members import Import, ImportFile, ImportHeading
+from app.schema.imports import Import, ImportFile, ImportHeading
 
 _REMEMBER = insert(ImportHeading).values(
     org_id=bindparam("org_id"), heading=bindparam("heading"), field=bindparam("field", type_=Text())

@@ -256,6 +256,14 @@ class RowNotUndecided(Conflict):
     advice = gettext_noop("只有 outcome 为 undecided 的行可以选择；同一行只能有一种选择。")
 
 
+class ImportRowEdited(Conflict):
+    """Another admin has changed the row since the caller saw it."""
+
+    slug = "import-row-edited"
+    title = gettext_noop("该行已被他人修改")
+    advice = gettext_noop("请重新读取该行，核对后再修改。")
+
+
 class ImportNotReversible(Conflict):
     """The import cannot be undone: it is not done, was undone before, or was done too long ago."""
 

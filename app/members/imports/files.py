@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.cipher import Cipher
-from app.schema.members import ImportFile
+from app.schema.imports import ImportFile
 
 PART_BYTES = 1 << 20
 

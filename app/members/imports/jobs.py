@@ -5,17 +5,19 @@ One import of an org runs at a time, so that imports do not interleave and do no
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit_log.entries import Actor, record
 from app.blind_index.keys import BlindIndexer, lock_index_key
 from app.core.cipher import Cipher
+from app.core.ids import make_ids
 from app.database.db import on_constraint
 from app.database.locks import Lock, try_lock
 from app.database.rows import fetch_row
@@ -36,7 +38,7 @@ from app.messages.delivery import add_message
 from app.messages.kinds import MessageKind
 from app.orgs.names import Kind
 from app.queue.jobs import Busy, Job, Payload, Worker
-from app.schema.members import Import, ImportChange, ImportFile, ImportRow, ImportUnit
+from app.schema.imports import Import, ImportChange, ImportFile, ImportRow, ImportUnit
 from app.schema.orgs import Org
 from app.web.forms import open_anonymous_file
 
@@ -47,6 +49,7 @@ LARGE_BYTES = 256 << 10
 LARGE_ROWS = 5000
 
 BATCH_ROWS = 2000
+PROGRESS_SECONDS = 0.3
 
 
 class _RunningImport(NamedTuple):
@@ -62,6 +65,7 @@ class _RunningImport(NamedTuple):
     file_name: str
     accepted_leaving: int | None
     new_units: list[str]
+    directory_digest: str | None
     created_by: UUID
 
     def make_plan(self, org_id: UUID) -> ImportPlan:
@@ -127,18 +131,20 @@ async def _stage_batches(
     *,
     party_org: bool,
 ) -> AsyncIterator[Sequence[StagedRow]]:
-    """Yield the sheet's staged rows, which a thread builds. Update the import's progress after each batch."""
-    done = 0
+    """Yield the sheet's staged rows, which a thread builds. Update the import's progress now and then."""
+    done, shown_at = 0, 0.0
     building: asyncio.Task[list[StagedRow]] | None = None
     try:
         async for rows in _combine_batches(reading.read_rows()):
-            async with worker.engine.begin() as db:
-                ids = (await db.scalars(_NEW_IDS, {"count": len(rows)})).all()
-                done += len(rows)
-                if await _update_import(db, org_id, running.id, ("checking",), rows_done=done) is None:
-                    raise ImportCanceled
+            done += len(rows)
+            if time.monotonic() - shown_at > PROGRESS_SECONDS:
+                async with worker.engine.begin() as db:
+                    if await _update_import(db, org_id, running.id, ("checking",), rows_done=done) is None:
+                        raise ImportCanceled
+                shown_at = time.monotonic()
             # Three batches are in work at the same time: one is read, one is built and one is written.
             previous = building
+            ids = make_ids(len(rows))
             building = asyncio.create_task(asyncio.to_thread(stage_rows, indexer, org_id, party_org, rows, ids))
             if previous is not None:
                 yield await previous
@@ -159,9 +165,6 @@ async def _combine_batches(batches: AsyncIterator[list[SheetRow]]) -> AsyncItera
             combined = []
     if combined:
         yield combined
-
-
-_NEW_IDS = text("SELECT uuidv7() FROM generate_series(1, :count)")
 
 
 async def merge_import(worker: Worker, payload: Payload) -> None:
@@ -210,7 +213,8 @@ async def _merge_rows(db: AsyncConnection, cipher: Cipher, org_id: UUID, running
     if created:
         await decide_people(db, plan)
     await merge.merge_people(db, cipher, actor, plan, party_org=kind == Kind.PARTY)
-    await outcomes.store_row_outcomes(db, plan, final=True)
+    same = digest == running.directory_digest
+    await outcomes.store_row_outcomes(db, plan, final=True, same_directory=same)
     await store_versions(db, plan)
     await _delete_file(db, org_id, running.id)
     values = counts._asdict() | {"created_units": created}

@@ -33,7 +33,7 @@ from app.members.imports.uploads import Upload, inspect_upload
 from app.orgs.errors import UnknownUnit
 from app.orgs.locks import lock_org_shared
 from app.queue.jobs import enqueue
-from app.schema.members import Import, ImportFile
+from app.schema.imports import Import, ImportFile
 from app.schema.orgs import Unit
 from app.web.errors import NotFound
 

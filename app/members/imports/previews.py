@@ -6,18 +6,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.blind_index.keys import BlindIndexer
 from app.members.imports.errors import TooManyNewUnits
-from app.members.imports.staging.changes import compare_changes, store_changes
+from app.members.imports.staging.affected import RowValues, find_affected_rows, is_spelled_otherwise
+from app.members.imports.staging.changes import compare_changes, store_affected_changes, store_changes
 from app.members.imports.staging.outcomes import (
     OutcomeCounts,
     compute_directory_digest,
     count_outcomes,
+    count_stored_outcomes,
     store_row_outcomes,
 )
 from app.members.imports.staging.people import decide_people
 from app.members.imports.staging.plan import ImportPlan
 from app.members.imports.staging.rows import create_staged
 from app.members.imports.staging.units import MAX_NEW_UNITS, resolve_units, store_unknown_units
-from app.schema.members import Import
+from app.schema.imports import Import
 
 # A replacement that removes more people than this number, or than this share of all people, needs consent.
 MAX_PEOPLE_WITHOUT_CONSENT = 50
@@ -65,10 +67,47 @@ async def make_preview(db: AsyncConnection, indexer: BlindIndexer, plan: ImportP
 
 async def store_preview(db: AsyncConnection, plan: ImportPlan, directory_digest: str) -> Preview:
     """Store the outcomes that are decided. Return the preview. Raises TooManyNewUnits."""
-    counts = await count_outcomes(db, plan, final=False)
-    if len(counts.new_units) > MAX_NEW_UNITS:
-        raise TooManyNewUnits(limit=MAX_NEW_UNITS)
+    preview = _limit_new_units(Preview(await count_outcomes(db, plan, final=False), directory_digest))
     await store_row_outcomes(db, plan, final=False)
     await store_changes(db, plan, with_undecided=True)
     await store_unknown_units(db, plan)
-    return Preview(counts, directory_digest)
+    return preview
+
+
+class RowEdit(NamedTuple):
+    """A row that was edited, as it was and as it is, and the directory of the preview before."""
+
+    row_no: int
+    before: RowValues
+    after: RowValues
+    directory_digest: str | None
+
+
+async def update_preview(db: AsyncConnection, indexer: BlindIndexer, plan: ImportPlan, edit: RowEdit) -> Preview:
+    """Decide the outcomes of the rows that the edited row affects, and store them. Return the preview, which is the
+    same as that of `make_preview`. Raises TooManyNewUnits.
+
+    If more can have changed than these rows, all rows are decided: people leave in other modes, the directory has
+    changed, or the index key is rotated.
+    """
+    digest = await compute_directory_digest(db, plan)
+    is_narrow = not plan.replaces and not indexer.cipher.is_rotating and digest == edit.directory_digest
+    if not is_narrow or not await find_affected_rows(db, plan, edit.row_no, edit.before, edit.after):
+        return await make_preview(db, indexer, plan)
+    await create_staged(db, indexer, plan, only_affected=True)
+    await resolve_units(db, plan)
+    if await is_spelled_otherwise(db, edit.before, edit.after):
+        return await make_preview(db, indexer, plan)
+    await decide_people(db, plan)
+    await compare_changes(db, plan)
+    await store_row_outcomes(db, plan, final=False)
+    await store_affected_changes(db, plan)
+    await store_unknown_units(db, plan)
+    return _limit_new_units(Preview(await count_stored_outcomes(db, plan), digest))
+
+
+def _limit_new_units(preview: Preview) -> Preview:
+    """Return the preview. Raises TooManyNewUnits."""
+    if len(preview.counts.new_units) > MAX_NEW_UNITS:
+        raise TooManyNewUnits(limit=MAX_NEW_UNITS)
+    return preview

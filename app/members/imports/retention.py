@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import Actor, record
 from app.database.retention import CleanUp
 from app.members.imports.schemas import FINISHED_STATES, ImportState
-from app.schema.members import Import, ImportChange, ImportFile, ImportRow, ImportUnit
+from app.schema.imports import Import, ImportChange, ImportFile, ImportRow, ImportUnit
 
 ROWS_RETENTION = timedelta(days=30)
 REVERSIBLE = timedelta(days=1)

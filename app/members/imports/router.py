@@ -10,7 +10,7 @@ from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.members.imports import change_queries, change_sheet, column_choices, operations, queries
+from app.members.imports import change_queries, change_sheet, column_choices, operations, queries, row_queries
 from app.members.imports.errors import (
     FileBomb,
     FileDamaged,
@@ -288,14 +288,23 @@ async def list_rows(
     cipher: CipherDep,
     paging: Annotated[Paging, paged_by(int)],
     outcome: Annotated[RowOutcome | None, Query(description="Only rows with this outcome.")] = None,
+    problem: Annotated[
+        str | None,
+        Query(
+            pattern="^[a-z0-9-]{1,50}$",
+            description="Only rows with the problem of this code.",
+            examples=["unit-unknown"],
+        ),
+    ] = None,
 ) -> Page[ImportRowOut]:
     """List the result for each row of the sheet, in the order of the sheet: added, changed, moved, unchanged or
-    refused, with stable codes. Filter by `outcome` to see only the refused rows.
+    refused, with stable codes. Filter by `outcome` to see only the refused rows, and by `problem` to see those of one
+    cause; `…/summary` counts both.
 
     The call changes nothing. Rows are stored for thirty days.
     """
     await queries.get_import(db, scope.org_id, import_id)
-    return await queries.list_rows(db, cipher, scope.org_id, import_id, outcome, paging)
+    return await row_queries.list_rows(db, cipher, scope.org_id, import_id, outcome, paging, problem=problem)
 
 
 @router.get(
@@ -310,7 +319,7 @@ async def read_failed_rows(scope: Writer, import_id: UUID, db: ReadDb, cipher: C
 
     The call changes nothing.
     """
-    content = await queries.draw_failed_rows(db, cipher, scope.org_id, import_id)
+    content = await row_queries.draw_failed_rows(db, cipher, scope.org_id, import_id)
     return build_download(content, "failed-rows.xlsx", XLSX)
 
 

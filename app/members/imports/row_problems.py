@@ -85,6 +85,19 @@ SHEET_CODES = [
 """The codes that depend on other rows or on the directory. They are decided again with each preview."""
 
 
+_CAUSES: dict[str, str] = {
+    "phone-too-short": gettext_noop("手机号码少几位"),
+    "phone-too-long": gettext_noop("手机号码多几位"),
+    "cell-error": gettext_noop("有一格是表格软件的错误值，请改成实际内容"),
+    "cell-date": gettext_noop("有一格已被表格软件改成日期，请设为文本格式后改回原来的文字"),
+}
+
+
+def get_cause_title(code: str) -> str:
+    """Return the title of the problem that several rows have, in the language of the request."""
+    return gettext(_CAUSES[code]) if code in _CAUSES else get_problem_title(code)
+
+
 def get_problem_title(problem: str) -> str:
     """Return the title of a problem or warning in the language of the request.
 

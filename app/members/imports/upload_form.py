@@ -29,14 +29,23 @@ _CHOICES: tuple[tuple[str, TypeAdapter[Any], Any], ...] = (
 
 
 async def read_upload_form(request: Request) -> Upload:
-    """Return the parts of the form. Raises UnsupportedMediaType, FileTooLarge, BadRequest, and Invalid.
+    """Return the sheet and the options of the form. Raises UnsupportedMediaType, FileTooLarge, BadRequest, and Invalid.
 
     The framework would read the form before it authenticates the caller. This function reads it afterwards.
     """
+    return make_upload(await read_upload_parts(request))
+
+
+async def read_upload_parts(request: Request) -> FormData:
+    """Return the parts of the form. Raises UnsupportedMediaType, FileTooLarge, BadRequest."""
     try:
-        form = await _read_multipart(request)
+        return await _read_multipart(request)
     except BodyTooLarge:
         raise FileTooLarge(limit=SETTINGS.get(request).max_upload_mb) from None
+
+
+def make_upload(form: FormData) -> Upload:
+    """Return the sheet and the options of the form. Raises Invalid."""
     found: dict[str, Any] = {}
     file, wrong = _get_file(form)
     if file is not None:

@@ -44,7 +44,7 @@ async def block_org(db: AsyncConnection, user: UserScope, org_id: UUID) -> None:
         await increment_version(db, org_id, member_id)
         actor, subject = user.actor.get_actor_for_other_org(), ("member", member_id)
         await record(db, actor, "member.unlinked", org_id=org_id, subject=subject)
-    await withdraw_user_requests(db, user, org_id)
+    await withdraw_user_requests(db, user.user_id, user.actor, org_id)
 
 
 async def unblock_org(db: AsyncConnection, cipher: Cipher, user: UserScope, org_id: UUID) -> None:

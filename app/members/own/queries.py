@@ -108,15 +108,20 @@ def _make_out(row: _MembershipRow) -> MembershipOut:
     return MembershipOut(**shown, org_region=format_region_path(code) or code)
 
 
-_BLOCKED_ORGS = PagedStatement(
+_BLOCKED_ORGS_OF_USER = (
     select(OrgBlock.org_id, Org.name.label("org_name"), OrgBlock.created_at.label("blocked_at"))
     .join(Org, Org.id == OrgBlock.org_id)
-    .where(OrgBlock.user_id == _USER_ID),
-    OrgBlock.org_id,
-    row=BlockedOrgOut,
+    .where(OrgBlock.user_id == _USER_ID)
 )
+_BLOCKED_ORGS = PagedStatement(_BLOCKED_ORGS_OF_USER, OrgBlock.org_id, row=BlockedOrgOut)
+_BLOCKED_ORG = _BLOCKED_ORGS_OF_USER.where(OrgBlock.org_id == bindparam("org_id"))
 
 
 async def list_blocked_orgs(db: Readable, user_id: UUID, paging: Paging) -> Page[BlockedOrgOut]:
     """Return a page of the orgs that the user has blocked, the oldest org first."""
     return Page[BlockedOrgOut].from_slice(await _BLOCKED_ORGS.fetch(db, paging, user_id=user_id))
+
+
+async def get_blocked_org(db: Readable, user_id: UUID, org_id: UUID) -> BlockedOrgOut:
+    """Return an org that the user has blocked. Raises NotFound."""
+    return await one_or_404(db, _BLOCKED_ORG, BlockedOrgOut, {"user_id": user_id, "org_id": org_id})

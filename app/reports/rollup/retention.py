@@ -1,49 +1,37 @@
 """The retention of totals and scores of past days.
 
-Each day has one partition, and a partition is dropped whole. The drop takes a lock that blocks every reader of the
-table, so each partition has its own transaction, and a partition that cannot be locked at once is left for the next
-run. The rollup writes the totals of all days in `stored_days` and the scores of those that are marked as scored there;
-neither is dropped while `stored_days` shows that the rollup still writes it.
+Each day has one partition, and a partition is dropped whole, in a transaction of its own. The rollup writes the totals
+of all days in `stored_days` and the scores of those that are marked as scored there; neither is dropped while
+`stored_days` shows that the rollup still writes it.
 """
 
-from datetime import date, timedelta
+from datetime import timedelta
 
-from sqlalchemy import TextClause, func, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.calendar import today
+from app.database.partitions import drop_partitions
 from app.database.retention import CleanUp, Schedule, delete_rows
+from app.queue.jobs import enqueue_once
 from app.reports.periods import RETENTION_DAYS
 from app.schema.reports import ScoreStep, StoredDay
 
+CHECK_TOTALS = "check_totals"
+"""The job that compares the stored totals with a recount (`app.reports.jobs`)."""
+
 SCORE_RETENTION = timedelta(days=2)
 TOTAL_RETENTION = timedelta(days=RETENTION_DAYS)
+_DAY = timedelta(days=1)
 
-_LOCK_TIMEOUT = "200ms"
-_LOCK_NOT_AVAILABLE = "55P03"
-
-# The day comes from the partition's bound in the catalog and not from its name. The planner may evaluate this
-# expression for any row of pg_class, also for a table that is no partition: it then returns NULL and raises no error.
-_PARTITIONS = """
-SELECT name FROM (
-    SELECT CAST(CAST(c.oid AS regclass) AS text) AS name,
-        CAST(
-            substring(pg_get_expr(c.relpartbound, c.oid) FROM $re$^FOR VALUES FROM \\('(\\d{{4}}-\\d\\d-\\d\\d)'\\)$re$)
-            AS date
-        ) AS day
-    FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent = CAST('{table}' AS regclass)
-) AS partitions
-WHERE day <= :last AND NOT EXISTS (SELECT FROM stored_days WHERE stored_days.day = partitions.day AND {in_use})
-ORDER BY day LIMIT :limit
-"""
-_SCORES = text(_PARTITIONS.format(table="org_scores", in_use="stored_days.scored"))
-_TOTALS = text(_PARTITIONS.format(table="org_totals", in_use="true"))
+_IS_STORED = "EXISTS (SELECT FROM stored_days AS s WHERE s.day >= p.since AND s.day < p.before AND {which})"
+_IS_SCORED = _IS_STORED.format(which="s.scored")
+_HAS_TOTALS = _IS_STORED.format(which="true")
 
 
 async def drop_scores(db: AsyncConnection, limit: int) -> int:
     """Drop the scores of at most `limit` days before yesterday. Return the number of days."""
-    return await _drop_partitions(db, _SCORES, today() - SCORE_RETENTION, limit)
+    return await drop_partitions(db, "org_scores", today() - SCORE_RETENTION + _DAY, limit, in_use=_IS_SCORED)
 
 
 async def drop_totals(db: AsyncConnection, limit: int) -> int:
@@ -51,24 +39,13 @@ async def drop_totals(db: AsyncConnection, limit: int) -> int:
     last = today() - TOTAL_RETENTION - timedelta(days=1)
     # This comes first, in the same transaction, so that a report never finds a stored day whose totals are dropped.
     await db.execute(text("DELETE FROM stored_days WHERE day <= :last"), {"last": last})
-    return await _drop_partitions(db, _TOTALS, last, limit)
+    return await drop_partitions(db, "org_totals", last + _DAY, limit, in_use=_HAS_TOTALS)
 
 
-async def _drop_partitions(db: AsyncConnection, partitions: TextClause, last: date, limit: int) -> int:
-    """Drop at most `limit` partitions of days up to `last`. Skip a locked partition. Return the number dropped."""
-    names = list(await db.scalars(partitions, {"last": last, "limit": limit}))
-    dropped = 0
-    for name in names:
-        try:
-            async with db.begin_nested():
-                await db.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
-                await db.execute(text(f"DROP TABLE {name}"))
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
-                raise
-            continue
-        dropped += 1
-    return dropped
+async def request_totals_check(db: AsyncConnection, _: int) -> int:
+    """Add the job that compares the totals, unless it waits or runs. Return 0: nothing is deleted."""
+    await enqueue_once(db, CHECK_TOTALS, {}, key=CHECK_TOTALS)
+    return 0
 
 
 # The rollup still writes the steps of a day that is marked as scored, as with `drop_scores`.
@@ -102,5 +79,14 @@ CLEAN_UPS = (
         run=drop_totals,
         schedule=Schedule.DAILY,
         batch=1,
+    ),
+    CleanUp(
+        name="totals-check",
+        deletes="nothing: it starts the job that compares the stored totals of two days with a recount",
+        tables=(),
+        after=timedelta(0),
+        since="a day has ended",
+        run=request_totals_check,
+        schedule=Schedule.DAILY,
     ),
 )

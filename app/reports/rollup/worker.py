@@ -7,7 +7,7 @@ import asyncpg
 import structlog
 
 from app.core.calendar import SHANGHAI
-from app.core.settings import Settings
+from app.database.connections import Database, Role
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.partitions import create_future_partitions
 
@@ -16,25 +16,20 @@ log = structlog.get_logger()
 IDLE_SECONDS = 0.5
 LONGEST_PAUSE = 5.0
 """After a cycle the rollup pauses as long as the cycle took, at most this long: it uses at most half of one core."""
-AFTER_FAILURE = 5.0
+AFTER_FAILURE = 2.0
 TOMORROW_FROM = time(22)
 """From this time on tomorrow is built as well, so that its totals and scores exist at midnight."""
 
 
-async def run_rollup(settings: Settings) -> None:
+async def run_rollup(database: Database) -> None:
     """Run cycles until the task is cancelled. If the connection breaks or a cycle fails, wait and try again."""
-    assert settings.database_url is not None
     while True:
         try:
-            connection = await asyncpg.connect(
-                settings.database_url.get_secret_value(),
-                server_settings={"application_name": "xuezu rollup"},
-                **({"statement_cache_size": 0} if settings.transaction_pooler else {}),
-            )
+            connection = await database.connect(Role.JOB)
             try:
                 await _run_cycles(connection)
             finally:
-                await connection.close()
+                connection.terminate()  # a graceful end waits for the server, and loses a cancellation
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, RuntimeError) as error:
             # The whole transaction is rolled back. The text of an error may contain data, so it is not logged.
             log.error("rollup_failed", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))

@@ -48,9 +48,9 @@
 
   async function signIn(phone) {
     const before = JSON.stringify(await readMessages(phone));
-    await send("/v1/phone-codes", { phone });
+    const { handle } = await send("/v1/phone-codes", { phone });
     const code = await waitForCode(phone, before);
-    const grant = { grant_type: PHONE_CODE, client_id: CLIENT_ID, phone, code };
+    const grant = { grant_type: PHONE_CODE, client_id: CLIENT_ID, phone, code, handle };
     const user = stamp(await send("/oauth/token", new URLSearchParams(grant)));
     session = { phone, demo: phone === settings.phone, user, service: await getServiceToken(load()?.service) };
     save();

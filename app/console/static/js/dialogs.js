@@ -22,7 +22,8 @@ function openDialog(body) {
   const title = body.querySelector("[data-title]");
   if (title) title.id = dialog.getAttribute("aria-labelledby");
   if (!dialog.open) {
-    opener = rememberElement(document.activeElement);
+    // The key dialog opens over another one, and closes before it.
+    if (!document.querySelector("dialog[open]") || dialog.id !== "key-dialog") opener = rememberElement(document.activeElement);
     dialog.showModal();
   }
   (body.querySelector("[aria-invalid=true]") ?? body.querySelector("[autofocus]") ?? title)?.focus();
@@ -33,13 +34,14 @@ function closeDialogs() {
 }
 
 document.addEventListener("htmx:afterSettle", (event) => {
-  if (event.detail.target.id === "dialog-body" || event.detail.target.id === "drawer-body") openDialog(event.detail.target);
+  if (["dialog-body", "drawer-body", "key-body"].includes(event.detail.target.id)) openDialog(event.detail.target);
   restoreFocus();
 });
 document.addEventListener("close-dialogs", closeDialogs);
 
 document.addEventListener("close", (event) => {
-  if (!event.target.matches("dialog")) return;
+  // The browser sends the event some time after the dialog closed. A dialog that was opened again meanwhile keeps its content.
+  if (!event.target.matches("dialog") || event.target.open) return;
   event.target.firstElementChild.replaceChildren();
   restoreFocus();
 }, true);

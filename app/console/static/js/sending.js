@@ -32,7 +32,8 @@ document.addEventListener("htmx:confirm", (event) => {
 document.addEventListener("htmx:configRequest", (event) => {
   const { elt, verb, path, formData, headers } = event.detail;
   if (verb !== "post" || !elt.matches("form, button")) return;
-  const content = JSON.stringify([path, ...Array.from(formData.entries(), ([name, value]) => [name, String(value)])]);
+  const describe = (value) => (value instanceof File ? [value.name, value.size, value.lastModified] : value);
+  const content = JSON.stringify([path, ...Array.from(formData.entries(), ([name, value]) => [name, describe(value)])]);
   headers["Idempotency-Key"] = findKey(elt, content);
 });
 document.addEventListener("htmx:beforeRequest", (event) => {

@@ -10,10 +10,10 @@ from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.members.imports import queries
-from app.members.imports.edits import operations, unit_queries
-from app.members.imports.edits.schemas import ImportRowUpdate, UnitChoicesUpdate, UnknownUnitOut
-from app.members.imports.errors import ImportNotReady, TooManyNewUnits
+from app.members.imports import queries, row_queries
+from app.members.imports.edits import operations, summaries, unit_queries
+from app.members.imports.edits.schemas import ImportRowUpdate, RowSummaryOut, UnitChoicesUpdate, UnknownUnitOut
+from app.members.imports.errors import ImportNotReady, ImportRowEdited, TooManyNewUnits
 from app.members.imports.schemas import ImportOut, ImportRowOut
 from app.orgs.errors import UnknownUnit
 from app.web.errors import problems
@@ -26,7 +26,9 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 
 
 @router.patch(
-    "/rows/{row_id}", summary="Correct a row of the preview", responses=problems(ImportNotReady, TooManyNewUnits)
+    "/rows/{row_id}",
+    summary="Correct a row of the preview",
+    responses=problems(ImportNotReady, ImportRowEdited, TooManyNewUnits),
 )
 async def edit_row(
     scope: Writer, import_id: UUID, row_id: RowId, body: ImportRowUpdate, db: WriteDb, cipher: CipherDep
@@ -38,7 +40,18 @@ async def edit_row(
     directory.
     """
     await operations.edit_row(db, cipher, scope, import_id, row_id, body)
-    return await queries.get_row(db, cipher, scope.org_id, import_id, row_id)
+    return await row_queries.get_row(db, cipher, scope.org_id, import_id, row_id)
+
+
+@router.get("/summary", summary="Summarize the rows")
+async def read_summary(scope: Reader, import_id: UUID, db: ReadDb) -> RowSummaryOut:
+    """Count the rows of the import by outcome, and the refused ones by cause. Where the cause is the unit that a row
+    names, it comes with the units of the most rows. Nothing is changed.
+
+    Read it first, then the rows of a cause with `GET …/rows?problem=`. Rows are stored for thirty days.
+    """
+    await queries.get_import(db, scope.org_id, import_id)
+    return await summaries.summarize_rows(db, scope.org_id, import_id)
 
 
 @router.get("/units", summary="List unknown units")
@@ -61,7 +74,8 @@ async def choose_units(
     scope: Writer, import_id: UUID, body: UnitChoicesUpdate, db: WriteDb, cipher: CipherDep
 ) -> ImportOut:
     """Choose for units that the org does not have: create them, use an existing unit instead, or leave their rows out.
-    `others` chooses for all that have no choice. The import is checked again at once and has a new preview.
+    `all` chooses for all of them, `others` for those without a choice. The import is checked again at once and has a
+    new preview.
 
     Nothing is written to the directory.
     """

@@ -13,7 +13,7 @@ from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.members.imports.edits.schemas import SimilarUnitOut, UnitChoice, UnknownUnitOut
 from app.orgs.unit_queries import list_unit_paths_by_id
-from app.schema.members import ImportUnit
+from app.schema.imports import ImportUnit
 
 # Two names are similar from this share of common pairs of characters, and most probably mean one unit from the other.
 _SIMILAR, _SAME = 0.35, 0.6
@@ -41,12 +41,12 @@ async def list_unknown_units(db: Readable, org_id: UUID, import_id: UUID, paging
     found = await _UNKNOWN_UNITS.fetch(db, paging, org_id=org_id, import_id=import_id)
     paths = await list_unit_paths_by_id(db, org_id)
     similar = await asyncio.to_thread(find_similar_units, [row.path for row in found.rows], paths)
-    return Page[UnknownUnitOut].from_slice(found.map(lambda row: _make_out(row, similar[row.path], is_new=not paths)))
+    return Page[UnknownUnitOut].from_slice(found.map(lambda row: _make_out(row, similar[row.path], paths)))
 
 
-def _make_out(row: _UnitRow, similar: tuple[SimilarUnitOut, float] | None, *, is_new: bool) -> UnknownUnitOut:
+def _make_out(row: _UnitRow, similar: tuple[SimilarUnitOut, float] | None, paths: Mapping[UUID, str]) -> UnknownUnitOut:
     suggestion = None
-    if is_new:
+    if not paths:
         suggestion = UnitChoice.CREATE
     elif similar is not None and similar[1] >= _SAME:
         suggestion = UnitChoice.USE
@@ -57,6 +57,7 @@ def _make_out(row: _UnitRow, similar: tuple[SimilarUnitOut, float] | None, *, is
         suggestion=suggestion,
         choice=row.choice,
         unit_id=row.unit_id,
+        unit_path=None if row.unit_id is None else paths.get(row.unit_id),
     )
 
 

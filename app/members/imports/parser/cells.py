@@ -11,15 +11,18 @@ if TYPE_CHECKING:
 LONGEST_CELL = 1000
 # Blanks and invisible characters at the ends of a text are no part of it.
 ENDS = (
-    " \t\r\n\v\f\u00a0\u3000\u00ad\u034f\u180e\u200b\u200c\u200d\u200e\u200f"
-    "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"
+    " \t\r\n\v\f\u00a0\u3000\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200c\u200d\u200e\u200f\u2028\u2029"
+    "\u202a\u202b\u202c\u202d\u202e\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\u2800\u3164\ufeff\uffa0"
 )
 # Systems write ="139…" so that a spreadsheet program does not take the text for a number, and an apostrophe before a
 # text that a program would calculate.
 _QUOTED = re.compile(r'="(.*)"', re.DOTALL)
 _ESCAPED = ("'=", "'+", "'-", "'@", "'＝", "'＋", "'－", "'＠")
 _PROTECTION = ("=", "'")
-_DATE_WORDS = re.compile(r"[0-9]{1,2}月[0-9]{1,2}日|[0-9]{4}[-/年][0-9]{1,2}[-/月][0-9]{1,2}日?(?: 0?0:00(?::00)?)?")
+_DATE_WORDS = re.compile(
+    r"[0-9]{1,2}月[0-9]{1,2}日|[0-9]{4}[-/年][0-9]{1,2}[-/月][0-9]{1,2}日?(?: 0?0:00(?::00)?)?"
+    "|[0-9]{1,2}-(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+)
 
 
 def convert_to_text(cell: Any) -> str:

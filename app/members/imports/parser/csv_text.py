@@ -86,8 +86,11 @@ def _is_torn(record: str, delimiter: str) -> bool:
     """Return whether a row of several lines has a cell whose quotation mark is not closed where the cell ends.
 
     Such a cell takes in other rows: the end of the file closes it, or a quotation mark within a later row, or there is
-    a row with a phone in it.
+    a row with a phone in it, or a line with as many cells as the first one.
     """
+    first, *others = (line.count(delimiter) for line in re.split(r"\r\n|\r|\n", record))
+    if first >= 2 and first in others:
+        return True
     at = 0
     while at <= len(record):
         if record.startswith('"', at):
@@ -117,10 +120,19 @@ def _is_torn(record: str, delimiter: str) -> bool:
 
 
 def decode_csv(content: bytes) -> str:
-    marked = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in ["utf-16"] if marked else ["utf-8-sig", "gb18030"]:
+    """Return the text of a CSV in UTF-8, GB18030 or UTF-16. Raises Refused."""
+    for encoding in _guess_encodings(content):
         try:
             return content.decode(encoding)
         except UnicodeDecodeError:
             continue
     raise Refused("encoding-unknown")
+
+
+def _guess_encodings(content: bytes) -> list[str]:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return ["utf-16"]
+    beginning = content[: 1 << 12]
+    if beginning.count(0) * 8 > len(beginning):  # digits and commas of UTF-16, without a byte order mark
+        return ["utf-16-le" if beginning[1::2].count(0) > beginning[::2].count(0) else "utf-16-be"]
+    return ["utf-8-sig", "gb18030"]

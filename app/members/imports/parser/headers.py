@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 from .cells import convert_to_text
-from .headings import HEADINGS, SYNONYMS, Columns, normalize_heading
+from .headings import HEADINGS, Columns, find_word, normalize_heading
 from .refusals import Refused
 
 TYPE_CHECKING = False
@@ -52,14 +52,16 @@ def find_header(
     best: Columns | None = None
     for place, (row_no, cells) in enumerate(head):
         columns = Columns(cells, choices, left)
-        if not columns.positions:
+        if not columns.positions or _is_form(columns):
             continue
         candidates: list[tuple[Columns, int, dict[int, int]]] = [(columns, row_no, {})]
         if place + 1 < len(head):
             below_no, below = head[place + 1]
             joined, sources = _join_rows(cells, below)
             if below_no == row_no + 1:
-                candidates.append((Columns(joined, choices, left), below_no, sources))
+                # Where the lower row has headings and no person, the header has two rows, even if one suffices.
+                at = 0 if _has_headings(columns, below) else 1
+                candidates.insert(at, (Columns(joined, choices, left), below_no, sources))
         refusal: Refused | None = None
         for found, last, sources in candidates:
             missing = found.list_missing()
@@ -68,7 +70,8 @@ def find_header(
                 unit, source = _find_common_unit(head[:place], sheet_name)
             if not missing or unit:
                 try:
-                    return _make_header(found, row_no, last, merged, sources, unit, source)
+                    end = _find_last_row(found, head[place:], row_no, last, merged, sources)
+                    return Header(found, row_no, end, unit, source)
                 except Refused as refused:  # a heading over several columns may have one for each below it
                     refusal = refusal or refused
         if refusal is not None:
@@ -113,29 +116,46 @@ def _join_rows(upper: Sequence[Any], lower: Sequence[Any]) -> tuple[list[object]
     return joined, {column: 1 for column, bottom in enumerate(bottoms) if bottom not in {"", None}}
 
 
-def _make_header(
-    columns: Columns,
-    first: int,
-    last: int,
-    merged: Spans,
-    sources: dict[int, int],
-    unit: str,
-    unit_from: str,
-) -> Header:
+def _is_form(columns: Columns) -> bool:
+    """Return whether a row is a line of a form: labels with a phone beside them."""
+    return any(not key and _has_phone(cell) for key, cell in zip(columns.keys, columns.cells, strict=True)) or any(
+        key.isdigit() and len(key) >= 7 for key in columns.keys
+    )
+
+
+def _has_headings(columns: Columns, below: Sequence[Any]) -> bool:
+    """Return whether the row below a row of headings has headings too, and no name or phone of a person."""
+    fields = [find_word(key)[0] if (key := normalize_heading(cell)) else None for cell in below]
+    for field in ("name", "phone"):
+        column = columns.positions.get(field)
+        if column is None or column >= len(below) or not convert_to_text(below[column]) or fields[column] == field:
+            continue
+        if field == "name" or "phone" not in fields:
+            return False
+    return any(fields) and not any(map(_has_phone, below))
+
+
+def _find_last_row(
+    columns: Columns, head: Sequence[Row], first: int, last: int, merged: Spans, sources: dict[int, int]
+) -> int:
+    """Return the last row of a header. Merged headings reach down to it, but not over people. Raises Refused."""
     for field in columns.required:
         for_tied = columns.tied.get(field)
         if for_tied:
             same = len({columns.keys[column] for column in for_tied}) == 1
             names = [str(columns.cells[column]).strip()[:50] for column in for_tied[:10]]
-            raise Refused("header-doubled" if same else "header-ambiguous", columns=names[:1] if same else names)
+            code = "header-doubled" if same else "header-ambiguous"
+            raise Refused(code, columns=names[:1] if same else names, headings=columns.describe())
+    people = (row_no for row_no, cells in head if row_no > last and any(map(_has_phone, cells)))
+    end = next(people, first + SEARCHED_ROWS) - 1
     for column in columns.positions.values():
         row_no = first + sources.get(column, 0)
         for top, left, bottom, right in merged:
             if top <= row_no <= bottom and left <= column <= right:
                 if left != right:
                     raise Refused("header-merged", columns=[str(columns.cells[column]).strip()[:50]])
-                last = max(last, bottom)
-    return Header(columns, first, last, unit, unit_from)
+                last = max(last, min(bottom, end))
+    return last
 
 
 def _find_common_unit(above: Sequence[Row], sheet_name: str) -> tuple[str, str]:
@@ -146,11 +166,11 @@ def _find_common_unit(above: Sequence[Row], sheet_name: str) -> tuple[str, str]:
                 continue
             label = _LABEL.fullmatch(cell[:200])
             key = normalize_heading(label[1] if label else cell)
-            if SYNONYMS.get(key, ("", 9))[0] != "unit":
+            if find_word(key)[0] != "unit":
                 continue
             values = [label[2]] if label and label[2].strip() else list(map(convert_to_text, cells[place + 1 :]))
             value = next(filter(None, values), "")
-            if value and normalize_heading(value) not in SYNONYMS:
+            if value and find_word(normalize_heading(value))[0] is None:
                 return convert_to_text(value), "label"
     name = sheet_name.strip()
     return ("", "column") if _GENERIC_NAME.fullmatch(name) else (name, "sheet-name")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from itertools import chain, islice
 
 from .cells import LONGEST_CELL, convert_to_text, is_date
 from .headers import SEARCHED_ROWS, find_header
-from .headings import FIELDS, find_word, normalize_heading
+from .headings import FIELDS
+from .other_rows import DITTO_BEGINNINGS, EXAMPLE, NAME, PHONE, UNIT, find_cause, is_ditto, list_texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,30 +19,8 @@ if TYPE_CHECKING:
 
     Cell = int | bool | str | list[str]
 
-EXAMPLE = ("示例：张三", "13800138000")
-"""Name and phone of the template's own example."""
-_OLD_EXAMPLE = "示例:张三"
-DITTO = frozenset(("同上", "〃", "″", "”", '"', "''", "同前", "—〃—", "ditto", "..", "“"))
-NAME, PHONE, UNIT = (FIELDS.index(field) for field in ("name", "phone", "unit"))
 MAX_LISTED = 20
 """Of each cause at most so many skipped rows are listed by their numbers."""
-
-_DIGIT = re.compile(r"[0-9０-９]")
-_TOTAL = re.compile(
-    r"(?:本页|本表|全部|以上|支部|党员)?(?:合计|总计|小计|共计|累计|总人数|合计人数|人数合计|总数)(?:人数)?[:：]?[0-9]*(?:人|名)?"
-    r"|共(?:计|有)?[0-9]+(?:人|名|行|条)|(?:党员)?人数[:：]?[0-9]*(?:人|名)?"
-)
-_ROLE = (
-    "制表|填表|填报|编制|审核|审批|复核|复查|校对|经办|负责|联系|统计|报送|录入|打印|批准|领导"
-    "|书记|支部书记|党支部书记|主管"
-)
-_NOTE = re.compile(
-    rf"(?:{_ROLE})?(?:人|员|者|单位|部门|日期|时间|人员|领导|负责人|电话)?(?:签字|签名|盖章|签章)?(?:[(（].{{0,10}}[)）])?[:：].*"
-    rf"|(?:{_ROLE})(?:人|员|者|单位|日期|时间)?(?:签字|签名|盖章)?"
-    r"|(?:单位|党支部|支部|党委|党组织)?[(（]?(?:盖章|签章|公章|签字)[)）]?[:：]?"
-    r"|(?:备注|说明|附注|注|附|注意|填写说明|填表说明)[0-9一二三]?(?:[:：、.．].*)?"
-    r"|以下空白|以下为空|空白|第[0-9]+页(?:[,，/]?共[0-9]+页)?"
-)
 
 
 class Skipped:
@@ -77,8 +55,8 @@ class SheetReader:
         self.is_empty = not any(any(cell != "" for cell in cells) for _, cells in head)
         self.header: Header | None = find_header(head[:SEARCHED_ROWS], self._merged, choices, name, left)
         # A printed list has its title on each page, above the header.
-        first = self.header.first if self.header else 0
-        self._titles = [texts for row_no, cells in head if row_no < first and (texts := _list_texts(cells))]
+        last = self.header.last if self.header else 0
+        self._titles = [texts for row_no, cells in head if row_no <= last and (texts := list_texts(cells))]
         self._rows = chain(head, rows)
         self.people = 0
 
@@ -133,13 +111,14 @@ class SheetReader:
             if errors:
                 _put_errors(errors, row_no, self._left, present, texts)
             phone = texts[PHONE]
-            if len(phone) != len(EXAMPLE[1]) or phone == EXAMPLE[1] or not phone.isdigit():
+            plain = len(phone) == len(EXAMPLE[1]) and phone != EXAMPLE[1] and phone.isdigit()
+            if not plain or not texts[NAME].isalnum():
                 cause = find_cause(cells, texts, self._titles)
                 if cause is not None:
                     skipped.add(cause, [before + row_no])
                     continue
-            if not DITTO.isdisjoint(texts):
-                texts = [above[place] or text if text in DITTO else text for place, text in enumerate(texts)]
+            if not DITTO_BEGINNINGS.isdisjoint([text[:1] for text in texts]):
+                texts = [above[place] if is_ditto(text) else text for place, text in enumerate(texts)]
             if not texts[UNIT]:
                 if columns[UNIT] is None:
                     texts[UNIT] = header.unit
@@ -202,41 +181,3 @@ def _put_errors(
     for place, column in present:
         if not texts[place]:
             texts[place] = errors.get((row_no, column + left), "")
-
-
-def find_cause(cells: list[Any], texts: list[str], titles: list[list[str]]) -> str | None:
-    """Return why a row is skipped, or None if it is about a person: `example`, `blank`, `repeated-header`, `total` or
-    `note`. `titles` are the texts of the rows above the header, which are a part of it."""
-    name, phone = texts[NAME], texts[PHONE]
-    if phone == EXAMPLE[1]:
-        return "example" if name in {EXAMPLE[0], _OLD_EXAMPLE} else None
-    digits = len(_DIGIT.findall(phone))
-    if digits >= 7:
-        return None
-    if phone and name and not digits and _find_field(name) == "name" and _find_field(phone) == "phone":
-        return "repeated-header"
-    shown = _list_texts(cells)
-    if shown in titles:
-        return "repeated-header"
-    if any(map(_TOTAL.fullmatch, shown[:4])):
-        return "total"
-    if shown and (_NOTE.fullmatch(shown[0]) or _are_column_numbers(shown)):
-        return "note"
-    return None if any(texts) else "blank"
-
-
-def _list_texts(cells: list[Any]) -> list[str]:
-    """Return the texts of a row without blanks, of the cells that are not empty."""
-    return ["".join(text.split()) for cell in cells[:50] if (text := convert_to_text(cell))]
-
-
-def _are_column_numbers(shown: list[str]) -> bool:
-    """Return whether a row numbers the columns, as forms do below their header: 1, 2, 3."""
-    numbers = [text.strip("()（）") for text in shown]
-    if len(numbers) < 3 or numbers[0] not in {"1", "2"}:
-        return False
-    return numbers == [str(int(numbers[0]) + place) for place in range(len(numbers))]
-
-
-def _find_field(text: str) -> str | None:
-    return find_word(normalize_heading(text))[0]

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     Place = tuple[int, int]  # row from 1, column from 0
 
@@ -29,7 +29,7 @@ class Details:
 
 
 NOTHING = Details()
-_SIGNS = (b"hidden=", b"visibility=", b't="e"', b"rows-spanned=")
+_SIGNS = (b"hidden=", b"visibility=", b't="e"', b"rows-spanned=", b'value-type="error"')
 
 
 def may_need_details(xml: bytes) -> bool:
@@ -106,6 +106,9 @@ def _find_sheet_part(packed: zipfile.ZipFile, name: str) -> str | None:
 
 
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
+_TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+# LibreOffice marks a cell with an error so; the parser library reports such a cell as empty.
+_VALUE_TYPE = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}value-type"
 _MAX_REPEATED = 10_000
 
 
@@ -126,13 +129,16 @@ def _read_ods(packed: zipfile.ZipFile, name: str, found: Details) -> None:
                 columns = int(element.get(f"{_TABLE}number-columns-spanned", "1"))
                 if rows > 1 or columns > 1:
                     found.merged.append((row_no + 1, column, row_no + rows, column + columns - 1))
+                if element.get(_VALUE_TYPE) == "error":
+                    found.errors[row_no + 1, column] = element.findtext(f"{_TEXT}p") or "#N/A"
                 column += int(element.get(f"{_TABLE}number-columns-repeated", "1"))
             elif in_sheet and tag == f"{_TABLE}table-row":
                 repeated = int(element.get(f"{_TABLE}number-rows-repeated", "1"))
                 if element.get(f"{_TABLE}visibility") in {"collapse", "filter"}:
                     hidden.update(range(row_no + 1, row_no + 1 + min(repeated, _MAX_REPEATED)))
                 row_no += repeated
-            element.clear()
+            if not tag.startswith(_TEXT):  # the text of a cell is read with the cell
+                element.clear()
     found.hidden = frozenset(hidden)
 
 
@@ -190,8 +196,8 @@ def _extract_workbook_stream(content: bytes) -> bytes:
     """Return the bytes with the BIFF records of an .xls file, or no bytes if it has none.
 
     An .xls file is a compound file (OLE) with several streams; the records are in the one named `Workbook` or `Book`.
-    An old file is not a compound file and consists of the records. A stream so short that the compound file stores it
-    in its mini stream is not found.
+    An old file is not a compound file and consists of the records. A short stream is in the mini stream, which consists
+    of smaller sectors and is itself the stream of the first entry of the directory.
     """
     if not content.startswith(b"\xd0\xcf\x11\xe0"):
         return content
@@ -218,10 +224,27 @@ def _extract_workbook_stream(content: bytes) -> bytes:
         return b"".join(found)
 
     directory = follow(directory_at)
+    (shortest,) = struct.unpack_from("<L", content, 56)
     for at in range(0, len(directory) - 127, 128):
         (length,) = struct.unpack_from("<H", directory, at + 64)
         title = directory[at : at + max(length - 2, 0)].decode("utf-16-le", "replace")
         if title in {"Workbook", "Book"}:
             start, size = struct.unpack_from("<LL", directory, at + 116)
-            return follow(start)[:size]
+            if size >= shortest:
+                return follow(start)[:size]
+            root_start, root_size = struct.unpack_from("<LL", directory, 116)
+            return _read_mini_stream(content, follow(root_start)[:root_size], follow, start)[:size]
     return b""
+
+
+def _read_mini_stream(content: bytes, mini: bytes, follow: Callable[[int], bytes], start: int) -> bytes:
+    """Return the sectors of a short stream from the mini stream `mini`. `follow` reads a stream of whole sectors."""
+    sector = 1 << struct.unpack_from("<H", content, 32)[0]
+    table = follow(struct.unpack_from("<L", content, 60)[0])
+    chain = struct.unpack(f"<{len(table) // 4}L", table)
+    found: list[bytes] = []
+    number = start
+    while number < 0xFFFFFFFA and len(found) <= len(mini) // sector:
+        found.append(mini[number * sector : (number + 1) * sector])
+        number = chain[number]
+    return b"".join(found)

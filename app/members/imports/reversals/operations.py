@@ -19,16 +19,12 @@ from app.members.encryption import decrypt_phone
 from app.members.imports.errors import ImportEditedSince, ImportNotReversible
 from app.members.imports.retention import REVERSIBLE
 from app.members.imports.reversals import statements
+from app.members.imports.reversals.former_phones import OldPhone, list_former_phones
 from app.members.imports.reversals.schemas import ReversalOut
 from app.members.imports.row_problems import MAX_UNIT_DEPTH
 from app.members.superseded_requests import supersede_requests_of_removed
 from app.orgs.locks import lock_orgs_for_edit
-from app.schema.members import Import
-
-
-class _OldPhone(NamedTuple):
-    member_id: UUID
-    phone_cipher: bytes | None
+from app.schema.imports import Import
 
 
 class _OldName(NamedTuple):
@@ -62,10 +58,10 @@ async def reverse_import(
     given = {"org_id": scope.org_id, "import_id": import_id}
     org = {"org_id": scope.org_id}
     await db.execute(statements.LOCK_MEMBERS, given)
-    await db.execute(statements.STAGE, given)
+    former = await list_former_phones(db, cipher, given, lambda phone: [indexer.index_phone(phone)])
+    await db.execute(statements.STAGE, given | former)
+    await db.execute(statements.ANALYZE)
     phones = await _list_old_phones(db, indexer, scope.org_id)
-    if phones["ids"]:
-        await db.execute(statements.TAKEN_PHONES, org | {"ids": phones["ids"], "phones": phones["phones"]})
     counted = ReversalOut(**(await db.execute(statements.COUNT)).one()._mapping)
     if counted.blocked and not partial:
         raise ImportEditedSince(blocked=counted.blocked)
@@ -84,7 +80,8 @@ async def reverse_import(
     await activate_rows(db, f"m.org_id = :org_id AND m.id IN ({restored})", org)
     await enqueue_row_activations(db, scope.org_id)
     await supersede_requests_of_removed(db, scope.org_id, scope.actor)
-    await db.execute(update(Import).where(*of_import).values(reversed_at=func.now()))
+    reversed_now = {"reversed_at": func.now(), "reversed_by": scope.user.user_id}
+    await db.execute(update(Import).where(*of_import).values(**reversed_now))
     actor = {
         "user_id": scope.actor.user_id,
         "client_id": scope.actor.client_id,
@@ -101,7 +98,7 @@ async def reverse_import(
 async def _list_old_phones(db: AsyncConnection, indexer: BlindIndexer, org_id: UUID) -> dict[str, Any]:
     """Return the phones that people had before the import, as the columns of their rows."""
 
-    def compute(rows: Sequence[_OldPhone]) -> dict[str, Any]:
+    def compute(rows: Sequence[OldPhone]) -> dict[str, Any]:
         phones = [decrypt_phone(indexer.cipher, row.phone_cipher, row.member_id) for row in rows]
         return {
             "ids": [row.member_id for row in rows],
@@ -110,7 +107,7 @@ async def _list_old_phones(db: AsyncConnection, indexer: BlindIndexer, org_id: U
             "last4s": [None if phone is None else indexer.index_last4(org_id, phone) for phone in phones],
         }
 
-    return await asyncio.to_thread(compute, await fetch_rows(db, statements.OLD_PHONES, _OldPhone))
+    return await asyncio.to_thread(compute, await fetch_rows(db, statements.OLD_PHONES, OldPhone))
 
 
 async def _restore_names(db: AsyncConnection, org_id: UUID) -> None:

@@ -1,17 +1,19 @@
 """Reads of what undoing an import would do."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, bindparam, column, select, text
+from sqlalchemy import Text, Uuid, column, select, text
 
+from app.core.cipher import Cipher
 from app.core.i18n import gettext, gettext_noop
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.members.imports.errors import ImportNotReversible
 from app.members.imports.queries import get_import
+from app.members.imports.reversals.former_phones import list_former_phones
 from app.members.imports.reversals.schemas import BlockedPersonOut, BlockedReason, ReversalOut
-from app.members.imports.reversals.statements import PEOPLE
+from app.members.imports.reversals.statements import PEOPLE, bind_people
 
 _TITLES = {
     BlockedReason.EDITED_SINCE: gettext_noop("导入之后又被修改"),
@@ -19,13 +21,14 @@ _TITLES = {
     BlockedReason.PHONE_TAKEN: gettext_noop("原来的手机号码现在属于另一人"),
 }
 
-_COUNT = text(f"""
+_COUNT = bind_people(
+    text(f"""
 SELECT count(*) FILTER (WHERE reason IS NULL) AS people, count(*) FILTER (WHERE reason IS NOT NULL) AS blocked
 FROM ({PEOPLE}) AS people
 """)  # noqa: S608 — a constant
+)
 _PEOPLE = (
-    text(PEOPLE)
-    .bindparams(bindparam("org_id", type_=Uuid()), bindparam("import_id", type_=Uuid()))
+    bind_people(text(PEOPLE))
     .columns(column("member_id", Uuid), column("name", Text), column("reason", Text))
     .subquery("people")
 )
@@ -44,18 +47,26 @@ _BLOCKED = PagedStatement(
 )
 
 
-async def preview_reversal(db: Readable, org_id: UUID, import_id: UUID) -> ReversalOut:
+async def preview_reversal(db: Readable, cipher: Cipher, org_id: UUID, import_id: UUID) -> ReversalOut:
     """Return what undoing the import would do now. Raises NotFound, ImportNotReversible."""
     await _require_reversible(db, org_id, import_id)
-    counted = (await db.execute(_COUNT, {"org_id": org_id, "import_id": import_id})).one()
+    parameters = await _make_parameters(db, cipher, org_id, import_id)
+    counted = (await db.execute(_COUNT, parameters)).one()
     return ReversalOut(people=counted.people, blocked=counted.blocked)
 
 
-async def list_blocked_people(db: Readable, org_id: UUID, import_id: UUID, paging: Paging) -> Page[BlockedPersonOut]:
+async def list_blocked_people(
+    db: Readable, cipher: Cipher, org_id: UUID, import_id: UUID, paging: Paging
+) -> Page[BlockedPersonOut]:
     """Return a page of the people for whom the import is not undone. Raises NotFound, ImportNotReversible."""
     await _require_reversible(db, org_id, import_id)
-    found = await _BLOCKED.fetch(db, paging, org_id=org_id, import_id=import_id)
+    found = await _BLOCKED.fetch(db, paging, **await _make_parameters(db, cipher, org_id, import_id))
     return Page[BlockedPersonOut].from_slice(found.map(_make_out))
+
+
+async def _make_parameters(db: Readable, cipher: Cipher, org_id: UUID, import_id: UUID) -> dict[str, Any]:
+    of_import = {"org_id": org_id, "import_id": import_id}
+    return of_import | await list_former_phones(db, cipher, of_import, cipher.list_phone_indexes)
 
 
 async def _require_reversible(db: Readable, org_id: UUID, import_id: UUID) -> None:

@@ -24,21 +24,21 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 
 
 @router.get("", summary="Preview undoing an import", responses=problems(ImportNotReversible))
-async def preview_reversal(scope: Reader, import_id: UUID, db: ReadDb) -> ReversalOut:
+async def preview_reversal(scope: Reader, import_id: UUID, db: ReadDb, cipher: CipherDep) -> ReversalOut:
     """Read what undoing the import would do: how many people get back what they had, and how many were edited since and
     stay as they are. Nothing is changed.
 
     An import can be undone for a day (`reversible_until`).
     """
-    return await queries.preview_reversal(db, scope.org_id, import_id)
+    return await queries.preview_reversal(db, cipher, scope.org_id, import_id)
 
 
 @router.get("/blocked-people", summary="List who stays as they are", responses=problems(ImportNotReversible))
 async def list_blocked_people(
-    scope: Reader, import_id: UUID, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
+    scope: Reader, import_id: UUID, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[BlockedPersonOut]:
     """List the people for whom the import cannot be undone, each with the reason. Nothing is changed."""
-    return await queries.list_blocked_people(db, scope.org_id, import_id, paging)
+    return await queries.list_blocked_people(db, cipher, scope.org_id, import_id, paging)
 
 
 @router.put("", summary="Undo an import", responses=problems(ImportNotReversible, ImportEditedSince))

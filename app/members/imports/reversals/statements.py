@@ -6,7 +6,7 @@ that of the end of the merge has not been edited since: all memberships that end
 the merge, and those that began at the time were begun by it.
 """
 
-from sqlalchemy import DateTime, bindparam, text
+from sqlalchemy import ARRAY, DateTime, LargeBinary, TextClause, Uuid, bindparam, text
 
 from app.members.imports.merge import build_removal
 
@@ -16,7 +16,7 @@ _IS_ADMIN = """(
                WHERE u.phone_index = m.phone_index)
 )"""
 
-PEOPLE = f"""
+_OF_IMPORT = f"""
 SELECT c.member_id, c.outcome, c.name, c.before, c.after, c.new_phone, c.phone_cipher,
        coalesce(CAST(c.after ->> 'in_directory' AS boolean), true) AS remains,
        CASE WHEN m.id IS NULL OR m.version IS DISTINCT FROM c.version
@@ -37,27 +37,52 @@ FROM (
     WHERE org_id = :org_id AND import_id = :import_id AND outcome = 'added' ORDER BY member_id, row_no
 ) AS a LEFT JOIN members AS m ON m.org_id = :org_id AND m.id = a.member_id
 """
+# A former phone can belong to a person whom the import has added: that person is removed first.
+PEOPLE = f"""
+WITH of_import AS NOT MATERIALIZED ({_OF_IMPORT}), taken AS (
+    SELECT DISTINCT old.id
+    FROM unnest(CAST(:old_ids AS uuid[]), CAST(:old_phones AS bytea[])) AS old (id, phone)
+    JOIN members AS o ON o.org_id = :org_id AND o.phone_index = old.phone AND o.removed_at IS NULL
+    WHERE o.id <> old.id AND NOT EXISTS (
+        SELECT FROM of_import AS a WHERE a.member_id = o.id AND a.outcome = 'added' AND a.reason IS NULL)
+)
+SELECT p.member_id, p.outcome, p.name, p.before, p.after, p.new_phone, p.phone_cipher, p.remains,
+       coalesce(p.reason, CASE WHEN taken.id IS NOT NULL THEN 'phone-taken' END) AS reason
+FROM of_import AS p LEFT JOIN taken ON taken.id = p.member_id
+"""
 """The people of an import, each with the reason why it is not undone for them, if there is one."""
 
+
+def bind_people(statement: TextClause) -> TextClause:
+    """Return a statement with `PEOPLE` whose parameters have types.
+
+    `old_ids` are the people who have a new phone since the import, and `old_phones` the blind indexes of their former
+    phones; a person can be among them more than once.
+    """
+    return statement.bindparams(
+        bindparam("org_id", type_=Uuid()),
+        bindparam("import_id", type_=Uuid()),
+        bindparam("old_ids", type_=ARRAY(Uuid())),
+        bindparam("old_phones", type_=ARRAY(LargeBinary())),
+    )
+
+
+FORMER_PHONES = text("""
+SELECT member_id, phone_cipher FROM import_changes WHERE org_id = :org_id AND import_id = :import_id AND new_phone
+""")
 LOCK_MEMBERS = text(f"""
 SELECT id FROM members
-WHERE org_id = :org_id AND id IN (SELECT member_id FROM ({PEOPLE}) AS people) ORDER BY id FOR UPDATE
+WHERE org_id = :org_id AND id IN (SELECT member_id FROM ({_OF_IMPORT}) AS people) ORDER BY id FOR UPDATE
 """)
-STAGE = text(f"CREATE TEMPORARY TABLE undone ON COMMIT DROP AS {PEOPLE}")
+STAGE = bind_people(text(f"CREATE TEMPORARY TABLE undone ON COMMIT DROP AS {PEOPLE}"))
+# Without statistics the planner compares each person with all memberships of the org.
+ANALYZE = text("ANALYZE undone (member_id, outcome, reason)")
 COUNT = text("""
 SELECT count(*) FILTER (WHERE reason IS NULL) AS people, count(*) FILTER (WHERE reason IS NOT NULL) AS blocked
 FROM undone
 """)
 
 OLD_PHONES = text("SELECT member_id, phone_cipher FROM undone WHERE new_phone AND reason IS NULL")
-TAKEN_PHONES = text("""
-UPDATE undone AS u SET reason = 'phone-taken'
-FROM unnest(CAST(:ids AS uuid[]), CAST(:phones AS bytea[])) AS given (id, phone)
-JOIN members AS o ON o.org_id = :org_id AND o.phone_index = given.phone AND o.removed_at IS NULL
-WHERE u.member_id = given.id AND o.id <> given.id
-  AND NOT EXISTS (SELECT FROM undone AS leaving WHERE leaving.member_id = o.id AND leaving.outcome = 'added'
-      AND leaving.reason IS NULL)
-""")
 SET_PHONES = text("""
 UPDATE members AS m
 SET phone_cipher = given.cipher, phone_index = given.phone, phone_last4_index = given.last4,

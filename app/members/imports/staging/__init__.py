@@ -2,6 +2,8 @@
 
 - `staged`: the rows of the sheet, as far as the decision needs them. It is analyzed, because the planner has no
   statistics of a new table.
+- `affected`: after an edit of one row, the rows whose outcome it can change. Only these are in `staged` then. `links`
+  and `reached` are for finding them.
 - `paths`: the paths of the org's units, with their keys (`core.names`).
 - `scope`: the units that `replace-unit` replaces.
 - `unit_parts`: each unit that the sheet names. `resolved`: each cell of the sheet, with its units or a problem.
@@ -18,7 +20,7 @@ they name several units of one person of the directory who has no phone.
 
 A person is imported completely or not at all: if one row of a person is refused, the other rows are refused too.
 
-The modules, in the order of the work: `rows` stores the rows of a sheet and creates `staged`, `units` creates `paths`,
-`scope`, `unit_parts` and `resolved`, `people` creates the tables up to `people`, `changes` creates `changes`, and
-`outcomes` counts and stores the outcome of each row.
+The modules, in the order of the work: `affected` finds what an edit affects, `rows` stores the rows of a sheet and
+creates `staged`, `units` creates `paths`, `scope`, `unit_parts` and `resolved`, `people` creates the tables up to
+`people`, `changes` creates `changes`, and `outcomes` counts and stores the outcome of each row.
 """

@@ -138,7 +138,8 @@ async def compare_changes(db: AsyncConnection, plan: ImportPlan) -> None:
 
 
 # What the merge would do and the preview does not show: another change of a person, an addition, or a decision that the
-# admin has not seen. Exactly the people who are shown must leave.
+# admin has not seen. Exactly the people who are shown must leave. A person with another phone in the directory is added
+# only if the admin has said in a row that they are another person.
 _COUNT_UNSEEN = text("""
 WITH shown AS (
     SELECT member_id, outcome = 'left' AS leaves, before, after FROM import_changes
@@ -151,7 +152,7 @@ SELECT (SELECT count(*) FROM (TABLE due EXCEPT TABLE shown) AS more)
         SELECT member_id FROM shown WHERE leaves EXCEPT SELECT member_id FROM due WHERE leaves) AS fewer)
     + (SELECT count(*) FROM people AS p JOIN staged AS s ON s.row_no = p.first_row
        WHERE p.outcome = 'undecided' AND s.shown_outcome <> 'undecided'
-          OR p.outcome = 'added' AND s.shown_outcome <> 'added' AND s.decision IS DISTINCT FROM 'separate')
+          OR p.outcome = 'added' AND s.shown_outcome <> 'added' AND NOT p.other_phone)
 """)
 
 
@@ -172,6 +173,18 @@ async def store_changes(db: AsyncConnection, plan: ImportPlan, *, with_undecided
     """Store `changes` in `import_changes`, in place of those that were stored."""
     await db.execute(_FORGET_CHANGES, plan.parameters)
     await db.execute(_STORE_CHANGES, plan.parameters | {"with_undecided": with_undecided})
+
+
+_FORGET_AFFECTED = text("""
+DELETE FROM import_changes
+WHERE org_id = :org_id AND import_id = :import_id AND row_no IN (SELECT row_no FROM affected)
+""")
+
+
+async def store_affected_changes(db: AsyncConnection, plan: ImportPlan) -> None:
+    """Store `changes`, which has those of the rows in `affected`, in place of the stored ones of these rows."""
+    await db.execute(_FORGET_AFFECTED, plan.parameters)
+    await db.execute(_STORE_CHANGES, plan.parameters | {"with_undecided": True})
 
 
 _STORE_VERSIONS = text("""

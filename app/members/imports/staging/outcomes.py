@@ -46,7 +46,8 @@ SELECT s.row_no,
        ], NULL) AS warnings,
        CASE WHEN p.problem IS NOT NULL THEN array_remove(p.rows[1:20], s.row_no)
             ELSE array_remove(coalesce(twins.rows, '{}'), s.row_no) END AS related_rows,
-       CASE WHEN p.outcome = 'undecided' THEN p.known_id WHEN p.problem IS NULL THEN p.member_id END AS member_id
+       CASE WHEN p.outcome = 'undecided' THEN p.known_id WHEN p.problem IS NULL THEN p.member_id END AS member_id,
+       s.shown_outcome, s.shown_member_id, s.shown_plain
 FROM staged AS s
 LEFT JOIN people AS p ON p.person_key = s.person_key
 LEFT JOIN resolved AS r ON r.unit_path = s.unit_path
@@ -54,19 +55,42 @@ LEFT JOIN repeated ON repeated.row_no = s.row_no
 LEFT JOIN twins ON twins.name_key = s.name_key AND twins.place = r.place
 """
 
+# Most rows have no problem and no warning and are stored so: only the others are joined with their stored row.
 _STORE_ROW_OUTCOMES = text(f"""
+WITH v AS MATERIALIZED (
+    SELECT * FROM ({_ROW_OUTCOMES}) AS o
+    WHERE NOT shown_plain OR outcome <> shown_outcome OR member_id IS DISTINCT FROM shown_member_id
+       OR problems <> '{{}}' OR warnings <> '{{}}' OR related_rows <> '{{}}'
+)
 UPDATE import_rows AS i
 SET outcome = v.outcome, problems = v.problems, warnings = v.warnings, related_rows = v.related_rows,
     member_id = v.member_id
-FROM ({_ROW_OUTCOMES}) AS v
+FROM v
 WHERE i.org_id = :org_id AND i.import_id = :import_id AND i.row_no = v.row_no
   AND (i.outcome, i.problems, i.warnings, i.related_rows, i.member_id)
       IS DISTINCT FROM (v.outcome, v.problems, v.warnings, v.related_rows, v.member_id)
 """)
 
 
-async def store_row_outcomes(db: AsyncConnection, plan: ImportPlan, *, final: bool) -> None:
-    """Store the outcomes in `import_rows`, where they differ. `final` are those after the merge."""
+_DIFFER = text("""
+SELECT EXISTS (
+    SELECT FROM staged AS s LEFT JOIN people AS p ON p.person_key = s.person_key
+    WHERE coalesce(p.outcome, 'refused') <> s.shown_outcome OR s.shown_outcome = 'undecided'
+       OR s.shown_outcome <> 'refused' AND p.member_id IS DISTINCT FROM s.shown_member_id
+)
+""")
+
+
+async def store_row_outcomes(
+    db: AsyncConnection, plan: ImportPlan, *, final: bool, same_directory: bool = False
+) -> None:
+    """Store the outcomes in `import_rows`, where they differ. `final` are those after the merge.
+
+    In the directory of the preview (`same_directory`), nothing differs if no row has another outcome: problems and
+    related rows depend on the same rows. That is faster to find out.
+    """
+    if same_directory and not await db.scalar(_DIFFER):
+        return
     await db.execute(_STORE_ROW_OUTCOMES, plan.parameters | {"final": final})
 
 
@@ -115,6 +139,37 @@ async def count_outcomes(db: AsyncConnection, plan: ImportPlan, *, final: bool) 
     given = {"org_id": plan.org_id, "mode": plan.mode, "final": final}
     counted = (await db.execute(_COUNT_OUTCOMES, given)).one()
     return OutcomeCounts(**counted._mapping, new_units=await list_new_units(db, with_undecided=not final))
+
+
+# The same counts of the rows in `import_rows`. A person is a member, and people who are refused are not counted.
+_COUNT_STORED = text("""
+SELECT (SELECT count(*) FROM members WHERE org_id = :org_id AND removed_at IS NULL) AS people, p.*, s.*, 0 AS leaving
+FROM (
+    SELECT count(*) FILTER (WHERE outcome = 'added') AS added,
+           count(*) FILTER (WHERE outcome = 'changed') AS changed,
+           count(*) FILTER (WHERE outcome = 'moved') AS moved,
+           count(*) FILTER (WHERE outcome = 'unchanged') AS unchanged
+    FROM (
+        SELECT DISTINCT outcome, member_id FROM import_rows
+        WHERE org_id = :org_id AND import_id = :import_id AND outcome NOT IN ('refused', 'undecided')
+    ) AS person
+) AS p, (
+    SELECT count(*) FILTER (WHERE outcome = 'refused') AS refused,
+           count(*) FILTER (WHERE outcome = 'undecided') AS undecided,
+           count(*) FILTER (WHERE name IS NULL AND phone_index IS NULL AND masked_phone IS NULL AND NOT EXISTS (
+               SELECT FROM members AS m WHERE m.org_id = :org_id AND m.id = known_id AND m.removed_at IS NULL
+           )) AS unidentified,
+           count(*) AS rows_total
+    FROM import_rows WHERE org_id = :org_id AND import_id = :import_id
+) AS s
+""")
+
+
+async def count_stored_outcomes(db: AsyncConnection, plan: ImportPlan) -> OutcomeCounts:
+    """Return the counts of the stored outcomes of an import that only adds and updates people."""
+    counted = (await db.execute(_COUNT_STORED, plan.parameters)).one()
+    new_units = await list_new_units(db, with_undecided=True, stored=plan)
+    return OutcomeCounts(**counted._mapping, new_units=new_units)
 
 
 _DIGEST = text("""

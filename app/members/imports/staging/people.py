@@ -172,6 +172,12 @@ compared AS (
 judged AS (
     SELECT c.*,
            CASE WHEN c.problem IS NOT NULL THEN c.problem
+                WHEN CAST(:mode AS text) = 'replace-unit' AND (
+                    EXISTS (SELECT unnest(c.unit_ids) EXCEPT SELECT unit_id FROM scope
+                            EXCEPT SELECT unnest(c.known_units))
+                    OR c.at_org AND NOT EXISTS (
+                        SELECT FROM unit_memberships AS u WHERE u.org_id = :org_id AND u.member_id = c.known_id
+                            AND u.unit_id IS NULL AND u.until IS NULL)) THEN 'unit-outside'
                 WHEN c.new_phone AND (
                     EXISTS (SELECT FROM persons AS o
                             WHERE o.person_key = c.phone_index AND o.person_key <> c.person_key)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Integer, LargeBinary, Text, bindparam, text
@@ -14,8 +15,10 @@ from app.members.imports.row_problems import SHEET_CODES
 from app.members.imports.rows import StagedRow
 from app.members.imports.staging.plan import ImportPlan
 
-_COLUMNS = ("org_id", "import_id", *StagedRow._fields)
-
+# COPY leaves these out where no row of the batch has a value: their defaults are the same.
+_MOSTLY_EMPTY = frozenset(
+    ("masked_phone", "known_id", "party", "probationary", "post", "cells_cipher", "problems", "warnings")
+)
 
 _FORGET_ROWS = text("DELETE FROM import_rows WHERE org_id = :org_id AND import_id = :import_id")
 
@@ -25,30 +28,48 @@ async def store_rows(db: AsyncConnection, plan: ImportPlan, batches: AsyncIterab
     await db.execute(_FORGET_ROWS, plan.parameters)
     driver: Any = (await db.get_raw_connection()).driver_connection
     async for batch in batches:
-        records = [(plan.org_id, plan.id, *row) for row in batch]
-        await driver.copy_records_to_table("import_rows", records=records, columns=_COLUMNS)
+        columns = _list_columns(batch)
+        get_values = attrgetter(*columns)
+        records = [(plan.org_id, plan.id, *get_values(row)) for row in batch]
+        await driver.copy_records_to_table("import_rows", records=records, columns=("org_id", "import_id", *columns))
+
+
+def _list_columns(batch: Sequence[StagedRow]) -> list[str]:
+    return [
+        name
+        for number, name in enumerate(StagedRow._fields)
+        if name not in _MOSTLY_EMPTY or any(row[number] is not None and row[number] != [] for row in batch)
+    ]
 
 
 # The problems and warnings that the sheet as a whole causes are decided again each time.
-_CREATE_STAGED = text("""
+_CREATE_STAGED = """
 CREATE TEMPORARY TABLE staged ON COMMIT DROP AS
 SELECT row_no, new_member_id, name, name_key(name) AS name_key, pinyin, phone_index, phone_last4_index,
        masked_phone IS NOT NULL AS masked, known_id, unit_path, party, probationary, post,
-       cells_cipher IS NOT NULL AS refused, outcome AS shown_outcome, decision, phone_index AS person_key,
+       cells_cipher IS NOT NULL AS refused, outcome AS shown_outcome, member_id AS shown_member_id,
+       problems = '{}' AND warnings = '{}' AND related_rows = '{}' AS shown_plain, decision, phone_index AS person_key,
        CASE WHEN cells_cipher IS NULL THEN '{}'
             ELSE ARRAY(SELECT code FROM unnest(problems) AS code WHERE code <> ALL (:of_sheet)) END AS problems,
        CASE WHEN warnings = '{}' THEN '{}'
             ELSE ARRAY(SELECT code FROM unnest(warnings) AS code WHERE code <> ALL (:of_sheet)) END AS warnings
 FROM import_rows WHERE org_id = :org_id AND import_id = :import_id
-""").bindparams(bindparam("of_sheet", type_=ARRAY(Text)))
+"""
+_OF_SHEET = bindparam("of_sheet", type_=ARRAY(Text))
+_STAGE_ALL = text(_CREATE_STAGED).bindparams(_OF_SHEET)
+_OF_AFFECTED = "AND row_no IN (SELECT row_no FROM affected)"
+_STAGE_AFFECTED = text(f"{_CREATE_STAGED} {_OF_AFFECTED}").bindparams(_OF_SHEET)
 
 
-async def create_staged(db: AsyncConnection, indexer: BlindIndexer, plan: ImportPlan) -> None:
-    """Create `staged` from the stored rows. Phones get the current blind indexes. The statistics of this table and of
-    those that follow are made from a sample of 3,000 rows."""
+async def create_staged(
+    db: AsyncConnection, indexer: BlindIndexer, plan: ImportPlan, *, only_affected: bool = False
+) -> None:
+    """Create `staged` from the stored rows, or from those in `affected`. Phones get the current blind indexes. The
+    statistics of this table and of those that follow are made from a sample of 3,000 rows."""
     await db.execute(text("SET LOCAL default_statistics_target = 10"))
     await db.execute(text("DROP TABLE IF EXISTS staged"))
-    await db.execute(_CREATE_STAGED, plan.parameters | {"of_sheet": SHEET_CODES})
+    statement = _STAGE_AFFECTED if only_affected else _STAGE_ALL
+    await db.execute(statement, plan.parameters | {"of_sheet": SHEET_CODES})
     if indexer.cipher.is_rotating:
         await _reindex_rows(db, indexer)
     await db.execute(text("CREATE INDEX ON staged (row_no)"))

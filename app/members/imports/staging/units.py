@@ -1,8 +1,8 @@
-# ruff: noqa: S608 — the SQL is built from constants only
 """The tables `paths`, `scope`, `unit_parts` and `resolved`: the units that a sheet names, and those that the import
 creates."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Column, MetaData, Table, Text, Uuid, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,7 +22,8 @@ _SCOPE = Table("scope", MetaData(), Column("unit_id", Uuid))
 _RESOLVE_PARTS = """
 CREATE TEMPORARY TABLE unit_parts ON COMMIT DROP AS
 WITH cells AS (
-    SELECT unit_path, min(row_no) AS first_row, count(*) AS rows FROM staged WHERE unit_path IS NOT NULL
+    SELECT unit_path, min(row_no) AS first_row, count(*) AS rows
+    FROM import_rows WHERE org_id = :org_id AND import_id = :import_id AND unit_path IS NOT NULL
     GROUP BY unit_path
 ), org AS (
     SELECT name, name_key(name) AS key, name_key(name) || '/' AS prefix FROM orgs WHERE id = :org_id
@@ -66,6 +67,8 @@ WITH cells AS (
 )
 SELECT c.unit_path, c.path, c.key, c.first_row, c.rows, c.unit_id, c.at_org, c.own_id IS NOT NULL AS own,
        min(c.path) OVER (PARTITION BY c.key) AS new_path,
+       CAST(:scope AS text) IS NOT NULL AND (c.at_org OR c.unit_id IS NOT NULL
+           AND NOT EXISTS (SELECT FROM scope WHERE scope.unit_id = c.unit_id)) AS elsewhere,
        CASE WHEN c.at_org AND CAST(:scope AS text) IS NULL THEN NULL
             WHEN c.unit_id IS NOT NULL AND (CAST(:scope AS text) IS NULL
                 OR EXISTS (SELECT FROM scope WHERE scope.unit_id = c.unit_id)) THEN NULL
@@ -78,9 +81,13 @@ SELECT c.unit_path, c.path, c.key, c.first_row, c.rows, c.unit_id, c.at_org, c.o
                 THEN 'unit-outside' END AS problem
 FROM chosen AS c
 """
+# With `replace-unit`, a cell can name places elsewhere beside a unit that is replaced: the person must be there already
+# (`people`).
 _RESOLVE_CELLS = """
 CREATE TEMPORARY TABLE resolved ON COMMIT DROP AS
-SELECT unit_path, min(problem) AS problem, bool_or(at_org) AS at_org,
+SELECT unit_path,
+       CASE WHEN bool_or(problem IS NULL) THEN min(problem) FILTER (WHERE NOT elsewhere)
+            ELSE min(problem) END AS problem, bool_or(at_org) AS at_org,
        coalesce(array_agg(DISTINCT unit_id) FILTER (WHERE unit_id IS NOT NULL), '{}') AS unit_ids,
        coalesce(array_agg(DISTINCT new_path) FILTER (WHERE unit_id IS NULL AND NOT at_org), '{}') AS new_paths,
        string_agg(DISTINCT coalesce(unit_id::text, key), ';') AS place
@@ -140,16 +147,15 @@ async def store_unknown_units(db: AsyncConnection, plan: ImportPlan) -> None:
 # The missing units on the way to the people of the sheet, each with its depth, in the order in which the sheet first
 # names them. Units with one key are one unit, spelled as the sheet spells it first. The parent is an existing unit, or
 # a missing one that comes before.
-MISSING_UNITS = """
+_MISSING_UNITS = """
 SELECT DISTINCT ON (part.key) array_to_string(w.names[1 : depth], '/') AS path, part.key,
        array_to_string(w.keys[1 : depth - 1], '/') AS parent_key,
        w.names[depth] AS name, depth, w.row_no
 FROM (
     SELECT string_to_array(u.path, '/') AS names, string_to_array(u.key, '/') AS keys, min(s.row_no) AS row_no
-    FROM unit_parts AS u JOIN resolved AS r USING (unit_path) JOIN staged AS s USING (unit_path)
-    JOIN people AS p ON p.person_key = s.person_key
-    WHERE u.unit_id IS NULL AND NOT u.at_org AND r.problem IS NULL AND p.outcome <> 'refused'
-      AND (CAST(:with_undecided AS boolean) OR p.outcome <> 'undecided')
+    FROM unit_parts AS u JOIN resolved AS r USING (unit_path) JOIN ({rows}) AS s USING (unit_path)
+    WHERE u.unit_id IS NULL AND NOT u.at_org AND r.problem IS NULL AND s.outcome <> 'refused'
+      AND (CAST(:with_undecided AS boolean) OR s.outcome <> 'undecided')
     GROUP BY u.path, u.key
 ) AS w
 CROSS JOIN LATERAL generate_series(1, cardinality(w.names)) AS depth
@@ -157,13 +163,25 @@ CROSS JOIN LATERAL (SELECT array_to_string(w.keys[1 : depth], '/') AS key) AS pa
 WHERE NOT EXISTS (SELECT FROM paths WHERE paths.key = part.key)
 ORDER BY part.key, w.row_no
 """
+MISSING_UNITS = _MISSING_UNITS.format(
+    rows="SELECT s.unit_path, s.row_no, p.outcome FROM staged AS s JOIN people AS p ON p.person_key = s.person_key"
+)
+_MISSING_OF_STORED = _MISSING_UNITS.format(
+    rows="SELECT unit_path, row_no, outcome FROM import_rows WHERE org_id = :org_id AND import_id = :import_id"
+)
 
-_NEW_UNITS = text(f"SELECT path FROM ({MISSING_UNITS}) AS missing ORDER BY row_no, depth LIMIT :max_paths")
+_LIST = "SELECT path FROM ({missing}) AS missing ORDER BY row_no, depth LIMIT :max_paths"
+_NEW_UNITS = text(_LIST.format(missing=MISSING_UNITS))
+_NEW_UNITS_OF_STORED = text(_LIST.format(missing=_MISSING_OF_STORED))
 
 
-async def list_new_units(db: AsyncConnection, *, with_undecided: bool) -> list[str]:
+async def list_new_units(db: AsyncConnection, *, with_undecided: bool, stored: ImportPlan | None = None) -> list[str]:
     """Return the paths of all units that the import creates, in the order of the sheet and each after its parent, at
-    most MAX_NEW_UNITS + 1. `with_undecided`: also those of rows that wait for a decision."""
-    given = {"max_paths": MAX_NEW_UNITS + 1, "with_undecided": with_undecided}
-    paths: Sequence[str] = (await db.scalars(_NEW_UNITS, given)).all()
+    most MAX_NEW_UNITS + 1. `with_undecided`: also those of rows that wait for a decision. With `stored`, the import's
+    stored outcomes count, and not those of `people`."""
+    given: dict[str, Any] = {"max_paths": MAX_NEW_UNITS + 1, "with_undecided": with_undecided}
+    statement = _NEW_UNITS
+    if stored is not None:
+        statement, given = _NEW_UNITS_OF_STORED, given | stored.parameters
+    paths: Sequence[str] = (await db.scalars(statement, given)).all()
     return list(paths)

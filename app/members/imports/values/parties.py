@@ -1,5 +1,6 @@
 """Party membership as clerks write it: under 是否党员, 政治面貌 or 党员类型."""
 
+import re
 import unicodedata
 from typing import NamedTuple
 
@@ -8,10 +9,8 @@ _PROBATIONARY = (
     "中共预备党员",
     "中国共产党预备党员",
     "预备",
-    "是(预备)",
-    "是(预备党员)",
-    "中共党员(预备)",
-    "党员(预备)",
+    "预备期",
+    "预备期党员",
     "probationary party member",
 )
 _FULL = (
@@ -19,12 +18,35 @@ _FULL = (
     "中共正式党员",
     "中国共产党正式党员",
     "正式",
-    "是(正式)",
-    "中共党员(正式)",
-    "党员(正式)",
+    "中共正式",
     "full party member",
 )
-_YES = ("是", "有", "党员", "中共党员", "中国共产党党员", "共产党员", "y", "yes", "true", "1", "√", "✓", "✔", "对")
+_YES = (
+    "是",
+    "有",
+    "党员",
+    "中共",
+    "中共党员",
+    "中国共产党党员",
+    "共产党员",
+    "在职党员",
+    "退休党员",
+    "离退休党员",
+    "离休党员",
+    "流动党员",
+    "老党员",
+    "农村党员",
+    "学生党员",
+    "y",
+    "yes",
+    "true",
+    "1",
+    "√",
+    "✓",
+    "✔",
+    "☑",
+    "对",
+)
 _OTHERS = (
     "群众",
     "普通群众",
@@ -32,6 +54,19 @@ _OTHERS = (
     "入党积极分子",
     "发展对象",
     "入党申请人",
+    "入党申请者",
+    "申请入党",
+    "递交入党申请书",
+    "已递交入党申请书",
+    "未入党",
+    "居民",
+    "普通居民",
+    "村民",
+    "其他",
+    "其他党派",
+    "民主人士",
+    "党外人士",
+    "党外",
     "团员",
     "共青团员",
     "共青团",
@@ -94,6 +129,8 @@ _KINDS: dict[str, tuple[bool, bool | None]] = {
     **dict.fromkeys(("非党员", "非", "outside the party", *_OTHERS), (False, False)),
 }
 _EMPTY = frozenset(("", "/", "-", "—", "——", "--"))
+# A remark in brackets may not say the contrary: 中共党员(在职), 群众(入党积极分子), but not 党员(群众).
+_REMARK = re.compile(r"(.+?)\((.+)\)")
 
 
 class PartyValue(NamedTuple):
@@ -134,4 +171,11 @@ def read_party(answer: str, kind: str) -> PartyValue:
 def _look_up(answers: dict[str, tuple[bool, bool | None]], text: str) -> tuple[bool | None, bool | None] | None:
     plain = "".join(unicodedata.normalize("NFKC", text).split()) if not text.isascii() else text.strip()
     plain = plain.lower()
-    return (None, None) if plain in _EMPTY else answers.get(plain)
+    if plain in _EMPTY:
+        return None, None
+    if plain in answers or not (remarked := _REMARK.fullmatch(plain)):
+        return answers.get(plain)
+    said, more = answers.get(remarked[1]), _ANSWERS.get(remarked[2], (None, None))
+    if said is None or (None not in (said[0], more[0]) and said[0] != more[0]):
+        return None
+    return said if more[1] is None or more[0] is None else more

@@ -13,7 +13,10 @@ _NO_PHONE_ANSWERS = frozenset(
 )
 # These may mean that, or that the number is not known.
 _UNCLEAR_ANSWERS = frozenset(
-    ("无", "/", "\\", "暂无", "没有", "-", "--", "—", "——", "空", "不详", "未知", "无电话", "none", "n/a", "na", "no")
+    (
+        *("无", "/", "\\", "暂无", "没有", "-", "--", "---", "空", "不详", "未知", "待补", "待定"),
+        *("无电话", "空号", "停机", "none", "null", "n/a", "na", "no"),
+    )
 )
 
 _MOBILE = re.compile(r"(?<![0-9])(?:(?:\+|00)?86[ -]?)?(1[3-9][0-9](?:[ .\-_·]{0,2}[0-9]{4}){2})(?![0-9])")
@@ -23,7 +26,8 @@ _ID_NUMBER = re.compile(r"[1-9][0-9]{16}[0-9Xx]")
 _OLD_ID_NUMBER = re.compile(r"[1-8][0-9]{5}[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}")
 _MASKED = re.compile(r"(?:1[0-9]{2}|\+[0-9]{1,3})\*{4}[0-9]{4}")
 _NEGATIVE = re.compile(r"[-−－﹣][0-9][0-9 ]*(?:\.0+)?")
-_LOCAL = re.compile(r"[2-8][0-9]{6,7}|0[1-9][0-9]{8,10}|[48]00[0-9]{7}")
+_LOCAL = re.compile(r"(?:[2-8][0-9]{6,7}|0[1-9][0-9]{8,10}|[48]00[0-9]{7})(?:(?:转|分机)[0-9]{1,6})?")
+_EXTENSION = re.compile(r"(0[1-9][0-9]{1,2}-[2-8][0-9]{6,7})-[0-9]{1,6}")
 _REGION = re.compile(r"\((?:\+|00)?(852|853|886)\)[ -]*([0-9][0-9 -]{6,12})")
 _LOOKALIKES = str.maketrans("OoQDlIi|", "00001111")
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―−－﹣", "-") | dict.fromkeys("。．·•", "."))
@@ -47,12 +51,12 @@ def read_phone(text: str) -> PhoneValue:
             return PhoneValue(normalize(text))
         except PhoneRefused as refused:
             raise PhoneRefused(_find_fault(text, refused.code)) from None
-    lowered = text.lower()
-    if lowered in _NO_PHONE_ANSWERS:
+    plain = unicodedata.normalize("NFKC", text).translate(_DASHES)
+    lowered = plain.lower()
+    if lowered in _NO_PHONE_ANSWERS or "".join(lowered.split()) in _NO_PHONE_ANSWERS:
         return PhoneValue(None)
     if lowered in _UNCLEAR_ANSWERS:
         raise PhoneRefused("phone-unclear")
-    plain = unicodedata.normalize("NFKC", text).translate(_DASHES)
     if _NEGATIVE.fullmatch(plain):
         raise PhoneRefused("phone-negative")
     if masked := _MASKED.fullmatch("".join(plain.split())):
@@ -80,6 +84,7 @@ def _read_loosely(plain: str, code: str) -> PhoneValue:
 
 
 def _find_fault(plain: str, code: str) -> str:
+    plain = _EXTENSION.sub(r"\1", plain.strip())
     compact = re.sub(r"[\s.\-_()']", "", plain)
     digits = re.sub(r"[^0-9]", "", compact)
     if _TWO_PHONES.fullmatch(digits):

@@ -1,4 +1,6 @@
-// Security keys (WebAuthn): the browser gets the answer of the key, and the form is then sent with it.
+// Security keys (WebAuthn): `data-key` is the purpose of a form. The browser gets the answer of the key, and the form is
+// then sent with it. `data-message` shows the step, in the words of `data-wait`, `data-failed`, `data-none` and
+// `data-unsupported`.
 
 const toBytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
 const toText = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
@@ -35,7 +37,8 @@ async function runCeremony(form) {
   const credential = await (purpose === "check" ? navigator.credentials.get({ publicKey }) : navigator.credentials.create({ publicKey }));
   form.elements.challenge_id.value = id;
   form.elements.credential.value = encodeCredential(credential);
-  form.submit();
+  if (form.hasAttribute("hx-post")) htmx.trigger(form, "key-answered");
+  else form.submit();
   return "";
 }
 
